@@ -1,0 +1,4 @@
+import click
+@click.command("embed")
+def embed() -> None:
+    """(being written)"""

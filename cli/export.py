@@ -1,0 +1,4 @@
+import click
+@click.command("export")
+def export() -> None:
+    """(being written)"""

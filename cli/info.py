@@ -1,0 +1,4 @@
+import click
+@click.command("info")
+def info() -> None:
+    """(being written)"""

@@ -1,0 +1,4 @@
+import click
+@click.command("linear-eval")
+def linear_eval() -> None:
+    """(being written)"""

@@ -1,0 +1,4 @@
+import click
+@click.command("prepare")
+def prepare() -> None:
+    """(being written)"""

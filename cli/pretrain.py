@@ -1,0 +1,4 @@
+import click
+@click.command("pretrain")
+def pretrain() -> None:
+    """(being written)"""

@@ -1,0 +1,4 @@
+import click
+@click.command("synth")
+def synth() -> None:
+    """(being written)"""

@@ -1,0 +1,1 @@
+"""Augmentations: batch-wise, in the graph, one name -> function table."""

@@ -1,0 +1,203 @@
+"""Everything that one pretraining run can be told: one frozen dataclass, presets in TOML, ``KEY=VALUE`` overrides.
+
+Each field carries its help text where it is declared; ``ecg-advmask pretrain --help`` prints them.
+"""
+
+import dataclasses
+import importlib.resources
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from ecg_advmask.errors import InputError
+
+POOLING_OF_MASKS = 125
+"""The window length must be a multiple of this: three stride-5 steps of the U-Net."""
+
+
+def _setting(default: Any, help_text: str, minimum: float | None = None, maximum: float | None = None) -> Any:
+    return dataclasses.field(
+        default=default, metadata={"help": help_text, "minimum": minimum, "maximum": maximum}
+    )
+
+
+@dataclass(frozen=True)
+class Config:
+    """Settings of one pretraining run; the defaults are those of the paper where it states them.
+
+    Raises:
+        InputError: a value has the wrong type, lies outside its range, or does not fit the others.
+    """
+
+    preset: str = _setting("custom", "name of the preset that these settings started from")
+    method: Literal["advmask", "simclr"] = _setting("advmask", "advmask: learnt masks; simclr: no adversary")
+
+    sampling_rate_hz: int = _setting(500, "rate of the windows, in Hz; the data set must have it", 1)
+    window_seconds: float = _setting(10.0, "length of a window, in seconds; the data set must have it", 0.1)
+
+    encoder_width: int = _setting(64, "filters in the first stage of the ResNet-18; doubles at each of four stages", 1)
+    embedding_dim: int = _setting(512, "length of the embedding", 1)
+    projection_hidden: int = _setting(2048, "units of the projector's hidden layer", 1)
+    projection_dim: int = _setting(128, "length of the projection that the contrastive loss sees", 2)
+
+    temperature: float = _setting(0.1, "temperature of NT-Xent", 1e-3)
+    negatives: Literal["both", "other"] = _setting("both", "negatives from both views, or from the other view only")
+    pairing: Literal["simclr", "cmsc"] = _setting(
+        "simclr", "simclr: the window and its altered copy; cmsc: its first half and its altered second half"
+    )
+    augmentations: tuple[str, ...] = _setting((), "augmentations of the second view, in order, before the mask")
+
+    masks: Literal[1, 2, 3, 4, 12] = _setting(1, "number of masks; 12 means one per lead")
+    mask_choice: Literal["single", "all"] = _setting(
+        "single", "single: one mask per recording, at random; all: the loss summed over all masks (ADIOS)"
+    )
+    mask_sharpness: float = _setting(50.0, "slope of the soft binarisation sigmoid(slope * (mask - 0.5))", 0.0)
+    adversary_width: int = _setting(512, "filters at the top level of the U-Net", 8)
+    adversary_depth: int = _setting(1, "residual blocks per level of the U-Net", 0)
+    alpha: float = _setting(0.1, "weight of the sparsity penalty", 0.0)
+    ratio: float = _setting(1.0, "ratio in the penalty 1 / sin(pi * ratio * mask area)", 0.01, 1.0)
+    update: Literal["alternating", "simultaneous"] = _setting(
+        "alternating", "alternating: encoder, then adversary through it (ADIOS); simultaneous: one reversed gradient"
+    )
+
+    learning_rate: float = _setting(4e-4, "Adam's rate for encoder and projector", 0.0)
+    adversary_learning_rate: float = _setting(4e-4, "Adam's rate for the adversary", 0.0)
+    batch_size: int = _setting(32, "recordings that are contrasted with one another", 2)
+    accumulation: int = _setting(4, "batches whose gradients are averaged for one update", 1)
+    epochs: int = _setting(100, "passes through the data", 1)
+    jit_compile: bool = _setting(True, "compile the training step with XLA")
+    mixed_precision: bool = _setting(False, "compute in float16 where it is safe (for GPUs)")
+
+    pretraining_share: float = _setting(
+        1.0, "share of the patients whose recordings are used; the others stay unseen, for evaluation", 0.01, 1.0
+    )
+    pictures_every: int = _setting(5, "epochs between two pictures of the masks; 0: only at the end", 0)
+    keep_checkpoints: int = _setting(2, "how many checkpoints stay on disk", 1)
+    seed: int = _setting(0, "seed of initial weights, order of the data, augmentations and choice of masks", 0)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        halves = 2 if self.pairing == "cmsc" else 1
+        samples = self.sampling_rate_hz * self.window_seconds
+        if samples != int(samples) or int(samples) % (POOLING_OF_MASKS * halves):
+            raise InputError(
+                f"window of {self.window_seconds:g} s at {self.sampling_rate_hz} Hz has {samples:g} samples: with "
+                f"pairing {self.pairing} it must be a multiple of {POOLING_OF_MASKS * halves} (change window_seconds)"
+            )
+
+    @property
+    def window_samples(self) -> int:
+        """Samples in a window of the data set."""
+        return int(self.sampling_rate_hz * self.window_seconds)
+
+    @property
+    def view_samples(self) -> int:
+        """Samples in what the encoder sees while it is trained: a window, or half of one under CMSC."""
+        return self.window_samples // 2 if self.pairing == "cmsc" else self.window_samples
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, as JSON and TOML hold them."""
+        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+
+
+def from_mapping(values: Mapping[str, Any], origin: str) -> Config:
+    """A configuration from plain values; ``origin`` (a file or preset) is named in every complaint.
+
+    Raises:
+        InputError: a key is unknown, or a value is not allowed.
+    """
+    known = {field.name for field in dataclasses.fields(Config)}
+    for key in values:
+        if key not in known:
+            raise InputError(f"{origin}: unknown setting {key!r} (ecg-advmask pretrain --help lists them)")
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    try:
+        return Config(**plain)
+    except InputError as error:
+        raise InputError(f"{origin}: {error}") from error
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """The settings of a TOML file.
+
+    Raises:
+        InputError: the file is missing or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a TOML file ({error})") from error
+
+
+def preset_names() -> list[str]:
+    """Names of the presets that come with the package."""
+    files = importlib.resources.files("ecg_advmask.presets").iterdir()
+    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
+
+
+def load(
+    preset: str | None = None, file: str | Path | None = None, overrides: Sequence[str] = (), seed: int | None = None
+) -> Config:
+    """The settings of a preset or a TOML file, then ``KEY=VALUE`` overrides, then the seed.
+
+    Raises:
+        InputError: the preset does not exist, the file cannot be read, or a setting is not allowed.
+    """
+    if preset is not None and preset not in preset_names():
+        raise InputError(f"preset {preset!r} does not exist; there are: {', '.join(preset_names())}")
+    if file is not None:
+        values = read_toml(file)
+        origin = str(file)
+    else:
+        name = preset or "paper"
+        with importlib.resources.as_file(importlib.resources.files("ecg_advmask.presets") / f"{name}.toml") as path:
+            values = read_toml(path) | {"preset": name}
+        origin = f"preset {name}"
+    if overrides:
+        values |= dict(_parse_override(text) for text in overrides)
+        origin = f"{origin} with --set"
+    if seed is not None:
+        values["seed"] = seed
+    return from_mapping(values, origin)
+
+
+def _parse_override(text: str) -> tuple[str, Any]:
+    """``KEY=VALUE`` with the value in TOML's notation; a bare word is a string, ``a,b`` a list where one is due."""
+    key, equals, value = (part.strip() for part in text.partition("="))
+    fields = {field.name: field for field in dataclasses.fields(Config)}
+    if not equals or key not in fields:
+        raise InputError(f"--set {text}: expected KEY=VALUE with a known KEY (ecg-advmask pretrain --help lists them)")
+    if get_origin(fields[key].type) is tuple and not value.startswith("["):
+        return key, [word for word in value.split(",") if word]
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
+def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
+    """Refuse a value of the wrong type or outside the range declared with its field."""
+    allowed: Any = field.type
+    if get_origin(allowed) is Literal:
+        good = any(type(value) is type(choice) and value == choice for choice in get_args(allowed))
+        expected = "one of " + ", ".join(str(choice) for choice in get_args(allowed))
+    elif get_origin(allowed) is tuple:
+        good = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
+        expected = "a list of names"
+    elif allowed is float:
+        good = isinstance(value, int | float) and not isinstance(value, bool)
+        expected = "a number"
+    else:
+        good = type(value) is allowed
+        expected = {int: "a whole number", bool: "true or false", str: "a text"}[allowed]
+    if not good:
+        raise InputError(f"{field.name} = {value!r}: expected {expected}")
+    minimum, maximum = field.metadata["minimum"], field.metadata["maximum"]
+    if (minimum is not None and not value >= minimum) or (maximum is not None and not value <= maximum):
+        bounds = f"at least {minimum:g}" if maximum is None else f"between {minimum:g} and {maximum:g}"
+        raise InputError(f"{field.name} = {value!r}: must be {bounds}")

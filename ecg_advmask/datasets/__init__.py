@@ -1,0 +1,1 @@
+"""The layouts that recordings come in, generated recordings, labels and splits."""

@@ -1,0 +1,66 @@
+"""The twelve standard leads: their order, their algebra, and the way to and from the heart vector.
+
+Shapes are ``(..., 12)`` with the leads last, in the order of `STANDARD_LEADS`; amplitudes keep the unit they come in.
+"""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.floating]
+
+STANDARD_LEADS: Final = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+"""Lead order of every array in this project."""
+
+INDEPENDENT_LEADS: Final = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+"""The leads from which the other four follow; also the rows of the Dower matrix here."""
+
+_INDEPENDENT_COLUMNS: Final = [STANDARD_LEADS.index(lead) for lead in INDEPENDENT_LEADS]
+
+DOWER: Final[npt.NDArray[np.float64]] = np.array(
+    [  # X (left), Y (foot), Z (back)
+        [0.632, -0.235, 0.059],  # I
+        [0.235, 1.066, -0.132],  # II
+        [-0.515, 0.157, -0.917],  # V1
+        [0.044, 0.164, -1.387],  # V2
+        [0.882, 0.098, -1.277],  # V3
+        [1.213, 0.127, -0.601],  # V4
+        [1.125, 0.127, -0.086],  # V5
+        [0.831, 0.076, 0.230],  # V6
+    ]
+)
+"""(8, 3): independent leads from the heart vector. Dower, Machado, Osborne 1980 (Clin Cardiol 3:87-95)."""
+
+
+def lead_index(name: str) -> int:
+    """Column of a lead, whatever the case of its name; surrounding blanks and a leading ``lead`` are ignored.
+
+    Raises:
+        KeyError: no standard lead has this name.
+    """
+    key = name.strip().lower().removeprefix("lead").strip(" _-")
+    return _COLUMN_OF[key]
+
+
+_COLUMN_OF: Final = {lead.lower(): column for column, lead in enumerate(STANDARD_LEADS)}
+
+
+def twelve_from_eight(independent: FloatArray) -> FloatArray:
+    """All twelve leads from the eight independent ones, ``(..., 8) -> (..., 12)``, in the input's dtype.
+
+    Einthoven: III = II - I. Goldberger: aVR = -(I + II) / 2, aVL = I - II / 2, aVF = II - I / 2.
+    """
+    lead_i, lead_ii = independent[..., 0:1], independent[..., 1:2]
+    derived = [lead_ii - lead_i, -(lead_i + lead_ii) / 2, lead_i - lead_ii / 2, lead_ii - lead_i / 2]
+    return np.concatenate([lead_i, lead_ii, *derived, independent[..., 2:]], axis=-1)
+
+
+def eight_from_twelve(signals: FloatArray) -> FloatArray:
+    """The eight independent leads of ``(..., 12)`` signals, in the order of `INDEPENDENT_LEADS`."""
+    return signals[..., _INDEPENDENT_COLUMNS]
+
+
+def leads_from_heart_vector(heart_vector: FloatArray) -> FloatArray:
+    """Twelve leads ``(..., 12)`` of a heart vector ``(..., 3)`` in the axes of `DOWER`, in the input's unit."""
+    return twelve_from_eight(heart_vector @ DOWER.T)

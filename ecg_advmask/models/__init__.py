@@ -1,0 +1,1 @@
+"""Networks: the encoder, the projector and the adversary."""

@@ -1,0 +1,1 @@
+"""Raw archive to sharded TFRecords (`prepare`, `shards`) to batches (`stream`)."""

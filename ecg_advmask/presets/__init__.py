@@ -1,0 +1,1 @@
+"""One TOML file per experiment; `ecg_advmask.config` reads them."""

@@ -1,0 +1,1 @@
+"""Pretraining: the two objectives, the run directory and the loop."""
