@@ -1,0 +1,77 @@
+"""The two terms of the game: the contrastive loss that both players fight over, and the adversary's area penalty."""
+
+import math
+from typing import Any, Literal
+
+from keras import ops
+
+_POLE_DISTANCE = 1e-3
+"""Nearer than this to a pole of 1 / sin, the penalty goes on along its tangent."""
+
+
+def nt_xent(
+    projections_1: Any, projections_2: Any, temperature: float = 0.1, negatives: Literal["both", "other"] = "both"
+) -> Any:
+    """Normalised temperature-scaled cross entropy of B positive pairs; Chen et al. 2020, equation 1.
+
+    For each of the 2B anchors, ``-log(exp(s(anchor, positive) / t) / sum over candidates of exp(s(anchor, .) / t))`` with
+    cosine similarity s, averaged over the anchors. Identical embeddings give ``log(2B - 1)``. Computed in float32.
+
+    Args:
+        projections_1: (B, D); row i is the positive of row i of ``projections_2``.
+        projections_2: (B, D).
+        temperature: t, above 0.
+        negatives: ``both`` takes the other 2B - 1 projections as candidates; ``other`` the B of the other view, as in
+            the formula of Bo et al. 2022.
+
+    Returns:
+        The loss, a float32 scalar, at least 0.
+    """
+    z_1, z_2 = _unit_rows(projections_1), _unit_rows(projections_2)
+    across = ops.matmul(z_1, ops.transpose(z_2)) / temperature
+    positives = ops.diagonal(across)
+    candidates_1, candidates_2 = across, ops.transpose(across)
+    if negatives == "both":
+        candidates_1 = ops.concatenate([candidates_1, _others(z_1, temperature)], axis=1)
+        candidates_2 = ops.concatenate([candidates_2, _others(z_2, temperature)], axis=1)
+    log_sums = ops.logsumexp(ops.stack([candidates_1, candidates_2]), axis=2)
+    return ops.mean(log_sums - positives)
+
+
+def sparsity_penalty(masks: Any, alpha: float = 0.1, ratio: float = 1.0) -> Any:
+    """``alpha * mean over recordings of sum over masks of 1 / sin(pi * ratio * area)``; Shi et al. 2022, equation 5.
+
+    The area is a mask's mean over time. A mask that vanishes, or (at ratio 1) covers everything, meets a pole; within
+    0.001 of it the penalty is continued by its tangent, so that value and gradient stay finite and still point away.
+
+    Args:
+        masks: (B, L, N) in [0, 1].
+        alpha: weight, at least 0.
+        ratio: in (0, 1].
+
+    Returns:
+        The penalty, a float32 scalar.
+    """
+    phase = ratio * ops.mean(ops.cast(masks, "float32"), axis=1)
+    inner = ops.clip(phase, _POLE_DISTANCE, 1.0 - _POLE_DISTANCE)
+    sine = ops.sin(math.pi * inner)
+    slope = -math.pi * ops.cos(math.pi * inner) / ops.square(sine)
+    penalty = 1.0 / sine + slope * (phase - inner)
+    return alpha * ops.mean(ops.sum(penalty, axis=1))
+
+
+def contrastive_accuracy(projections_1: Any, projections_2: Any) -> Any:
+    """Share of the recordings whose first view finds its own second view nearest among the batch's; (B, D) each."""
+    similarity = ops.matmul(_unit_rows(projections_1), ops.transpose(_unit_rows(projections_2)))
+    hits = ops.equal(ops.argmax(similarity, axis=1), ops.arange(ops.shape(similarity)[0], dtype="int64"))
+    return ops.mean(ops.cast(hits, "float32"))
+
+
+def _unit_rows(projections: Any) -> Any:
+    return ops.normalize(ops.cast(projections, "float32"), axis=1, epsilon=1e-12)
+
+
+def _others(z: Any, temperature: float) -> Any:
+    """Similarities within one view, (B, B), with minus infinity (as far as float32 goes) for an anchor with itself."""
+    itself = ops.eye(ops.shape(z)[0], dtype="float32")
+    return ops.where(itself > 0, -1e30, ops.matmul(z, ops.transpose(z)) / temperature)

@@ -1,0 +1,51 @@
+"""The encoder: ResNet-18 (He et al. 2016) with one-dimensional convolutions, as Bo et al. 2022 use it."""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+
+def resnet18_1d(width: int = 64, embedding_dim: int = 512, leads: int = 12, name: str = "encoder") -> keras.Model:
+    """Encoder from ``(B, L, leads)`` float32 signals scaled to [0, 1] to ``(B, embedding_dim)`` float32 embeddings.
+
+    Stem: convolution k7 s2, batch normalisation, ReLU, max-pooling k3 s2. Four stages of two basic blocks with ``width``
+    times 1, 2, 4 and 8 filters, the later three halving the rate. Global average, dense. Paddings are symmetric and
+    explicit, so that any even or odd L gives what the published PyTorch network gives. L is free.
+    """
+    signals = keras.Input((None, leads), name="signals")
+    x = layers.ReLU()(_conv_norm(signals, width, kernel=7, stride=2))
+    x = _max_pool_3_2(x)
+    for stage in range(4):
+        filters = width * 2**stage
+        x = _basic_block(x, filters, stride=1 if stage == 0 else 2)
+        x = _basic_block(x, filters, stride=1)
+    x = layers.GlobalAveragePooling1D()(x)
+    embedding = layers.Dense(embedding_dim, dtype="float32", name="embedding")(x)
+    return keras.Model(signals, embedding, name=name)
+
+
+def _basic_block(x: Any, filters: int, stride: int) -> Any:
+    """Two k3 convolutions beside a shortcut; a strided block projects its shortcut by a k1 convolution."""
+    y = layers.ReLU()(_conv_norm(x, filters, kernel=3, stride=stride))
+    y = _conv_norm(y, filters, kernel=3)
+    shortcut = x if stride == 1 else _conv_norm(x, filters, kernel=1, stride=stride)
+    return layers.ReLU()(layers.Add()([y, shortcut]))
+
+
+def _conv_norm(x: Any, filters: int, kernel: int, stride: int = 1) -> Any:
+    """Convolution without bias, padded by ``kernel // 2`` on both sides, and batch normalisation."""
+    if stride > 1 and kernel > 1:  # "same" would pad on one side only
+        x = layers.ZeroPadding1D(kernel // 2)(x)
+    padding = "valid" if stride > 1 else "same"
+    initializer = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
+    x = layers.Conv1D(
+        filters, kernel, strides=stride, padding=padding, use_bias=False, kernel_initializer=initializer
+    )(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+
+
+def _max_pool_3_2(x: Any) -> Any:
+    """Max-pooling k3 s2 p1 of non-negative values, as a maximum of three slices: its gradient is quick under XLA."""
+    x = layers.ZeroPadding1D(1)(x)
+    return ops.maximum(ops.maximum(x[:, 0:-2:2], x[:, 1:-1:2]), x[:, 2::2])

@@ -1,0 +1,62 @@
+"""The adversary: a one-dimensional U-Net that reads a view and proposes what to occlude (Bo et al. 2022)."""
+
+from typing import Any
+
+import keras
+from keras import layers, ops
+
+_KERNEL = 5
+_STEP = 5
+_GATE_REDUCTION = 8
+
+
+def unet1d(width: int = 512, depth: int = 1, masks: int = 1, leads: int = 12, name: str = "adversary") -> keras.Model:
+    """Adversary from ``(B, L, leads)`` float32 views to ``(B, L, masks)`` float32 masks in [0, 1].
+
+    Four levels, stride 5 between them, with ``width`` times 1, 2, 3 and 4 filters and ``depth`` residual blocks each; the
+    third and the deepest level also see the average-pooled input. L must be a multiple of 125.
+
+    Args:
+        width: filters at the top level, at least 8.
+        depth: residual blocks per level.
+        masks: 1 gives a sigmoid mask; 12 one sigmoid mask per lead; any other number a softmax over the masks.
+        leads: channels of the view.
+        name: name of the Keras model.
+    """
+    view = keras.Input((None, leads), name="view")
+    pooled_5 = layers.AveragePooling1D(12, _STEP)(layers.ZeroPadding1D(4)(view))
+    pooled_25 = layers.AveragePooling1D(12, _STEP**2)(view)
+    level_0 = _down(view, width, depth, stride=1)
+    level_1 = _down(level_0, 2 * width, depth, stride=_STEP)
+    level_2 = _down(layers.Concatenate()([level_1, pooled_5]), 3 * width, depth, stride=_STEP)
+    x = _down(layers.Concatenate()([level_2, pooled_25]), 4 * width, depth, stride=_STEP)
+    for skip, filters in ((level_2, 3 * width), (level_1, 2 * width), (level_0, width)):
+        x = layers.Concatenate()([layers.UpSampling1D(_STEP)(x), skip])
+        x = _conv_norm_relu(x, filters)
+    logits = layers.Conv1D(masks, _KERNEL, padding="same", dtype="float32", name="logits")(x)
+    activation = "sigmoid" if masks in (1, leads) else "softmax"
+    return keras.Model(view, layers.Activation(activation, dtype="float32", name="masks")(logits), name=name)
+
+
+def _down(x: Any, filters: int, depth: int, stride: int) -> Any:
+    x = _conv_norm_relu(x, filters, stride)
+    for _ in range(depth):
+        y = _conv_norm_relu(_conv_norm_relu(x, filters), filters)
+        x = layers.Add()([x, _added_gate(y, filters)])
+    return x
+
+
+def _added_gate(y: Any, filters: int) -> Any:
+    """Squeeze and excitation whose gate is added to the signal, not multiplied with it, as published."""
+    gate = layers.GlobalAveragePooling1D(keepdims=True)(y)
+    gate = layers.Dense(filters // _GATE_REDUCTION, activation="relu")(gate)
+    gate = layers.Dense(filters, activation="sigmoid")(gate)
+    return y + gate
+
+
+def _conv_norm_relu(x: Any, filters: int, stride: int = 1) -> Any:
+    if stride > 1:  # "same" would not pad by two on both sides
+        x = layers.ZeroPadding1D(_KERNEL // 2)(x)
+    padding = "valid" if stride > 1 else "same"
+    x = layers.Conv1D(filters, _KERNEL, strides=stride, padding=padding)(x)
+    return ops.relu(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
