@@ -14,35 +14,40 @@ def resnet18_1d(width: int = 64, embedding_dim: int = 512, leads: int = 12, name
     explicit, so that any even or odd L gives what the published PyTorch network gives. L is free.
     """
     signals = keras.Input((None, leads), name="signals")
-    x = layers.ReLU()(_conv_norm(signals, width, kernel=7, stride=2))
+    x = ops.relu(_conv_norm(signals, width, 7, 2, name="stem"))
     x = _max_pool_3_2(x)
     for stage in range(4):
         filters = width * 2**stage
-        x = _basic_block(x, filters, stride=1 if stage == 0 else 2)
-        x = _basic_block(x, filters, stride=1)
+        for block in range(2):
+            stride = 2 if stage > 0 and block == 0 else 1
+            x = _basic_block(x, filters, stride, name=f"stage{stage + 1}_block{block + 1}")
     x = layers.GlobalAveragePooling1D()(x)
     embedding = layers.Dense(embedding_dim, dtype="float32", name="embedding")(x)
     return keras.Model(signals, embedding, name=name)
 
 
-def _basic_block(x: Any, filters: int, stride: int) -> Any:
+def _basic_block(x: Any, filters: int, stride: int, name: str) -> Any:
     """Two k3 convolutions beside a shortcut; a strided block projects its shortcut by a k1 convolution."""
-    y = layers.ReLU()(_conv_norm(x, filters, kernel=3, stride=stride))
-    y = _conv_norm(y, filters, kernel=3)
-    shortcut = x if stride == 1 else _conv_norm(x, filters, kernel=1, stride=stride)
-    return layers.ReLU()(layers.Add()([y, shortcut]))
+    y = ops.relu(_conv_norm(x, filters, 3, stride, name=f"{name}_1"))
+    y = _conv_norm(y, filters, 3, name=f"{name}_2")
+    shortcut = x if stride == 1 else _conv_norm(x, filters, 1, stride, name=f"{name}_shortcut")
+    return ops.relu(y + shortcut)
 
 
-def _conv_norm(x: Any, filters: int, kernel: int, stride: int = 1) -> Any:
+def _conv_norm(x: Any, filters: int, kernel: int, stride: int = 1, *, name: str) -> Any:
     """Convolution without bias, padded by ``kernel // 2`` on both sides, and batch normalisation."""
     if stride > 1 and kernel > 1:  # "same" would pad on one side only
         x = layers.ZeroPadding1D(kernel // 2)(x)
-    padding = "valid" if stride > 1 else "same"
-    initializer = keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal")
     x = layers.Conv1D(
-        filters, kernel, strides=stride, padding=padding, use_bias=False, kernel_initializer=initializer
+        filters,
+        kernel,
+        strides=stride,
+        padding="valid" if stride > 1 else "same",
+        use_bias=False,
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, mode="fan_out", distribution="untruncated_normal"),
+        name=f"{name}_conv",
     )(x)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
 
 
 def _max_pool_3_2(x: Any) -> Any:

@@ -26,37 +26,41 @@ def unet1d(width: int = 512, depth: int = 1, masks: int = 1, leads: int = 12, na
     view = keras.Input((None, leads), name="view")
     pooled_5 = layers.AveragePooling1D(12, _STEP)(layers.ZeroPadding1D(4)(view))
     pooled_25 = layers.AveragePooling1D(12, _STEP**2)(view)
-    level_0 = _down(view, width, depth, stride=1)
-    level_1 = _down(level_0, 2 * width, depth, stride=_STEP)
-    level_2 = _down(layers.Concatenate()([level_1, pooled_5]), 3 * width, depth, stride=_STEP)
-    x = _down(layers.Concatenate()([level_2, pooled_25]), 4 * width, depth, stride=_STEP)
-    for skip, filters in ((level_2, 3 * width), (level_1, 2 * width), (level_0, width)):
-        x = layers.Concatenate()([layers.UpSampling1D(_STEP)(x), skip])
-        x = _conv_norm_relu(x, filters)
+    level_0 = _down(view, width, depth, stride=1, name="down0")
+    level_1 = _down(level_0, 2 * width, depth, stride=_STEP, name="down1")
+    level_2 = _down(_beside(level_1, pooled_5), 3 * width, depth, stride=_STEP, name="down2")
+    x = _down(_beside(level_2, pooled_25), 4 * width, depth, stride=_STEP, name="down3")
+    for level, skip, filters in ((2, level_2, 3 * width), (1, level_1, 2 * width), (0, level_0, width)):
+        x = _conv_norm_relu(_beside(layers.UpSampling1D(_STEP)(x), skip), filters, name=f"up{level}")
     logits = layers.Conv1D(masks, _KERNEL, padding="same", dtype="float32", name="logits")(x)
     activation = "sigmoid" if masks in (1, leads) else "softmax"
     return keras.Model(view, layers.Activation(activation, dtype="float32", name="masks")(logits), name=name)
 
 
-def _down(x: Any, filters: int, depth: int, stride: int) -> Any:
-    x = _conv_norm_relu(x, filters, stride)
-    for _ in range(depth):
-        y = _conv_norm_relu(_conv_norm_relu(x, filters), filters)
-        x = layers.Add()([x, _added_gate(y, filters)])
+def _down(x: Any, filters: int, depth: int, stride: int, name: str) -> Any:
+    x = _conv_norm_relu(x, filters, stride, name=name)
+    for block in range(1, depth + 1):
+        y = _conv_norm_relu(x, filters, name=f"{name}_block{block}_1")
+        y = _conv_norm_relu(y, filters, name=f"{name}_block{block}_2")
+        x = x + _with_added_gate(y, filters, name=f"{name}_block{block}_gate")
     return x
 
 
-def _added_gate(y: Any, filters: int) -> Any:
+def _with_added_gate(y: Any, filters: int, name: str) -> Any:
     """Squeeze and excitation whose gate is added to the signal, not multiplied with it, as published."""
     gate = layers.GlobalAveragePooling1D(keepdims=True)(y)
-    gate = layers.Dense(filters // _GATE_REDUCTION, activation="relu")(gate)
-    gate = layers.Dense(filters, activation="sigmoid")(gate)
+    gate = layers.Dense(filters // _GATE_REDUCTION, activation="relu", name=f"{name}_squeeze")(gate)
+    gate = layers.Dense(filters, activation="sigmoid", name=f"{name}_excite")(gate)
     return y + gate
 
 
-def _conv_norm_relu(x: Any, filters: int, stride: int = 1) -> Any:
+def _beside(x: Any, skip: Any) -> Any:
+    return layers.Concatenate()([x, skip])
+
+
+def _conv_norm_relu(x: Any, filters: int, stride: int = 1, *, name: str) -> Any:
     if stride > 1:  # "same" would not pad by two on both sides
         x = layers.ZeroPadding1D(_KERNEL // 2)(x)
     padding = "valid" if stride > 1 else "same"
-    x = layers.Conv1D(filters, _KERNEL, strides=stride, padding=padding)(x)
-    return ops.relu(layers.BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+    x = layers.Conv1D(filters, _KERNEL, strides=stride, padding=padding, name=f"{name}_conv")(x)
+    return ops.relu(layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x))
