@@ -1,0 +1,119 @@
+"""Linear evaluation of a run on a data set, from two folders to one result with everything needed to judge it.
+
+Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and read by ``ecg_advmask.report``.
+"""
+
+import dataclasses
+import importlib.metadata
+import platform
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+
+from ecg_advmask import __version__
+from ecg_advmask.config import Config, load
+from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.eligibility import label_for, unseen_recordings
+from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, encoder_sha256
+from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
+from ecg_advmask.evaluate.partition import PARTS, split_recordings
+from ecg_advmask.files import read_json
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain.run import Run, random_encoder
+
+FORMAT_VERSION: Final = 1
+METHOD_NAMES: Final = {"advmask": "Adv Mask", "simclr": "SimCLR"}
+_PACKAGES = ("numpy", "pandas", "scikit-learn", "keras", "tensorflow")
+
+
+def evaluate_run(
+    run_path: str,
+    data_path: str | Path,
+    task: str,
+    protocol: Protocol,
+    *,
+    preset: str | None = None,
+    with_random: bool = True,
+) -> dict[str, Any]:
+    """Judge the frozen encoder of a run on one task, beside an untrained encoder of the same shape.
+
+    Args:
+        run_path: a run directory, or ``random`` for an untrained encoder of ``preset`` alone.
+        data_path: a data set directory with the sampling rate and window of the run.
+        task: a name in ``ecg_advmask.datasets.labels.TASKS``.
+        protocol: the constants of the evaluation.
+        preset: the preset of the untrained encoder; only with ``random``.
+        with_random: test the untrained encoder beside the trained one.
+
+    Raises:
+        InputError: a folder is not what it should be, the two do not fit, or there are too few labels.
+    """
+    run = None if run_path == "random" else Run.open(Path(run_path))
+    if (run is None) != (preset is not None):
+        raise InputError(f"{run_path}: --preset goes with RUN = random, and RUN = random needs it")
+    config = load(preset) if run is None else run.config
+    data = DataSet.open(Path(data_path))
+    _check_fit(config, data, run_path)
+
+    unseen = unseen_recordings(data.records, None if run is None else run.seen())
+    labels = label_for(task, unseen, data.path)
+    labelled = labels.notna().to_numpy()
+    recordings = unseen.recordings[labelled]
+    patients = recordings["person"].to_numpy(object)
+    split = split_recordings(labels[labelled].to_numpy(object), patients, protocol.shares, protocol.split_seed)
+
+    encoders: dict[str, keras.Model] = {} if run is None else {"trained": run.encoder()}
+    if with_random or run is None:
+        encoders["random"] = random_encoder(config, protocol.seed)
+    folder = None if run is None else run.path / "embeddings"
+    embeddings = {
+        name: average_over_windows(
+            cached_embeddings(folder, encoder, data, unseen.windows), unseen.recording_of_window
+        )[labelled]
+        for name, encoder in encoders.items()
+    }
+    names = {"trained": METHOD_NAMES.get(config.method, config.method), "random": "untrained"}
+    return {
+        "format_version": FORMAT_VERSION,
+        "kind": "linear evaluation",
+        "task": task,
+        "classes": list(split.classes),
+        "dataset": describe(data),
+        "run": {"path": run_path, "preset": config.preset, "method": config.method},
+        "encoders": {
+            name: {"name": names[name], "sha256": encoder_sha256(encoder)} for name, encoder in encoders.items()
+        },
+        "counts": unseen.counts
+        | {"unlabelled": int((~labelled).sum()), "eligible": len(recordings), "patients": len(set(patients))}
+        | {"parts": split.counts()},
+        "sha256_of_ids": {part: split.digest(recordings["key"].to_numpy(object), part) for part in PARTS},
+        "protocol": dataclasses.asdict(protocol),
+        **linear_evaluation(embeddings, split, protocol),
+        "versions": versions(),
+    }
+
+
+def describe(data: DataSet) -> dict[str, Any]:
+    """What a data set is and what became of the recordings that went into it."""
+    header = read_json(data.path / "dataset.json")
+    return {"path": str(data.path), "name": data.path.resolve().name, "sha256": data.sha256} | {
+        key: header[key]
+        for key in ("sampling_rate_hz", "window_samples", "layout", "sources", "counts")
+        if key in header
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of this package, of Python and of the libraries that the figures depend on."""
+    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
+    return {"ecg-advmask": __version__, "python": platform.python_version()} | found
+
+
+def _check_fit(config: Config, data: DataSet, run_path: str) -> None:
+    if (data.sampling_rate_hz, data.window_samples) != (config.sampling_rate_hz, config.window_samples):
+        raise InputError(
+            f"{data.path}: windows of {data.window_samples} samples at {data.sampling_rate_hz} Hz, but {run_path} "
+            f"needs {config.window_samples} at {config.sampling_rate_hz} Hz; prepare the recordings again with "
+            f"--sampling-rate {config.sampling_rate_hz} --seconds {config.window_seconds:g}"
+        )
