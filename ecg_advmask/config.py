@@ -5,6 +5,7 @@ Each field carries its help text where it is declared; ``ecg-advmask pretrain --
 
 import dataclasses
 import importlib.resources
+import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,9 +19,7 @@ POOLING_OF_MASKS = 125
 
 
 def _setting(default: Any, help_text: str, minimum: float | None = None, maximum: float | None = None) -> Any:
-    return dataclasses.field(
-        default=default, metadata={"help": help_text, "minimum": minimum, "maximum": maximum}
-    )
+    return dataclasses.field(default=default, metadata={"help": help_text, "minimum": minimum, "maximum": maximum})
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ class Config:
     accumulation: int = _setting(4, "batches whose gradients are averaged for one update", 1)
     epochs: int = _setting(100, "passes through the data", 1)
     jit_compile: bool = _setting(True, "compile the training step with XLA")
-    mixed_precision: bool = _setting(False, "compute in float16 where it is safe (for GPUs)")
+    mixed_precision: bool = _setting(False, "compute in bfloat16 where it is safe (for GPUs that have it)")
 
     pretraining_share: float = _setting(
         1.0, "share of the patients whose recordings are used; the others stay unseen, for evaluation", 0.01, 1.0
@@ -190,8 +189,8 @@ def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
         good = isinstance(value, tuple) and all(isinstance(item, str) for item in value)
         expected = "a list of names"
     elif allowed is float:
-        good = isinstance(value, int | float) and not isinstance(value, bool)
-        expected = "a number"
+        good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        expected = "a finite number"
     else:
         good = type(value) is allowed
         expected = {int: "a whole number", bool: "true or false", str: "a text"}[allowed]

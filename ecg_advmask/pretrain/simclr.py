@@ -1,0 +1,121 @@
+"""SimCLR for ECGs: encoder and projector learn to tell a recording's other view among those of the batch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from ecg_advmask.augment import compose
+from ecg_advmask.config import Config
+from ecg_advmask.losses import contrastive_accuracy, nt_xent
+from ecg_advmask.models.heads import projector
+from ecg_advmask.models.resnet1d import resnet18_1d
+from ecg_advmask.scaling import scale_to_unit
+
+Logs = dict[str, Any]
+
+
+class SimCLR(keras.Model):  # type: ignore[misc]
+    """The learner alone: Chen et al. 2020, with the pairs of SimCLR or of CMSC (Kiyasseh et al. 2021).
+
+    A training step takes ``(accumulation * B, L, 12)`` float32 standardised windows, contrasts B of them with one another
+    at a time, and updates once with the mean gradient. Called, it gives the ``(B, embedding_dim)`` embeddings of windows
+    in any unit.
+    """
+
+    tracked = ("loss", "contrastive_accuracy", "embedding_std")
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(name=config.method)
+        self.config = config
+        self.encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
+        self.projector = projector(config.embedding_dim, config.projection_hidden, config.projection_dim)
+        self.augment = compose(config.augmentations)
+        self.seed_generator = keras.random.SeedGenerator(config.seed)
+        self.averages = {name: keras.metrics.Mean(name) for name in self.tracked}
+        self.built = True
+
+    def call(self, windows: Any, training: bool = False) -> Any:
+        """Embeddings of the windows, scaled to [0, 1]."""
+        return self.encoder(scale_to_unit(windows), training=training)
+
+    @property
+    def metrics(self) -> list[Any]:
+        """The running averages, which Keras resets at every epoch."""
+        return list(self.averages.values())
+
+    @property
+    def learner_variables(self) -> list[Any]:
+        """What the contrastive loss is minimised over."""
+        return self.encoder.trainable_variables + self.projector.trainable_variables
+
+    def build_optimizers(self) -> None:
+        """Make the optimizers' state, so that a checkpoint can hold and restore it before the first step."""
+        self.optimizer.build(self.learner_variables)
+
+    @property
+    def state(self) -> list[Any]:
+        """Every variable that the next step depends on: weights, moving statistics, optimizers, random numbers."""
+        return [*self.variables, *self.optimizer.variables]
+
+    def train_step(self, windows: Any) -> Logs:
+        """One update of encoder and projector."""
+        gradients, logs = self.accumulated(self.learner_gradients, *self.views(windows))
+        self.optimizer.apply(gradients, self.learner_variables)
+        return self.averaged(logs)
+
+    def views(self, windows: Any) -> tuple[Any, Any]:
+        """The two views that form a positive pair, (B, L or L / 2, 12) each, scaled to [0, 1]."""
+        first = second = windows
+        if self.config.pairing == "cmsc":
+            first, second = ops.split(windows, 2, axis=1)
+        second = self.augment(second, self.seed_generator, self.config.sampling_rate_hz)
+        return scale_to_unit(first), scale_to_unit(second)
+
+    def learner_gradients(self, view_1: Any, view_2: Any) -> tuple[list[Any], Logs]:
+        """Gradients of the contrastive loss with respect to `learner_variables`."""
+        with tf.GradientTape() as tape:
+            loss, logs = self.contrast(view_1, view_2)
+        return tape.gradient(loss, self.learner_variables), logs
+
+    def contrast(self, view_1: Any, view_2: Any) -> tuple[Any, Logs]:
+        """The contrastive loss of two views, on batch statistics, and what is watched beside it."""
+        embedding = self.encoder(view_1, training=True)
+        z_1 = self.projector(embedding, training=True)
+        z_2 = self.projector(self.encoder(view_2, training=True), training=True)
+        loss = nt_xent(z_1, z_2, self.config.temperature, self.config.negatives)
+        accuracy = contrastive_accuracy(z_1, z_2)
+        return loss, {"loss": loss, "contrastive_accuracy": accuracy, "embedding_std": _spread(embedding)}
+
+    def accumulated(self, gradients_of: Callable[..., Any], *tensors: Any) -> Any:
+        """The mean of ``gradients_of`` over the accumulated batches, computed one after the other to bound memory."""
+        count = self.config.accumulation
+        if count == 1:
+            return gradients_of(*tensors)
+        batches = [ops.reshape(tensor, (count, -1, *tensor.shape[1:])) for tensor in tensors]
+        total = gradients_of(*[batch[0] for batch in batches])
+        (_, total) = tf.while_loop(
+            lambda index, _: index < count,
+            lambda index, total: (
+                index + 1,
+                tf.nest.map_structure(tf.add, total, gradients_of(*[batch[index] for batch in batches])),
+            ),
+            (tf.constant(1), total),
+            maximum_iterations=count - 1,
+            parallel_iterations=1,
+        )
+        return tf.nest.map_structure(lambda value: value / count, total)
+
+    def averaged(self, logs: Logs) -> Logs:
+        """The epoch's averages so far, the step's values included."""
+        for name, value in logs.items():
+            self.averages[name].update_state(value)
+        return {name: average.result() for name, average in self.averages.items()}
+
+
+def _spread(embedding: Any) -> Any:
+    """Deviation per dimension of embeddings scaled to length sqrt(D), averaged: 1 where they spread, 0 where they collapse."""
+    unit = ops.normalize(ops.cast(embedding, "float32"), axis=1)
+    return ops.mean(ops.std(unit, axis=0)) * ops.sqrt(ops.cast(ops.shape(unit)[1], "float32"))

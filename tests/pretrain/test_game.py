@@ -1,0 +1,286 @@
+"""Each player gets the gradient of its own objective and nothing else, and touches its own variables only."""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ecg_advmask.config import Config
+from ecg_advmask.losses import nt_xent, sparsity_penalty
+from ecg_advmask.pretrain.advmask import AdvMask
+from ecg_advmask.pretrain.simclr import SimCLR
+
+TINY = Config(
+    sampling_rate_hz=125,
+    window_seconds=2.0,
+    encoder_width=4,
+    embedding_dim=8,
+    projection_hidden=16,
+    projection_dim=8,
+    adversary_width=8,
+    batch_size=6,
+    accumulation=1,
+    jit_compile=False,
+    learning_rate=1e-2,
+    adversary_learning_rate=1e-2,
+)
+UPDATES = ["alternating", "simultaneous"]
+
+
+@pytest.fixture(autouse=True)
+def same_initial_weights() -> Iterator[None]:
+    keras.utils.set_random_seed(7)
+    yield
+    keras.backend.clear_session()
+
+
+def model_of(**changes: Any) -> Any:
+    config = dataclasses.replace(TINY, **changes)
+    model = (AdvMask if config.method == "advmask" else SimCLR)(config)
+    optimizers = {"optimizer": keras.optimizers.SGD(config.learning_rate)}
+    if config.method == "advmask":
+        optimizers["adversary_optimizer"] = keras.optimizers.SGD(config.adversary_learning_rate)
+    model.compile(**optimizers, jit_compile=config.jit_compile)
+    model.build_optimizers()
+    return model
+
+
+def windows_for(config: Config, seed: int = 0) -> Any:
+    shape = (config.batch_size * config.accumulation, config.window_samples, 12)
+    return tf.constant(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def values(variables: list[Any]) -> list[np.ndarray]:
+    return [keras.ops.convert_to_numpy(variable).copy() for variable in variables]
+
+
+def learner(model: Any) -> list[Any]:
+    return model.encoder.variables + model.projector.variables
+
+
+def all_equal(first: list[np.ndarray], second: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def close(first: list[Any], second: list[Any]) -> None:
+    """Equal up to float32 rounding, which biases before a batch normalisation (true gradient: zero) consist of."""
+    one, other = (
+        np.concatenate([np.ravel(keras.ops.convert_to_numpy(part)) for part in all_]) for all_ in (first, second)
+    )
+    assert np.linalg.norm(one - other) < 1e-3 * np.linalg.norm(other)
+
+
+def unit_scaled(x: Any) -> Any:
+    low = tf.reduce_min(x, axis=(1, 2), keepdims=True)
+    high = tf.reduce_max(x, axis=(1, 2), keepdims=True)
+    return (x - low) / (high - low)
+
+
+def adversary_gradient_written_out(model: Any, windows: Any, chosen: Any) -> list[np.ndarray]:
+    """d(-L_SSL + L_sparse)/dA with the two terms differentiated by tapes of their own; nothing of the model's step."""
+    config, batch = model.config, model.config.batch_size
+    total: list[np.ndarray] | None = None
+    before = values(model.variables)
+    for first in range(0, len(windows), batch):
+        view = unit_scaled(windows[first : first + batch])
+        chosen_here = chosen[first : first + batch]
+        view_1, view_2 = (
+            (view, view) if config.pairing == "simclr" else tf.split(windows[first : first + batch], 2, axis=1)
+        )
+        if config.pairing == "cmsc":
+            view_1, view_2 = unit_scaled(view_1), unit_scaled(view_2)
+        with tf.GradientTape() as ssl_tape, tf.GradientTape() as sparse_tape:
+            masks = model.adversary(view_2, training=True)
+            sparse = sparsity_penalty(masks, config.alpha, config.ratio)
+            if config.masks in (1, 12):
+                used = [masks]
+            elif config.mask_choice == "all":
+                used = [masks[:, :, i : i + 1] for i in range(config.masks)]
+            else:
+                used = [tf.stack([masks[i, :, int(np.argmax(chosen_here[i]))] for i in range(batch)])[:, :, None]]
+            loss = tf.constant(0.0)
+            for mask in used:
+                masked = unit_scaled(view_2 * (1 - tf.sigmoid(config.mask_sharpness * (mask - 0.5))))
+                z_1 = model.projector(model.encoder(view_1, training=True), training=True)
+                z_2 = model.projector(model.encoder(masked, training=True), training=True)
+                loss += nt_xent(z_1, z_2, config.temperature, config.negatives)
+        ssl_gradient = ssl_tape.gradient(loss, model.adversary.trainable_variables)
+        sparse_gradient = sparse_tape.gradient(sparse, model.adversary.trainable_variables)
+        here = [(s - c).numpy() for s, c in zip(sparse_gradient, ssl_gradient, strict=True)]
+        total = here if total is None else [a + b for a, b in zip(total, here, strict=True)]
+    for variable, value in zip(model.variables, before, strict=True):  # undo what the passes did to moving statistics
+        variable.assign(value)
+    assert total is not None
+    return [gradient / config.accumulation for gradient in total]
+
+
+def received_by(optimizer: Any, run: Callable[[], object]) -> list[np.ndarray]:
+    """The gradients that reach an optimizer while ``run`` runs, eagerly."""
+    received: list[list[np.ndarray]] = []
+    apply = optimizer.apply
+    optimizer.apply = lambda gradients, variables: (received.append(values(gradients)), apply(gradients, variables))
+    try:
+        run()
+    finally:
+        optimizer.apply = apply
+    (only,) = received
+    return only
+
+
+@pytest.mark.parametrize("accumulation", [1, 3])
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"masks": 1},
+        {"masks": 3},
+        {"masks": 3, "mask_choice": "all"},
+        {"masks": 12},
+        {"masks": 1, "pairing": "cmsc", "negatives": "other"},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_the_adversary_receives_the_gradient_of_its_own_objective(
+    update: str, accumulation: int, changes: dict[str, Any]
+) -> None:
+    """Also under `alternating`, where it is taken through the encoder that was just updated."""
+    model = model_of(update=update, accumulation=accumulation, **changes)
+    windows = windows_for(model.config)
+    state_of_random_numbers = values([model.seed_generator.state])
+    chosen = keras.ops.convert_to_numpy(model.choose_masks(windows))
+    model.seed_generator.state.assign(state_of_random_numbers[0])
+    if update == "simultaneous":
+        expected = adversary_gradient_written_out(model, windows, chosen)
+        received = received_by(model.adversary_optimizer, lambda: model.train_step(windows))
+    else:
+        received = received_by(model.adversary_optimizer, lambda: model.train_step(windows))
+        for variable, gradient in zip(model.adversary.trainable_variables, received, strict=True):
+            variable.assign_add(
+                model.config.adversary_learning_rate * gradient
+            )  # as it was: undo the step of plain SGD
+        expected = adversary_gradient_written_out(model, windows, chosen)
+    assert max(np.abs(gradient).max() for gradient in expected) > 1e-4
+    close(received, expected)
+
+
+@pytest.mark.parametrize("accumulation", [1, 2])
+def test_an_encoder_step_leaves_the_adversary_bitwise_and_the_reverse(accumulation: int) -> None:
+    model = model_of(accumulation=accumulation)
+    windows = windows_for(model.config)
+    pair = (*model.views(windows), model.choose_masks(windows))
+
+    adversary = values(model.adversary.variables)
+    gradients, _ = model.accumulated(model.learner_gradients, *pair)
+    model.optimizer.apply(gradients, model.learner_variables)
+    assert all_equal(adversary, values(model.adversary.variables))
+
+    learner_before = values(learner(model))
+    gradients, _ = model.accumulated(model.adversary_gradients, *pair)
+    model.adversary_optimizer.apply(gradients, model.adversary.trainable_variables)
+    assert all_equal(learner_before, values(learner(model)))
+    assert not all_equal(adversary, values(model.adversary.variables))
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize(("moving", "still"), [("learner", "adversary"), ("adversary", "learner")])
+def test_a_player_whose_rate_is_zero_keeps_its_weights_while_the_other_learns(
+    update: str, moving: str, still: str
+) -> None:
+    rates = {"learner": "learning_rate", "adversary": "adversary_learning_rate"}
+    model = model_of(update=update, **{rates[still]: 0.0})
+    weights = {"learner": model.learner_variables, "adversary": model.adversary.trainable_variables}
+    before = {player: values(variables) for player, variables in weights.items()}
+    model.train_step(windows_for(model.config))
+    assert all_equal(before[still], values(weights[still]))
+    assert not all_equal(before[moving], values(weights[moving]))
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_every_trainable_variable_gets_a_gradient(update: str) -> None:
+    model = model_of(update=update, masks=4)
+    windows = windows_for(model.config)
+    for optimizer in (model.optimizer, model.adversary_optimizer):
+        for gradient in received_by(optimizer, lambda: model.train_step(windows)):
+            assert np.isfinite(gradient).all()
+            assert np.abs(gradient).max() > 0
+
+
+def test_learner_gradient_is_the_same_in_both_update_modes() -> None:
+    received = []
+    for update in UPDATES:
+        keras.utils.set_random_seed(7)
+        model = model_of(update=update)
+        received.append(received_by(model.optimizer, lambda model=model: model.train_step(windows_for(model.config))))
+    close(received[0], received[1])
+
+
+def test_accumulation_averages_the_gradients_of_its_batches() -> None:
+    windows = windows_for(dataclasses.replace(TINY, accumulation=3))
+    keras.utils.set_random_seed(7)
+    together = model_of(method="simclr", accumulation=3, augmentations=())
+    received = received_by(together.optimizer, lambda: together.train_step(windows))
+    alone = []
+    for part in tf.split(windows, 3):
+        keras.utils.set_random_seed(7)
+        model = model_of(method="simclr", augmentations=())
+        alone.append(received_by(model.optimizer, lambda model=model, part=part: model.train_step(part)))
+    close(received, [np.mean(gradients, axis=0) for gradients in zip(*alone, strict=True)])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("update", "masks", "accumulation"),
+    [("alternating", 1, 1), ("simultaneous", 1, 1), ("simultaneous", 12, 1), ("alternating", 4, 2)],
+)
+def test_a_step_compiled_by_xla_is_the_eager_step(update: str, masks: int, accumulation: int) -> None:
+    changes, logs = [], []
+    for compiled in (False, True):
+        keras.utils.set_random_seed(7)
+        model = model_of(update=update, masks=masks, accumulation=accumulation)
+        before = values(model.variables)
+        step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step
+        result = step(windows_for(model.config))
+        logs.append({name: float(value) for name, value in result.items()})
+        after = values(model.variables)
+        changes.append(np.concatenate([np.ravel(a - b.astype(a.dtype)) for a, b in zip(after, before, strict=True)]))
+    assert np.linalg.norm(changes[1] - changes[0]) < 2e-2 * np.linalg.norm(changes[0])
+    assert logs[1] == pytest.approx(logs[0], abs=1e-3)
+
+
+def test_occluding_nothing_and_everything() -> None:
+    model = model_of()
+    view = unit_scaled(windows_for(model.config))
+    nothing = model.occlude(view, tf.zeros((len(view), 250, 1)))
+    np.testing.assert_allclose(nothing, view, atol=1e-6)
+    everything = model.occlude(view, tf.ones((len(view), 250, 1)))
+    assert np.isfinite(everything).all()
+
+
+def test_a_mask_per_lead_occludes_its_own_lead() -> None:
+    model = model_of(masks=12)
+    view = unit_scaled(windows_for(model.config))
+    mask = np.zeros((len(view), 250, 12), np.float32)
+    mask[:, 100:150, 3] = 1
+    occluded = model.occlude(view, mask).numpy()
+    assert (occluded[:, 100:150, 3] < 1e-6).all()
+    others = np.delete(np.arange(12), 3)
+    np.testing.assert_allclose(occluded[:, :, others], view.numpy()[:, :, others], atol=1e-5)
+
+
+def test_masks_are_chosen_uniformly() -> None:
+    model = model_of(masks=4, batch_size=4000)
+    chosen = keras.ops.convert_to_numpy(model.choose_masks(tf.zeros((4000, 250, 12))))
+    assert (chosen.sum(axis=1) == 1).all()
+    assert np.abs(chosen.mean(axis=0) - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 4000)
+
+
+def test_views_of_cmsc_are_the_two_halves() -> None:
+    model = model_of(pairing="cmsc")
+    windows = windows_for(model.config)
+    first, second = model.views(windows)
+    np.testing.assert_allclose(first, unit_scaled(windows[:, :125]), atol=1e-6)
+    np.testing.assert_allclose(second, unit_scaled(windows[:, 125:]), atol=1e-6)
