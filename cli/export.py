@@ -1,4 +1,109 @@
+"""``ecg-advmask export``: the encoder of a run as one ONNX file that takes millivolts."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
+
+from ecg_advmask.errors import InputError
+
+if TYPE_CHECKING:
+    from ecg_advmask.config import Config
+
+
 @click.command("export")
-def export() -> None:
-    """(being written)"""
+@click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("out", metavar="ENCODER.onnx", type=click.Path(path_type=Path))
+@click.option(
+    "--recordings",
+    metavar="SOURCE",
+    type=click.Path(path_type=Path),
+    help="Folder or file with recordings on which Keras and onnxruntime are compared. "
+    "Default: the run's own data set where it still stands, else generated signals.",
+)
+def export(*, run_path: Path, out: Path, recordings: Path | None) -> None:
+    """Export the encoder of RUN to one ONNX file.
+
+    The file takes (batch, window, 12) float32 in millivolts at the run's sampling rate, holds the scaling to [0, 1], and
+    says in its metadata how its input must look. It is written only after onnx's checker has passed it and its
+    embeddings agree with Keras's.
+    """
+    if out.suffix != ".onnx":
+        raise InputError(f"{out}: an encoder is written to a file that ends in .onnx")
+    if not run_path.is_dir():
+        raise InputError(f"{run_path}: is no run directory, give one that ecg-advmask pretrain wrote")
+    from ecg_advmask.cli.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ecg_advmask.export.onnx import EXPECTED_ERROR, ParityError, export_encoder
+    from ecg_advmask.pretrain.run import Run
+
+    run = Run.open(run_path)
+    if recordings is None:
+        origin, signals_mv = _windows_of_data_set(run_path, run.config)
+    else:
+        origin, signals_mv = str(recordings), _windows_of_recordings(recordings, run.config)
+    try:
+        done = export_encoder(run.encoder(), run.config, out, signals_mv=signals_mv)
+    except ParityError as error:
+        raise click.ClickException(str(error)) from error
+    for batch_size, error in done.parity.items():
+        note = "" if error < EXPECTED_ERROR else f"  (more than the usual {EXPECTED_ERROR:g})"
+        click.echo(f"parity with Keras at batch {batch_size:2d}: largest difference {error:.2g}{note}")
+    click.echo(f"compared on: {origin}")
+    click.echo(
+        f"wrote {out}: opset {done.opset}, {done.size_bytes / 1e6:.1f} MB, {run.config.sampling_rate_hz} Hz, "
+        f"windows of {run.config.window_samples} samples, embeddings of length {run.config.embedding_dim}"
+    )
+
+
+def _windows_of_data_set(run_path: Path, config: "Config") -> tuple[str, Any]:
+    """Windows (n, L, 12) in millivolts from the data set that the run was trained on, or None where it is gone."""
+    import numpy as np
+
+    from ecg_advmask.export.onnx import PARITY_BATCHES
+    from ecg_advmask.files import read_json
+    from ecg_advmask.pipeline.shards import DataSet
+
+    try:
+        data = DataSet.open(read_json(run_path / "config.json")["dataset"]["path"])
+    except (InputError, KeyError, TypeError):
+        return "generated signals (the run's data set is not there)", None
+    if (data.sampling_rate_hz, data.window_samples) != (config.sampling_rate_hz, config.window_samples):
+        return "generated signals (the run's data set was replaced)", None
+    rows = np.linspace(0, len(data.records) - 1, min(max(PARITY_BATCHES), len(data.records))).astype(int)
+    return f"{len(rows)} windows of {data.path}", data.signals_mv(rows)
+
+
+def _windows_of_recordings(source: Path, config: "Config") -> Any:
+    """Windows (n, L, 12) in millivolts from recordings, as many as the largest batch needs.
+
+    Raises:
+        InputError: there is not one usable window.
+    """
+    import numpy as np
+
+    from ecg_advmask.export.onnx import PARITY_BATCHES
+    from ecg_advmask.records import Refused, cut, read_recordings
+
+    windows: list[Any] = []
+    reason = ""
+    for recording in read_recordings(source):
+        if isinstance(recording, Refused):
+            reason = recording.reason
+            continue
+        try:
+            pieces = cut(
+                recording.signals_mv, recording.sampling_rate_hz, config.sampling_rate_hz, config.window_samples
+            )
+        except InputError as error:
+            reason = str(error)
+            continue
+        windows += [window.signals_mv for window in pieces.windows]
+        if len(windows) >= max(PARITY_BATCHES):
+            break
+    if not windows:
+        raise InputError(
+            f"{source}: holds no usable recording to compare on ({reason or 'no window passes the checks'})"
+        )
+    return np.stack(windows[: max(PARITY_BATCHES)])
