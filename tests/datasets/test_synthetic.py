@@ -296,7 +296,7 @@ def test_rhythms_are_as_common_as_in_the_label_table() -> None:
     assert sum(rhythm.share for rhythm in RHYTHMS) == pytest.approx(10646, abs=0)
 
 
-def test_shares_are_those_of_the_real_label_table(shared: Path) -> None:
+def test_rhythms_and_columns_are_those_of_the_real_label_table(shared: Path) -> None:
     real = pd.read_excel(shared / "data" / "chapman" / "Diagnostics.xlsx")
     assert {rhythm.acronym for rhythm in RHYTHMS} >= set(real["Rhythm"])
     assert tuple(real.columns) == DIAGNOSTICS_COLUMNS
@@ -409,6 +409,14 @@ def test_a_used_folder_is_refused_and_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not an empty folder"):
         write_archive(tmp_path / "used", ["cinc2021"], 1, 0)
     assert [path.name for path in tmp_path.rglob("*")] == ["used", "mine.txt"]
+
+
+def test_a_mount_point_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mounted").mkdir()
+    monkeypatch.setattr("os.path.ismount", lambda path: Path(path) == tmp_path / "mounted")
+    with pytest.raises(InputError, match="name a folder inside it"):
+        write_archive(tmp_path / "mounted", ["cinc2021"], 1, 0)
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mounted"]
 
 
 def test_nothing_is_left_when_writing_fails(tmp_path: Path) -> None:
