@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "layout",
     type=click.Choice(["cinc2021", "chapman"]),
     required=True,
-    help="Layout of SOURCE. cinc2021: WFDB records in a folder per source; chapman: ECGDataDenoised and Diagnostics.xlsx.",
+    help="Layout of SOURCE. cinc2021: a folder of WFDB records per source; chapman: ECGDataDenoised, Diagnostics.xlsx.",
 )
 @click.option("--sampling-rate", default=500, show_default=True, help="Rate of the windows, in Hz.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of a window, in seconds.")

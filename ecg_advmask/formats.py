@@ -200,15 +200,15 @@ def _check_header(header: Path) -> None:
         )
     if "/" in lines[0][0]:
         raise UnreadableRecordingError(header, "is a multi-segment record, join its segments first")
-    for words in lines[1:]:
-        if not " ".join(words).isascii():
-            raise UnreadableRecordingError(header, "has a signal line that is not ASCII (a micro sign is written u)")
+    if not all(word.isascii() for words in lines[1:] for word in words):
+        raise UnreadableRecordingError(header, "has a signal line that is not ASCII (a micro sign is written u)")
+    for name in dict.fromkeys(words[0] for words in lines[1:]):
         try:
-            file = inside(header.parent, words[0])
-        except InputError as error:
-            raise UnreadableRecordingError(header, f"names {words[0]!r}, which is not a file beside it") from error
+            file = inside(header.parent, name)
+        except (InputError, ValueError) as error:
+            raise UnreadableRecordingError(header, f"names {name!r}, which is not a file beside it") from error
         if not file.is_file():
-            raise UnreadableRecordingError(header, f"names {words[0]}, which does not exist")
+            raise UnreadableRecordingError(header, f"names {name}, which does not exist")
 
 
 def _lead_columns(names: Sequence[str], path: str | os.PathLike[str]) -> list[int]:

@@ -19,8 +19,8 @@ Rows = Sequence[int] | npt.NDArray[np.integer]
 
 SHARDS_AT_ONCE: Final = 8
 SHUFFLE_WINDOWS: Final = 4096
-SHUFFLE_BYTES: Final = 256 * 2**20
-"""The shuffle buffer holds `SHUFFLE_WINDOWS` windows, or fewer if these would take more memory than this."""
+SHUFFLE_BYTES: Final = 128 * 2**20
+"""Windows are shuffled in blocks of `SHUFFLE_WINDOWS`, or fewer if these would take more memory than this."""
 
 
 def stream(
@@ -36,7 +36,7 @@ def stream(
 ) -> tf.data.Dataset:
     """Batches for training, one epoch after the other; no batch spans two epochs.
 
-    Within an epoch the shards come in a new order, several are read at once, and their windows pass a shuffle buffer.
+    Within an epoch the shards come in a new order, several are read in turns, and their windows are shuffled in blocks.
 
     Args:
         data: where the windows are.
@@ -71,7 +71,7 @@ def stream(
             num_parallel_calls=tf.data.AUTOTUNE,
             deterministic=True,
         )
-        windows = _only(windows, wanted).shuffle(_buffer(data), seed=seeds[0], reshuffle_each_iteration=False)
+        windows = _shuffled(_only(windows, wanted), _block(data), seeds)
         return windows.batch(batch_size, drop_remainder=drop_remainder)
 
     batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
@@ -120,7 +120,17 @@ def _only(windows: tf.data.Dataset, wanted: npt.NDArray[np.bool_]) -> tf.data.Da
     return windows.filter(lambda serialized: lookup[tf.io.parse_single_example(serialized, row_only)["row"]])
 
 
-def _buffer(data: DataSet) -> int:
+def _shuffled(windows: tf.data.Dataset, block: int, seeds: tf.Tensor) -> tf.data.Dataset:
+    """Shuffle in blocks, statelessly: the order that `Dataset.shuffle` gives depends on the global seed as well."""
+
+    def shuffle(number: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
+        seed = tf.random.experimental.stateless_fold_in(seeds, number)
+        return tf.random.experimental.stateless_shuffle(serialized, seed)
+
+    return windows.batch(block).enumerate().map(shuffle).prefetch(1).unbatch()
+
+
+def _block(data: DataSet) -> int:
     bytes_per_window = data.window_samples * LEADS * 2
     return max(1, min(SHUFFLE_WINDOWS, SHUFFLE_BYTES // bytes_per_window))
 
