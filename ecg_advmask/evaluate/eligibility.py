@@ -62,7 +62,7 @@ def unseen_recordings(records: pd.DataFrame, seen: pd.DataFrame | None) -> Unsee
     recording_of = ids.map(position)
     kept = recording_of.notna().to_numpy()
     counts = {"windows": len(table), "recordings": len(first_windows), "seen": int(is_seen.sum())}
-    counts |= {name: int(column.sum()) for name, column in by_recording.items()}  # type: ignore[misc]
+    counts |= {str(name): int(count) for name, count in by_recording.sum().items()}
     counts["copies"] = int(is_copy.sum())
     return Unseen(recordings, np.flatnonzero(kept), recording_of[kept].to_numpy(np.int64), counts)
 

@@ -31,10 +31,7 @@ def embed_dataset(encoder: keras.Model, data: DataSet, rows: Rows, batch_size: i
         return np.zeros((0, encoder.output_shape[-1]), np.float32)
     batch_size = min(batch_size, len(rows))
 
-    @tf.function(jit_compile=True)
-    def embed(signals: tf.Tensor) -> tf.Tensor:
-        return encoder(scale_to_unit(signals), training=False)
-
+    embed = tf.function(lambda signals: encoder(scale_to_unit(signals), training=False), jit_compile=True)
     of_row: dict[int, npt.NDArray[np.float32]] = {}
     with tqdm(total=len(rows), desc=f"embedding with {encoder.name}", unit="window", disable=None) as bar:
         for signals, batch_rows in ordered(data, batch_size, rows=rows):

@@ -18,7 +18,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.metrics import (
     FloatArray,
     IntArray,
-    Tested,
+    Measured,
     bootstrap_interval,
     macro_auroc,
     resample_counts,
@@ -125,7 +125,7 @@ def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protoc
     results, summary, differences = [], [], []
     with tqdm(total=sum(map(len, seeds_of.values())) * len(embeddings), desc="linear heads", disable=None) as bar:
         for fraction, share in labels_of.items():
-            tested: dict[str, list[Tested]] = {name: [] for name in embeddings}
+            measured: dict[str, list[Measured]] = {name: [] for name in embeddings}
             for seed in (protocol.seed + draw for draw in seeds_of[fraction]):
                 drawn = train[label_fraction(split.labels[train], share, seed)]
                 setting = {"fraction": fraction, "labels": len(drawn)}
@@ -133,16 +133,16 @@ def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protoc
                     head = fit_head(
                         encoded[drawn], split.labels[drawn], encoded[validation], split.labels[validation], protocol
                     )
-                    tested[name].append(Tested.on(truth, head.probabilities(encoded[test]), counts))
+                    measured[name].append(Measured.on(truth, head.probabilities(encoded[test]), counts))
                     results.append(
-                        {"encoder": name, **setting, "seed": seed, **_of_one(tested[name][-1], head, protocol)}
+                        {"encoder": name, **setting, "seed": seed, **_of_one(measured[name][-1], head, protocol)}
                     )
                     bar.update()
             first, *others = embeddings
             for name in embeddings:
-                summary.append({"encoder": name, **setting, **_over_draws(tested[name], protocol)})
+                summary.append({"encoder": name, **setting, **_over_draws(measured[name], protocol)})
             for name in others:
-                pairs = [one.minus(other) for one, other in zip(tested[first], tested[name], strict=True)]
+                pairs = [one.minus(other) for one, other in zip(measured[first], measured[name], strict=True)]
                 differences.append({"first": first, "second": name, **setting, **_over_draws(pairs, protocol)})
     return {"results": results, "summary": summary, "differences": differences}
 
@@ -154,23 +154,23 @@ def _share(fraction: float, available: int) -> float:
     return fraction if fraction <= 1 else fraction / available
 
 
-def _of_one(tested: Tested, head: Head, protocol: Protocol) -> dict[str, Any]:
+def _of_one(measured: Measured, head: Head, protocol: Protocol) -> dict[str, Any]:
     """One fitted head: its strength, whether it converged, its metrics with their bootstrap intervals."""
     metrics = {}
-    for name, value in tested.values.items():
-        low, high = bootstrap_interval(tested.resampled[name], protocol.level)
+    for name, value in measured.values.items():
+        low, high = bootstrap_interval(measured.resampled[name], protocol.level)
         metrics[name] = {"value": value, "low": low, "high": high}
     iterations = int(np.max(head.model.n_iter_))
     converged = iterations < protocol.max_iterations
     return {"strength": head.model.C, "iterations": iterations, "converged": converged, "metrics": metrics}
 
 
-def _over_draws(tested: Sequence[Tested], protocol: Protocol) -> dict[str, Any]:
+def _over_draws(measured: Sequence[Measured], protocol: Protocol) -> dict[str, Any]:
     """Mean and spread over the draws, and apart from it the interval of the mean under resampling of the test set."""
     metrics = {}
-    for name in tested[0].values:
-        values = np.array([one.values[name] for one in tested])
-        low, high = bootstrap_interval(np.mean([one.resampled[name] for one in tested], axis=0), protocol.level)
+    for name in measured[0].values:
+        values = np.array([one.values[name] for one in measured])
+        low, high = bootstrap_interval(np.mean([one.resampled[name] for one in measured], axis=0), protocol.level)
         metrics[name] = {
             "mean": float(values.mean()),
             "low": low,
@@ -179,4 +179,4 @@ def _over_draws(tested: Sequence[Tested], protocol: Protocol) -> dict[str, Any]:
             "minimum": float(values.min()),
             "maximum": float(values.max()),
         }
-    return {"draws": len(tested), "metrics": metrics}
+    return {"draws": len(measured), "metrics": metrics}

@@ -77,17 +77,18 @@ def resampled_metrics(
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Each metric of `METRICS` on each resample, ``(resamples,)``; AUROC is NaN where a resample lacks a class."""
     likeliest = probabilities.argmax(axis=1)
-    total = counts.sum(axis=0)
+    total = counts.sum(axis=0, dtype=np.float64)
     auroc, f1 = [], []
     for k in range(probabilities.shape[1]):
         true, predicted = labels == k, likeliest == k
-        both, either = counts[true & predicted].sum(axis=0), counts[true].sum(axis=0) + counts[predicted].sum(axis=0)
+        both = counts[true & predicted].sum(axis=0, dtype=np.float64)
+        either = counts[true].sum(axis=0) + counts[predicted].sum(axis=0)
         f1.append(2 * both / np.maximum(either, 1))
         auroc.append(_weighted_auroc(true, probabilities[:, k], counts))
     return {
-        "accuracy": (counts[labels == likeliest].sum(axis=0) / total).astype(np.float64),
+        "accuracy": counts[labels == likeliest].sum(axis=0) / total,
         "macro_auroc": np.mean(auroc, axis=0),
-        "macro_f1": np.mean(f1, axis=0, dtype=np.float64),
+        "macro_f1": np.mean(f1, axis=0),
     }
 
 
@@ -99,28 +100,28 @@ def bootstrap_interval(resampled: npt.NDArray[np.float64], level: float = 0.95) 
 
 
 @dataclass(frozen=True)
-class Tested:
+class Measured:
     """One model on a test set: each metric of `METRICS` on the whole set, and on every resample ``(resamples,)``."""
 
     values: dict[str, float]
     resampled: dict[str, npt.NDArray[np.float64]]
 
     @classmethod
-    def on(cls, labels: IntArray, probabilities: FloatArray, counts: npt.NDArray[np.float32]) -> "Tested":
+    def on(cls, labels: IntArray, probabilities: FloatArray, counts: npt.NDArray[np.float32]) -> "Measured":
         """Measure ``probabilities`` on the test set and on the resamples given by ``counts``."""
         values = {name: metric(labels, probabilities) for name, metric in METRICS.items()}
         return cls(values, resampled_metrics(labels, probabilities, counts))
 
-    def minus(self, other: "Tested") -> "Tested":
+    def minus(self, other: "Measured") -> "Measured":
         """The paired difference: both models must have been tested on the same recordings and resamples."""
-        return Tested(
+        return Measured(
             {name: value - other.values[name] for name, value in self.values.items()},
             {name: values - other.resampled[name] for name, values in self.resampled.items()},
         )
 
 
 def _is_class(labels: IntArray, k: int) -> IntArray:
-    return (labels == k).astype(np.int64)
+    return np.where(labels == k, 1, 0)
 
 
 def _weighted_auroc(

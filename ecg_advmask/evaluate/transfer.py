@@ -13,12 +13,13 @@ import keras
 
 from ecg_advmask import __version__
 from ecg_advmask.config import Config, load
+from ecg_advmask.datasets.labels import without_label
 from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.account import describe
 from ecg_advmask.evaluate.eligibility import label_for, unseen_recordings
 from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, encoder_sha256
 from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
 from ecg_advmask.evaluate.partition import PARTS, split_recordings
-from ecg_advmask.files import read_json
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run, random_encoder
 
@@ -85,22 +86,13 @@ def evaluate_run(
             name: {"name": names[name], "sha256": encoder_sha256(encoder)} for name, encoder in encoders.items()
         },
         "counts": unseen.counts
-        | {"unlabelled": int((~labelled).sum()), "eligible": len(recordings), "patients": len(set(patients))}
+        | {"unlabelled": int((~labelled).sum()), "unlabelled_reasons": without_label(unseen.recordings, task)}
+        | {"eligible": len(recordings), "patients": len(set(patients))}
         | {"parts": split.counts()},
         "sha256_of_ids": {part: split.digest(recordings["key"].to_numpy(object), part) for part in PARTS},
         "protocol": dataclasses.asdict(protocol),
         **linear_evaluation(embeddings, split, protocol),
         "versions": versions(),
-    }
-
-
-def describe(data: DataSet) -> dict[str, Any]:
-    """What a data set is and what became of the recordings that went into it."""
-    header = read_json(data.path / "dataset.json")
-    return {"path": str(data.path), "name": data.path.resolve().name, "sha256": data.sha256} | {
-        key: header[key]
-        for key in ("sampling_rate_hz", "window_samples", "layout", "sources", "counts")
-        if key in header
     }
 
 

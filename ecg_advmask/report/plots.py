@@ -16,7 +16,15 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from ecg_advmask.report.mask_picture import mask_picture
 
-__all__ = ["encoder_colours", "encoder_names", "label_efficiency", "mask_picture", "png", "training_curves"]
+__all__ = [
+    "contrastive_loss",
+    "encoder_colours",
+    "encoder_names",
+    "label_efficiency",
+    "mask_picture",
+    "png",
+    "training_curves",
+]
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 VERMILION, SKY_BLUE, BLACK = "#D55E00", "#56B4E9", "#000000"
@@ -32,6 +40,11 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def contrastive_loss(history: pd.DataFrame) -> pd.Series:
+    """The contrastive loss of each epoch: a run without adversary logs it as its whole loss."""
+    return history["ssl_loss"] if "ssl_loss" in history and history["ssl_loss"].notna().any() else history["loss"]
+
+
 def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Figure:
     """What was logged at each epoch: contrastive loss, mask area, contrastive accuracy, spread of the embeddings.
 
@@ -44,8 +57,9 @@ def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Fig
         "ssl_loss": "contrastive loss (NT-Xent)",
         "mask_area": "mask area (mean of the mask)",
         "contrastive_accuracy": "contrastive accuracy",
-        "embedding_std": "embedding spread (deviation)",
+        "embedding_std": "embedding spread (1: isotropic, 0: collapsed)",
     }
+    history = history.assign(ssl_loss=contrastive_loss(history))
     present = [name for name in panels if name in history and history[name].notna().any()]
     figure = Figure(figsize=(10, 3.2 * ((len(present) + 1) // 2)), layout="constrained")
     grid = figure.subplots((len(present) + 1) // 2 or 1, 2, squeeze=False).ravel()

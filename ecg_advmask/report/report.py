@@ -1,0 +1,196 @@
+"""One self-contained HTML page about a run and what its encoder is worth: for a colleague, a reviewer, an archive.
+
+In: a run directory, results of ``ecg-advmask linear-eval``, folders of data sets. Out: one file without scripts and
+without any reference to another file or address.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any, Final
+
+from ecg_advmask.evaluate.account import describe
+from ecg_advmask.files import write_text
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.report import html, plots
+from ecg_advmask.report.results import (
+    DIFFERENCE_COLUMNS,
+    SUMMARY_COLUMNS,
+    difference_rows,
+    protocol_in_words,
+    read_result,
+    summary_rows,
+    verdicts,
+)
+from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, RunFiles, account_rows, pretrain_command
+
+METHODS: Final = {
+    "advmask": "adversarial masking (Adv Mask; Bo et al. 2022, after ADIOS, Shi et al. 2022)",
+    "simclr": "SimCLR without an adversary (Chen et al. 2020)",
+}
+GENERATED_NOTICE: Final = (
+    "Made on generated recordings: no person was recorded. The figures show that the program works; they say nothing "
+    "about patients."
+)
+
+
+def write_report(
+    run_path: str | Path,
+    result_paths: Sequence[str | Path],
+    out: str | Path,
+    data_paths: Sequence[str | Path] = (),
+    extra: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the report of a run.
+
+    Args:
+        run_path: the run directory.
+        result_paths: JSON files of ``linear-eval``; those of other runs stand beside this run's.
+        out: the HTML file to write.
+        data_paths: data sets whose account of kept and refused recordings is to be shown; those of the results are
+            shown anyway.
+        extra: further sections of plain text, by heading.
+
+    Returns:
+        ``out`` as a path.
+
+    Raises:
+        InputError: the run, a result or a data set cannot be read.
+    """
+    run = RunFiles.read(run_path)
+    results = [read_result(path) for path in result_paths]
+    data = _data_sets(results, data_paths)
+    body = [
+        *_introduction(run, results, any(about["generated"] for about in data)),
+        *_results(results),
+        *_training(run),
+        *_data_account(run, data),
+        *[part for title, text in (extra or {}).items() for part in (html.heading(title), html.paragraph(text))],
+        *_repetition(run, results),
+    ]
+    write_text(out, html.page(f"12-lead ECG encoder, pretrained by {METHODS[run.config.method].split(' (')[0]}", body))
+    return Path(out)
+
+
+def _introduction(run: RunFiles, results: Sequence[Mapping[str, Any]], generated: bool) -> list[str]:
+    config = run.config
+    parts = [html.paragraph(GENERATED_NOTICE, "banner")] if generated or run.generated else []
+    parts += [
+        html.paragraph(
+            f"What this is: an encoder (one-dimensional ResNet-18, width {config.encoder_width}) that maps "
+            f"{config.window_seconds:g} s of a 12-lead ECG at {config.sampling_rate_hz} Hz to {config.embedding_dim} "
+            f"numbers. It was pretrained without labels on {run.recordings_seen:,} recordings by "
+            f"{METHODS[config.method]}, for {len(run.history)} epochs. Below: what its frozen embeddings are worth "
+            "to a linear head that is given few labels, beside an encoder of the same shape with random weights, and "
+            "how the figures were made."
+        )
+    ]
+    return [*parts, html.bullets(sentence for result in results for sentence in verdicts(result))] if results else parts
+
+
+def _results(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not results:
+        return [html.heading("Linear evaluation"), html.paragraph("No evaluation was given (option --eval).")]
+    parts = [
+        html.heading("Linear evaluation"),
+        html.picture(
+            plots.png(plots.label_efficiency(results)),
+            "Macro AUROC against the number of labels. Line: mean over draws of labels; band: worst to best draw; "
+            "bars: 95 % bootstrap interval of the mean over the test set; dotted: chance.",
+            "Label efficiency of the encoders",
+        ),
+    ]
+    for result in results:
+        classes = result["classes"]
+        parts += [
+            html.heading(f"{result['task']} on {result['dataset']['name']}", 3),
+            html.table(SUMMARY_COLUMNS, summary_rows(result), "Mean over draws, with 95 % interval over the test set"),
+        ]
+        if result["differences"]:
+            caption = "Paired difference on the same test recordings, with 95 % interval"
+            parts.append(html.table(DIFFERENCE_COLUMNS, difference_rows(result), caption))
+        counts = [[part, *[found[name] for name in classes]] for part, found in result["counts"]["parts"].items()]
+        unfinished = sum(not one["converged"] for one in result["results"])
+        parts += [
+            html.bullets(protocol_in_words(result)),
+            html.table(["part", *classes], counts, "Recordings per part and class"),
+            html.paragraph(
+                f"{unfinished} of {len(result['results'])} heads reached the limit of "
+                f"{result['protocol']['max_iterations']} iterations before the optimiser's tolerance."
+            )
+            if unfinished
+            else "",
+        ]
+    return parts
+
+
+def _training(run: RunFiles) -> list[str]:
+    parts = [html.heading("Pretraining")]
+    if run.history.empty:
+        return [*parts, html.paragraph("No epoch is finished.")]
+    last = run.history.iloc[-1]
+    loss = plots.contrastive_loss(run.history)
+    told = [f"contrastive loss {loss.iloc[0]:.3f} in the first epoch, {loss.iloc[-1]:.3f} in the last"]
+    if "mask_area" in run.history and run.history["mask_area"].notna().any():
+        told.append(f"mean mask area {last['mask_area']:.2f} in the last epoch")
+    if "seconds" in run.history:
+        told.append(f"{run.history['seconds'].sum() / 60:.1f} minutes in all")
+    sentence = "; ".join(told)
+    parts.append(html.paragraph(sentence[0].upper() + sentence[1:] + "."))
+    curves = plots.training_curves(run.history, run.config.batch_size)
+    caption = "Training curves. A contrastive loss at the dashed line means that all embeddings are equal."
+    parts.append(html.picture(plots.png(curves), caption, "Training curves"))
+    for path in _chosen_pictures(run.pictures):
+        caption = f"{path.name}: what the adversary occludes (shaded) after that epoch, on a recording of the data set."
+        parts.append(html.picture(path.read_bytes(), caption, f"12-lead ECG with masks, {path.stem}"))
+    return parts
+
+
+def _chosen_pictures(pictures: Sequence[Path]) -> list[Path]:
+    """One picture of the first pictured epoch and two of the last; names begin with ``epoch-NNNN-``."""
+    epochs = [path.name.split("-")[1:2] for path in pictures]
+    last = [path for path, epoch in zip(pictures, epochs, strict=True) if epoch == epochs[-1]]
+    return list(dict.fromkeys([*pictures[:1], *last[:2]]))
+
+
+def _data_account(run: RunFiles, data: Sequence[Mapping[str, Any]]) -> list[str]:
+    trained_on = run.description.get("dataset", {})
+    parts = [
+        html.heading("Data"),
+        html.paragraph(f"Pretrained on {run.recordings_seen:,} recordings of {trained_on.get('path', 'a data set')}."),
+    ]
+    for about in data:
+        use = " (pretraining)" if about["sha256"] == trained_on.get("sha256") else ""
+        windows = f"{about['window_samples']:,} samples at {about['sampling_rate_hz']} Hz"
+        parts.append(html.heading(f"{about['name']}{use}", 3))
+        parts.append(html.paragraph(f"Windows of {windows}; layout {about.get('layout', 'not stated')}."))
+        parts.append(html.table(ACCOUNT_COLUMNS, account_rows(about.get("sources", {})), f"SHA-256 {about['sha256']}"))
+    if all(about["sha256"] != trained_on.get("sha256") for about in data):
+        parts.append(html.paragraph("The account of the pretraining data set is shown if it is given by --data."))
+    return parts
+
+
+def _repetition(run: RunFiles, results: Sequence[Mapping[str, Any]]) -> list[str]:
+    trained_on = run.description.get("dataset", {})
+    lines = [pretrain_command(run), *[result["command"] for result in results if result.get("command")]]
+    versions = dict(run.description.get("versions", {}))
+    hashes = (
+        {"data set of the pretraining": trained_on.get("sha256")}
+        | {f"encoder, {about['name']}": about["sha256"] for result in results for about in result["encoders"].values()}
+        | {f"test ids, {result['task']}": result["sha256_of_ids"]["test"] for result in results}
+    )
+    return [
+        html.heading("How to repeat it"),
+        html.commands(lines),
+        html.folded("Settings of the pretraining", html.settings(run.config.as_dict())),
+        html.folded("Versions", html.settings(versions)),
+        html.folded("Hashes (SHA-256)", html.settings(hashes)),
+        html.paragraph(f"Written on {date.today().isoformat()}."),
+    ]
+
+
+def _data_sets(results: Sequence[Mapping[str, Any]], paths: Sequence[str | Path]) -> list[Mapping[str, Any]]:
+    """Descriptions of the data sets, each once, those given as folders first."""
+    found = [describe(DataSet.open(path)) for path in paths]
+    unique = {about["sha256"]: about for about in [*found, *[result["dataset"] for result in results]]}
+    return list(unique.values())
