@@ -1,6 +1,7 @@
-"""Reading one 12-lead recording, from WFDB, CSV or NumPy files, into millivolts and the standard lead order.
+"""One 12-lead recording, and reading it from CSV and NumPy files into millivolts and the standard lead order.
 
-Every failure is an `UnreadableRecordingError`, which says in one line what is wrong with the file. No TensorFlow here.
+WFDB records are read by `ecg_advmask.wfdb_format`. Every failure is an `UnreadableRecordingError`, which says in one
+line what is wrong with the file. No TensorFlow here.
 """
 
 import math
@@ -13,7 +14,6 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.files import inside
 from ecg_advmask.leads import STANDARD_LEADS, lead_index
 from ecg_advmask.signals import FloatSignals
 
@@ -54,42 +54,6 @@ class Recording:
     file: str = ""
 
 
-def read_wfdb(header_path: str | os.PathLike[str]) -> Recording:
-    """Read a single-segment WFDB record by its header (``.hea``).
-
-    The twelve leads are taken by name, whatever their order and case; others are left aside. Age, sex and codes come
-    from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``); an age outside 0..120 is unknown (PTB-XL
-    writes 300 for everyone above 89).
-
-    Raises:
-        UnreadableRecordingError: the header or its signal file is missing, cut short or malformed, names a file
-            outside its folder, lacks a lead, or states a unit that is no voltage.
-    """
-    header = Path(header_path).absolute()
-    _check_header(header)
-    try:
-        import wfdb
-
-        record = wfdb.rdrecord(str(header.with_suffix("")), physical=True)
-        signals = np.asarray(record.p_signal, dtype=np.float64)
-    except Exception as error:  # the package raises exceptions of many kinds on damaged files
-        raise UnreadableRecordingError(header_path, f"the wfdb package cannot read it ({_one_line(error)})") from error
-    if signals.ndim != 2 or len(signals) == 0:
-        raise UnreadableRecordingError(header_path, "holds no samples")
-    columns = _lead_columns(record.sig_name, header_path)
-    factors = [_millivolts_in(record.units[column], header_path) for column in columns]
-    told = dict(_comment(line) for line in record.comments)
-    return Recording(
-        record_id=header.stem,
-        signals_mv=(signals[:, columns] * factors).astype(np.float32),
-        sampling_rate_hz=_rate(record.fs, header_path),
-        age_years=parse_age(told.get("age", "")),
-        sex=parse_sex(told.get("sex", "")),
-        codes=tuple(code for code in told.get("dx", "").replace(",", " ").split() if code.lower() != "unknown"),
-        file=os.fspath(header_path),
-    )
-
-
 def read_csv(
     path: str | os.PathLike[str], sampling_rate_hz: float, unit: str = "mV", leads: Sequence[str] | None = None
 ) -> Recording:
@@ -113,18 +77,18 @@ def read_csv(
     except pd.errors.EmptyDataError as error:
         raise UnreadableRecordingError(path, "holds no samples") from error
     except (OSError, ValueError) as error:
-        raise UnreadableRecordingError(path, f"cannot be read as CSV ({_one_line(error)})") from error
+        raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
     names = first_row if named else list(leads or STANDARD_LEADS)
     if table.shape[1] != len(names):
         raise UnreadableRecordingError(path, f"has {table.shape[1]} columns, expected {len(names)}: {', '.join(names)}")
     try:
-        values = table.iloc[:, _lead_columns(names, path)].to_numpy(np.float64)
+        values = table.iloc[:, lead_columns(names, path)].to_numpy(np.float64)
     except ValueError as error:
-        raise UnreadableRecordingError(path, f"has a cell that is no number ({_one_line(error)})") from error
+        raise UnreadableRecordingError(path, f"has a cell that is no number ({one_line(error)})") from error
     return Recording(
         record_id=Path(path).stem,
-        signals_mv=(values * _millivolts_in(unit, path)).astype(np.float32),
-        sampling_rate_hz=_rate(sampling_rate_hz, path),
+        signals_mv=(values * millivolts_in(unit, path)).astype(np.float32),
+        sampling_rate_hz=positive_rate(sampling_rate_hz, path),
         file=os.fspath(path),
     )
 
@@ -145,7 +109,7 @@ def read_numpy(
         loaded = np.load(path, allow_pickle=False)
         arrays: dict[str, Any] = {"signals": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
     except Exception as error:  # zip, header and memory errors alike mean that it cannot be read
-        raise UnreadableRecordingError(path, f"cannot be read as NumPy arrays ({_one_line(error)})") from error
+        raise UnreadableRecordingError(path, f"cannot be read as NumPy arrays ({one_line(error)})") from error
     if "signals" not in arrays:
         raise UnreadableRecordingError(
             path, f"has no array named signals (it has: {', '.join(sorted(arrays)) or 'none'})"
@@ -160,15 +124,15 @@ def read_numpy(
     default_ids = [stem] if len(batch) == 1 else [f"{stem}-{number:05d}" for number in range(len(batch))]
     ids = [str(name) for name in np.ravel(arrays.get("ids", default_ids))]
     names = [str(name) for name in np.ravel(arrays.get("leads", STANDARD_LEADS))]
-    rate = _rate(_scalar(arrays.get("sampling_rate_hz", sampling_rate_hz)), path)
-    factor = _millivolts_in(str(_scalar(arrays.get("unit", unit))), path)
+    rate = positive_rate(_scalar(arrays.get("sampling_rate_hz", sampling_rate_hz)), path)
+    factor = millivolts_in(str(_scalar(arrays.get("unit", unit))), path)
     if len(names) != signals.shape[-1]:
         raise UnreadableRecordingError(
             path, f"signals have {signals.shape[-1]} leads in the last axis, expected {len(names)}"
         )
     if len(ids) != len(batch):
         raise UnreadableRecordingError(path, f"has {len(ids)} ids for {len(batch)} recordings")
-    columns = _lead_columns(names, path)
+    columns = lead_columns(names, path)
     for record_id, values in zip(ids, batch, strict=True):
         in_mv = (values[:, columns] * np.float64(factor)).astype(np.float32)
         yield Recording(record_id, in_mv, rate, file=os.fspath(path))
@@ -185,34 +149,12 @@ def parse_sex(text: str) -> Sex:
     return _SEX_OF.get(text.strip().lower(), "")
 
 
-def _check_header(header: Path) -> None:
-    """Refuse, before any file is opened by its name, a header that refers to anything but files beside it."""
-    if header.suffix != ".hea" or "::" in str(header) or "://" in str(header):
-        raise UnreadableRecordingError(header, "is not the path of a WFDB header (*.hea)")
-    try:
-        text = header.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UnreadableRecordingError(header, f"cannot be read ({error.strerror})") from error
-    lines = [line.split() for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not lines or len(lines[0]) < 2:
-        raise UnreadableRecordingError(
-            header, "is not a WFDB header, its first line must give name, leads, rate and length"
-        )
-    if "/" in lines[0][0]:
-        raise UnreadableRecordingError(header, "is a multi-segment record, join its segments first")
-    if not all(word.isascii() for words in lines[1:] for word in words):
-        raise UnreadableRecordingError(header, "has a signal line that is not ASCII (a micro sign is written u)")
-    for name in dict.fromkeys(words[0] for words in lines[1:]):
-        try:
-            file = inside(header.parent, name)
-        except (InputError, ValueError) as error:
-            raise UnreadableRecordingError(header, f"names {name!r}, which is not a file beside it") from error
-        if not file.is_file():
-            raise UnreadableRecordingError(header, f"names {name}, which does not exist")
+def lead_columns(names: Sequence[str], path: str | os.PathLike[str]) -> list[int]:
+    """Columns of the twelve standard leads among ``names``, in the standard order.
 
-
-def _lead_columns(names: Sequence[str], path: str | os.PathLike[str]) -> list[int]:
-    """Columns of the twelve standard leads among ``names``."""
+    Raises:
+        UnreadableRecordingError: a lead is missing or there twice.
+    """
     columns: dict[int, int] = {}
     for column, name in enumerate(names):
         try:
@@ -230,14 +172,24 @@ def _lead_columns(names: Sequence[str], path: str | os.PathLike[str]) -> list[in
     return [columns[lead] for lead in range(len(STANDARD_LEADS))]
 
 
-def _millivolts_in(unit: str, path: str | os.PathLike[str]) -> float:
+def millivolts_in(unit: str, path: str | os.PathLike[str]) -> float:
+    """Millivolts in one of a unit.
+
+    Raises:
+        UnreadableRecordingError: the unit is no voltage.
+    """
     try:
         return MILLIVOLTS_IN[str(unit).strip().lower()]
     except KeyError:
         raise UnreadableRecordingError(path, f"has the unit {unit!r}, expected mV, uV or V") from None
 
 
-def _rate(value: Any, path: str | os.PathLike[str]) -> float:
+def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:
+    """A sampling rate in Hz, as a number.
+
+    Raises:
+        UnreadableRecordingError: it is absent or not a positive number.
+    """
     if value is None:
         raise UnreadableRecordingError(path, "does not state its sampling rate, give it")
     rate = float(value) if _is_number(str(value)) else math.nan
@@ -258,11 +210,7 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _comment(line: str) -> tuple[str, str]:
-    key, _, value = line.partition(":")
-    return key.strip(" #<>\t").lower(), value.strip()
-
-
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Text of an exception on one line of bounded length."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text if len(text) <= 160 else f"{text[:157]}..."

@@ -1,7 +1,7 @@
 """Recordings in a file or folder: found in order, read from any of the formats, refused with a reason.
 
-This is the door for code that needs recordings: readers (`ecg_advmask.formats`) and what is done to the samples
-(`ecg_advmask.signals`) are importable from here. No TensorFlow.
+This is the door for code that needs recordings: the readers (`ecg_advmask.formats`, `ecg_advmask.wfdb_format`) and what
+is done to the samples (`ecg_advmask.signals`) are importable from here. No TensorFlow.
 """
 
 import os
@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv, read_numpy, read_wfdb
+from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv, read_numpy
 from ecg_advmask.signals import Cut, Window, cut, microvolts, resample, signal_hash, windows
+from ecg_advmask.wfdb_format import read_wfdb
 
 __all__ = [
     "Cut",

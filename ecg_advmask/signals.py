@@ -109,7 +109,10 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
     ratio = Fraction(to_hz / from_hz).limit_denominator(10_000)
     missing = ~np.isfinite(signals_mv)
     whole = _bridged(signals_mv, missing) if missing.any() else signals_mv
-    resampled = resample_poly(whole.astype(np.float64), ratio.numerator, ratio.denominator, axis=0, padtype="line")
+    first, slope = whole[:1].astype(np.float64), (whole[-1:] - whole[:1]).astype(np.float64) / max(len(whole) - 1, 1)
+    from_line = whole - (first + slope * np.arange(len(whole))[:, None])
+    resampled = resample_poly(from_line, ratio.numerator, ratio.denominator, axis=0)
+    resampled += first + slope * (np.arange(len(resampled)) / float(ratio))[:, None]
     if missing.any():
         resampled[_missing_after(missing, len(resampled))] = np.nan
     return resampled.astype(np.float32)

@@ -1,9 +1,13 @@
 """Fixtures that several test modules use."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from ecg_advmask.leads import STANDARD_LEADS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -15,3 +19,64 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no real recordings at {folder} (set ECG_ADVMASK_SHARED to their folder)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def lead_means_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An encoder file written without TensorFlow, at 100 Hz in windows of 200 samples, whose embedding is known.
+
+    It scales each window to [0, 1] by its minimum and maximum and gives the mean of every lead: (batch, 12).
+    """
+    onnx = pytest.importorskip("onnx")
+    node, tensor = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [
+            node("ReduceMin", ["ecg", "all"], ["low"]),
+            node("ReduceMax", ["ecg", "all"], ["high"]),
+            node("Sub", ["ecg", "low"], ["above"]),
+            node("Sub", ["high", "low"], ["spread"]),
+            node("Div", ["above", "spread"], ["unit"]),
+            node("ReduceMean", ["unit", "time"], ["embedding"], keepdims=0),
+        ],
+        "encoder",
+        [tensor("ecg", onnx.TensorProto.FLOAT, ["batch", 200, 12])],
+        [tensor("embedding", onnx.TensorProto.FLOAT, ["batch", 12])],
+        [
+            onnx.helper.make_tensor("all", onnx.TensorProto.INT64, [2], [1, 2]),
+            onnx.helper.make_tensor("time", onnx.TensorProto.INT64, [1], [1]),
+        ],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8)
+    form = {"format": "ecg-advmask encoder 1", "sampling_rate_hz": "100", "window_samples": "200", "unit": "mV"}
+    leads = {"leads": "I,II,III,aVR,aVL,aVF,V1,V2,V3,V4,V5,V6", "embedding_dim": "12", "encoder_sha256": "0" * 64}
+    onnx.helper.set_model_props(model, form | leads)
+    path = tmp_path_factory.mktemp("encoder") / "lead_means.onnx"
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def write_wfdb() -> Callable[..., Path]:
+    """Function that writes a WFDB record as CinC 2021 does: a text header and one MATLAB v4 file of 16-bit samples."""
+
+    def write(
+        header: Path,
+        samples: np.ndarray,  # (T, leads), int16 units of the converter
+        sampling_rate_hz: float = 500,
+        *,
+        leads: Sequence[str] = STANDARD_LEADS,
+        gain: str = "1000/mV",
+        signal_file: str | None = None,
+        comments: Sequence[str] = ("# Age: 61", "# Sex: Female", "# Dx: 426177001,164934002"),
+    ) -> Path:
+        header.parent.mkdir(parents=True, exist_ok=True)
+        name = signal_file or f"{header.stem}.mat"
+        lines = [f"{header.stem} {len(leads)} {sampling_rate_hz:g} {len(samples)}"]
+        lines += [f"{name} 16+24 {gain} 16 0 {samples[0, column]} 0 0 {lead}" for column, lead in enumerate(leads)]
+        header.write_text("\n".join([*lines, *comments]) + "\n")
+        if signal_file is None:
+            matrix_header = np.array([30, len(leads), len(samples), 0, 4], "<i4").tobytes() + b"val\0"
+            header.with_name(name).write_bytes(matrix_header + samples.astype("<i2").tobytes())
+        return header
+
+    return write

@@ -13,8 +13,9 @@ from typing import Final
 
 from ecg_advmask.datasets.listing import Entry, sorted_unique
 from ecg_advmask.errors import InputError
-from ecg_advmask.formats import Recording, UnreadableRecordingError, read_wfdb
+from ecg_advmask.formats import Recording, UnreadableRecordingError
 from ecg_advmask.records import check_link, find_recordings
+from ecg_advmask.wfdb_format import read_wfdb
 
 CHAPMAN: Final = "chapman"
 """A source with this in its name holds the recordings of Chapman-Shaoxing, on which encoders are judged."""
