@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.datasets.synthetic_noise import LEADS_FROM_ELECTRODES, Noise, draw_noise, electrode_noise_mv
+from ecg_advmask.datasets.synthetic_noise import Noise, draw_noise, electrode_noise_mv, independent_leads
 from ecg_advmask.datasets.synthetic_rhythm import ATRIAL_HZ, Rhythm, atrial_vector_mv, r_peaks_s
 from ecg_advmask.datasets.synthetic_subject import QRS, P, Subject, T, edges_s
 from ecg_advmask.leads import eight_from_twelve, leads_from_heart_vector, twelve_from_eight
@@ -82,7 +82,7 @@ def draw_recording(
     _add_gaussians(vector_mv, time_s, centres_s, widths_s, amplitudes_mv)
     noise = noise or draw_noise(rng, mains_hz=50)
     noise_mv = electrode_noise_mv(noise, time_s.size, sampling_rate_hz, breathing_hz, rng)
-    independent_mv = eight_from_twelve(leads_from_heart_vector(vector_mv)) + noise_mv @ LEADS_FROM_ELECTRODES.T
+    independent_mv = eight_from_twelve(leads_from_heart_vector(vector_mv)) + independent_leads(noise_mv)
 
     inside_s = peaks_s[(peaks_s >= 0) & (peaks_s < duration_s)]
     rate_bpm = float(60 / np.diff(inside_s).mean())

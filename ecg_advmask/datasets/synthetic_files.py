@@ -21,10 +21,19 @@ DIAGNOSTICS_COLUMNS: Final = (
 )  # fmt: skip
 """Columns of the label table of Chapman-Shaoxing, in their order."""
 
-_CSV_ROW: Final = ",".join(["%.5g"] * len(STANDARD_LEADS)) + "\n"
-
 _MEDIAN_BEAT_ONSET: Final = 219
 """Where QRS begins in the median beat, in samples of 2 ms; the label table gives its other marks in the same count."""
+
+
+class _Tenths(dict[int, str]):
+    """The text of a number of tenths, formatted once: 60,000 numbers of a recording take a third of the time so."""
+
+    def __missing__(self, tenths: int) -> str:
+        text = self[tenths] = f"{tenths / 10:g}"
+        return text
+
+
+_TENTHS: Final = _Tenths()
 
 
 def write_cinc2021(folder: Path, record: str, subject: Subject, recording: Recording, seed: int) -> None:
@@ -56,10 +65,11 @@ def write_cinc2021(folder: Path, record: str, subject: Subject, recording: Recor
 
 
 def write_chapman(folder: Path, record: str, recording: Recording) -> None:
-    """``<record>.csv``: microvolts with five significant digits, no header row, one line per sample."""
-    microvolts = recording.signals_mv.astype(np.float64) * 1000
-    text = _CSV_ROW * len(microvolts) % tuple(microvolts.ravel().tolist())
-    (folder / f"{record}.csv").write_text(text, encoding="ascii")
+    """``<record>.csv``: microvolts to a tenth, no header row, one line per sample."""
+    tenths = np.rint(recording.signals_mv.astype(np.float64) * 10_000).astype(np.int64)
+    numbers = map(_TENTHS.__getitem__, tenths.ravel().tolist())
+    lines = map(",".join, zip(*[numbers] * tenths.shape[1], strict=True))
+    (folder / f"{record}.csv").write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
 def diagnostics_row(record: str, subject: Subject, recording: Recording) -> dict[str, Any]:

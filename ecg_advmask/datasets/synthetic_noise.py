@@ -1,7 +1,7 @@
 """Noise of generated recordings, as the nine electrodes pick it up.
 
-In: levels in millivolts and a random generator. Out: noise of the eight independent leads, in millivolts. Since the
-limb electrodes are part of every lead, noise on one of them shows in many leads at once, as it does at the bedside.
+In: levels in millivolts and a random generator. Out: noise of the electrodes and of the eight independent leads, in
+millivolts. Since limb electrodes are part of every lead, noise on one of them shows in many leads, as at the bedside.
 """
 
 from dataclasses import dataclass
@@ -12,14 +12,8 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 
-LEADS_FROM_ELECTRODES: Final[Floats] = np.array(
-    [  # right arm, left arm, left leg, then the chest
-        [-1.0, 1.0, 0.0, *[0.0] * 6],  # I
-        [-1.0, 0.0, 1.0, *[0.0] * 6],  # II
-        *[[-1 / 3, -1 / 3, -1 / 3, *row] for row in np.eye(6)],  # V1 to V6, against Wilson's central terminal
-    ]
-)
-"""(8, 9): independent leads from the potentials of the electrodes."""
+ELECTRODES: Final = ("RA", "LA", "LL", "C1", "C2", "C3", "C4", "C5", "C6")
+"""Right arm, left arm, left leg and chest: the order of the columns here."""
 
 
 @dataclass(frozen=True)
@@ -66,12 +60,12 @@ def draw_noise(rng: np.random.Generator, mains_hz: float, level: float = 1.0) ->
 def electrode_noise_mv(
     noise: Noise, samples: int, sampling_rate_hz: float, breathing_hz: float, rng: np.random.Generator
 ) -> Floats:
-    """Noise of the electrodes, (samples, 9), in millivolts, in the order of `LEADS_FROM_ELECTRODES`.
+    """Noise of the electrodes, (samples, 9), in millivolts, in the order of `ELECTRODES`.
 
     Mains above half the sampling rate is left out, since a recorder filters before it samples.
     """
     time_s = np.arange(samples) / sampling_rate_hz
-    electrodes = LEADS_FROM_ELECTRODES.shape[1]
+    electrodes = len(ELECTRODES)
 
     slow_hz = np.array([breathing_hz, *rng.uniform(0.03, 0.2, 2)])
     turns = 2 * np.pi * np.outer(time_s, slow_hz) + rng.uniform(0, 2 * np.pi, 3)
@@ -92,6 +86,13 @@ def electrode_noise_mv(
     since_s = np.maximum(time_s - start_s, 0)
     total[:, electrode] += noise.motion_mv * np.where(time_s > start_s, np.exp(-since_s / decay_s), 0)
     return total
+
+
+def independent_leads(potentials: Floats) -> Floats:
+    """The eight leads (T, 8) that electrodes (T, 9) make; V1 to V6 stand against the mean of the limbs (Wilson)."""
+    right_arm, left_arm, left_leg = potentials[:, 0], potentials[:, 1], potentials[:, 2]
+    wilson = (right_arm + left_arm + left_leg)[:, None] / 3
+    return np.column_stack([left_arm - right_arm, left_leg - right_arm, potentials[:, 3:] - wilson])
 
 
 def _muscle(samples: int, sampling_rate_hz: float, electrodes: int, rng: np.random.Generator) -> Floats:
