@@ -26,7 +26,7 @@ _MEDIAN_BEAT_ONSET: Final = 219
 
 
 class _Tenths(dict[int, str]):
-    """The text of a number of tenths, formatted once: 60,000 numbers of a recording take a third of the time so."""
+    """The text of a number of tenths, formatted once: formatting took most of the time of a CSV file."""
 
     def __missing__(self, tenths: int) -> str:
         text = self[tenths] = f"{tenths / 10:g}"
