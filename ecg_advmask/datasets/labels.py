@@ -48,12 +48,12 @@ def rhythm_of(codes: str) -> tuple[str | None, str]:
 
 def rhythm(records: pd.DataFrame) -> "pd.Series[str]":
     """AFIB, GSVT, SB or SR of each recording, or None."""
-    return records["codes"].map(lambda codes: rhythm_of(codes)[0]).astype(object)
+    return pd.Series([rhythm_of(codes)[0] for codes in records["codes"]], records.index, dtype=object)
 
 
 def sex(records: pd.DataFrame) -> "pd.Series[str]":
     """Male or female, or None where it is not known."""
-    return records["sex"].map(lambda value: value or None).astype(object)
+    return pd.Series([value or None for value in records["sex"]], records.index, dtype=object)
 
 
 TASKS: Final[Mapping[str, Callable[[pd.DataFrame], "pd.Series[str]"]]] = {"rhythm": rhythm, "sex": sex}
