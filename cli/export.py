@@ -9,6 +9,7 @@ from ecg_advmask.errors import InputError
 
 if TYPE_CHECKING:
     from ecg_advmask.config import Config
+    from ecg_advmask.pretrain.run import Run
 
 
 @click.command("export")
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
 def export(*, run_path: Path, out: Path, recordings: Path | None) -> None:
     """Export the encoder of RUN to one ONNX file.
 
-    The file takes (batch, window, 12) float32 in millivolts at the run's sampling rate, holds the scaling to [0, 1], and
-    says in its metadata how its input must look. It is written only after onnx's checker has passed it and its
-    embeddings agree with Keras's.
+    The file takes (batch, window, 12) float32 in millivolts at the rate of the run, holds the scaling to [0, 1], and
+    says in its metadata how its input must look. It is written only after the checker of onnx has passed it and its
+    embeddings agree with those of Keras.
     """
     if out.suffix != ".onnx":
         raise InputError(f"{out}: an encoder is written to a file that ends in .onnx")
-    if not run_path.is_dir():
-        raise InputError(f"{run_path}: is no run directory, give one that ecg-advmask pretrain wrote")
+    if not (run_path / "config.json").is_file():  # Run.open says the same, after TensorFlow's long import
+        raise InputError(f"{run_path}: is not a run directory, give one that ecg-advmask pretrain wrote")
     from ecg_advmask.cli.quiet import import_tensorflow
 
     import_tensorflow()
@@ -40,7 +41,7 @@ def export(*, run_path: Path, out: Path, recordings: Path | None) -> None:
 
     run = Run.open(run_path)
     if recordings is None:
-        origin, signals_mv = _windows_of_data_set(run_path, run.config)
+        origin, signals_mv = _windows_of_data_set(run)
     else:
         origin, signals_mv = str(recordings), _windows_of_recordings(recordings, run.config)
     try:
@@ -57,19 +58,18 @@ def export(*, run_path: Path, out: Path, recordings: Path | None) -> None:
     )
 
 
-def _windows_of_data_set(run_path: Path, config: "Config") -> tuple[str, Any]:
+def _windows_of_data_set(run: "Run") -> tuple[str, Any]:
     """Windows (n, L, 12) in millivolts from the data set that the run was trained on, or None where it is gone."""
     import numpy as np
 
     from ecg_advmask.export.onnx import PARITY_BATCHES
-    from ecg_advmask.files import read_json
     from ecg_advmask.pipeline.shards import DataSet
 
     try:
-        data = DataSet.open(read_json(run_path / "config.json")["dataset"]["path"])
-    except (InputError, KeyError, TypeError):
+        data = DataSet.open(run.dataset["path"])
+    except (InputError, KeyError):
         return "generated signals (the run's data set is not there)", None
-    if (data.sampling_rate_hz, data.window_samples) != (config.sampling_rate_hz, config.window_samples):
+    if data.sha256 != run.dataset.get("sha256"):
         return "generated signals (the run's data set was replaced)", None
     rows = np.linspace(0, len(data.records) - 1, min(max(PARITY_BATCHES), len(data.records))).astype(int)
     return f"{len(rows)} windows of {data.path}", data.signals_mv(rows)

@@ -168,8 +168,9 @@ def _in_float32(encoder: keras.Model) -> keras.Model:
     if all(layer.compute_dtype == "float32" for layer in encoder.layers):
         return encoder
 
-    def in_float32(layer: Any) -> Any:
-        return layer.__class__.from_config(layer.get_config() | {"dtype": "float32"})
+    def in_float32(operation: Any) -> Any:
+        dtype = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
+        return operation.__class__.from_config(operation.get_config() | dtype)
 
     copy = keras.models.clone_model(encoder, clone_function=in_float32)
     copy.set_weights(encoder.get_weights())

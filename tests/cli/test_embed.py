@@ -1,0 +1,172 @@
+"""The command ``embed``: its files, its refusals, and that it runs where TensorFlow is absent."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import wfdb
+from click.testing import CliRunner, Result
+
+from ecg_advmask.cli import main
+from ecg_advmask.leads import STANDARD_LEADS
+
+Array = np.ndarray[Any, Any]
+
+
+def signals(samples: int, seed: int = 0) -> Array:
+    """Noise of about a millivolt in whole microvolts, (samples, 12)."""
+    return np.round(np.random.default_rng(seed).normal(size=(samples, 12)), 3)
+
+
+def write_record(folder: Path, name: str, signals_mv: Array, rate: int = 100) -> Path:
+    """A WFDB record with its leads in the given order, resolution one microvolt."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wfdb.wrsamp(
+        name,
+        fs=rate,
+        units=["mV"] * 12,
+        sig_name=list(STANDARD_LEADS),
+        p_signal=signals_mv,
+        fmt=["16"] * 12,
+        adc_gain=[1000.0] * 12,
+        baseline=[0] * 12,
+        write_dir=str(folder),
+    )
+    return folder / f"{name}.hea"
+
+
+def lead_means(window_mv: Array) -> Array:
+    return np.asarray(((window_mv - window_mv.min()) / (window_mv.max() - window_mv.min())).mean(axis=0))
+
+
+def embed(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["embed", *map(str, arguments)])
+
+
+def test_folder_to_npz(lead_means_onnx: Path, tmp_path: Path) -> None:
+    long, short = signals(450, 1), signals(150, 2)
+    write_record(tmp_path / "in", "b_long", long)
+    write_record(tmp_path / "in", "c_short", short)
+    write_record(tmp_path / "in" / "deep", "a", signals(200, 3))
+    out = tmp_path / "out.npz"
+    result = embed(lead_means_onnx, tmp_path / "in", "--out", out)
+    assert result.exit_code == 0, result.output
+    assert result.output.splitlines()[-1].startswith(f"wrote {out}: 3 embeddings of length 12")
+    table = np.load(out, allow_pickle=False)
+    assert table["ids"].dtype.kind == "U"
+    assert table["embeddings"].dtype == np.float32
+    keys = zip(table["ids"].tolist(), table["windows"].tolist(), strict=True)
+    rows = {key: row for row, key in enumerate(keys)}
+    assert rows.keys() == {("b_long", 0), ("b_long", 1), ("a", 0)}
+    for window in (0, 1):
+        row = rows["b_long", window]
+        assert table["start_s"][row] == 2.0 * window
+        expected = lead_means(long[200 * window : 200 * window + 200])
+        np.testing.assert_allclose(table["embeddings"][row], expected, atol=1e-5)
+    with (tmp_path / "out.refused.csv").open() as stream:
+        (refused,) = csv.DictReader(stream)
+    assert refused["id"] == "c_short"
+    assert "shorter than a window" in refused["reason"]
+    assert "left over at the ends, shorter than a window: 0.5 s" in result.output
+
+
+def test_csv_output_gives_the_same_numbers(lead_means_onnx: Path, tmp_path: Path) -> None:
+    record = write_record(tmp_path, "r", signals(400))
+    assert embed(lead_means_onnx, record, "--out", tmp_path / "o.npz").exit_code == 0
+    assert embed(lead_means_onnx, record, "--out", tmp_path / "o.csv").exit_code == 0
+    table = np.load(tmp_path / "o.npz", allow_pickle=False)
+    with (tmp_path / "o.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert list(rows[0]) == ["id", "window", "start_s", *(f"e{number}" for number in range(12))]
+    assert [(row["id"], int(row["window"]), float(row["start_s"])) for row in rows] == [("r", 0, 0.0), ("r", 1, 2.0)]
+    read = np.array([[row[f"e{number}"] for number in range(12)] for row in rows], np.float32)
+    np.testing.assert_array_equal(read, table["embeddings"])
+
+
+def test_mean_over_windows(lead_means_onnx: Path, tmp_path: Path) -> None:
+    whole = signals(600)
+    record = write_record(tmp_path, "r", whole)
+    assert embed(lead_means_onnx, record, "--out", tmp_path / "o.npz", "--mean").exit_code == 0
+    table = np.load(tmp_path / "o.npz", allow_pickle=False)
+    expected = np.mean([lead_means(whole[start : start + 200]) for start in (0, 200, 400)], axis=0)
+    np.testing.assert_allclose(table["embeddings"], [expected], atol=1e-5)
+    assert table["ids"].tolist() == ["r"]
+    assert table["windows"].tolist() == [3]
+    assert "start_s" not in table
+
+
+def test_csv_and_numpy_sources_in_microvolts_agree_with_wfdb(lead_means_onnx: Path, tmp_path: Path) -> None:
+    whole = signals(200)
+    write_record(tmp_path, "w", whole)
+    np.savetxt(tmp_path / "c.csv", whole * 1000, delimiter=",")
+    np.save(tmp_path / "n.npy", whole * 1000)
+    told = ("--sampling-rate", "100", "--unit", "uV")
+    sources = [tmp_path / name for name in ("w.hea", "c.csv", "n.npy")]
+    result = embed(lead_means_onnx, *sources, "--out", tmp_path / "o.npz", *told)
+    assert result.exit_code == 0, result.output
+    table = np.load(tmp_path / "o.npz", allow_pickle=False)
+    assert table["ids"].tolist() == ["w", "c", "n"]
+    np.testing.assert_allclose(table["embeddings"], [lead_means(whole)] * 3, atol=1e-5)
+
+
+def test_same_id_from_two_sources_stays_apart(lead_means_onnx: Path, tmp_path: Path) -> None:
+    first, second = write_record(tmp_path / "a", "r", signals(200)), write_record(tmp_path / "b", "r", signals(200, 1))
+    result = embed(lead_means_onnx, first, second, second, "--out", tmp_path / "o.npz")
+    assert result.exit_code == 0, result.output
+    table = np.load(tmp_path / "o.npz", allow_pickle=False)
+    assert table["ids"].tolist() == ["r", f"{second.parent.as_posix()}/r"]
+    assert "embedded already" in (tmp_path / "o.refused.csv").read_text()
+
+
+def test_nothing_embedded_is_a_failure_that_says_why(lead_means_onnx: Path, tmp_path: Path) -> None:
+    record = write_record(tmp_path, "r", signals(200))
+    record.with_suffix(".dat").unlink()
+    result = embed(lead_means_onnx, record, "--out", tmp_path / "o.npz")
+    assert result.exit_code == 2
+    assert "r.hea" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "o.npz").exists()
+    assert "r.hea" in (tmp_path / "o.refused.csv").read_text()
+
+
+@pytest.mark.parametrize("ending", ["o.parquet", "o", "o.npy"])
+def test_unknown_ending_is_refused_before_any_work(tmp_path: Path, ending: str) -> None:
+    result = embed(tmp_path / "none.onnx", tmp_path, "--out", tmp_path / ending)
+    assert result.exit_code == 2
+    assert "FILE.npz or FILE.csv" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_missing_source_and_encoder(lead_means_onnx: Path, tmp_path: Path) -> None:
+    for encoder, source, told in (
+        (lead_means_onnx, tmp_path / "nowhere", "nowhere"),
+        (lead_means_onnx, tmp_path, "no recordings"),
+        (tmp_path / "none.onnx", tmp_path, "none.onnx"),
+    ):
+        result = embed(encoder, source, "--out", tmp_path / "o.npz")
+        assert result.exit_code == 2
+        assert told in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_runs_without_the_training_packages(lead_means_onnx: Path, tmp_path: Path) -> None:
+    """As after a base install: importing what the extra [train] brings fails."""
+    whole = signals(1000)
+    record = write_record(tmp_path, "r", whole, rate=500)
+    absent = ("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "matplotlib", "tqdm", "openpyxl", "tensorboard")
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent})); from ecg_advmask.cli import main\nmain(sys.argv[1:])"
+    )
+    out = tmp_path / "o.npz"
+    arguments = ["embed", lead_means_onnx, record, "--out", out]
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert np.load(out, allow_pickle=False)["embeddings"].shape == (1, 12)
+    blocked = subprocess.run([sys.executable, "-c", f"{script}; import keras"], capture_output=True, check=False)
+    assert blocked.returncode != 0  # the block itself works

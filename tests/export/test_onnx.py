@@ -1,0 +1,208 @@
+"""The exported file computes what Keras computes, says how its input was made, and is the same each time."""
+
+import hashlib
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+from ecg_advmask import __version__
+from ecg_advmask.config import Config
+from ecg_advmask.export import onnx as export_onnx
+from ecg_advmask.export.onnx import ParityError, export_encoder, generated_signals, parity, weights_sha256
+from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.models.resnet1d import resnet18_1d
+from ecg_advmask.records import Refused, cut, read_recordings
+
+CONFIG = Config(preset="test", sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)
+
+
+def lead_means() -> keras.Model:
+    """The mean over time of each lead of the scaled signals."""
+    signals = keras.Input((None, 12))
+    return keras.Model(signals, keras.layers.GlobalAveragePooling1D()(signals))
+
+
+def resnet(seed: int = 0) -> keras.Model:
+    """The real architecture, narrow, with batch statistics as if it had been trained."""
+    keras.utils.set_random_seed(seed)
+    encoder = resnet18_1d(CONFIG.encoder_width, CONFIG.embedding_dim)
+    rng = np.random.default_rng(seed)
+    for weight in encoder.weights:
+        if weight.path.endswith("moving_variance"):
+            weight.assign(rng.uniform(0.5, 2.0, weight.shape))
+        elif weight.path.endswith(("moving_mean", "beta", "bias")):
+            weight.assign(rng.normal(0.0, 0.2, weight.shape))
+        elif weight.path.endswith("gamma"):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+    return encoder
+
+
+def run(path: Path, signals_mv: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    session = onnxruntime.InferenceSession(path)
+    (embeddings,) = session.run(["embedding"], {"ecg": signals_mv.astype(np.float32)})
+    return np.asarray(embeddings)
+
+
+@pytest.fixture(scope="module")
+def encoder() -> keras.Model:
+    return resnet()
+
+
+@pytest.fixture(scope="module")
+def exported(encoder: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("onnx") / "encoder.onnx"
+    export_encoder(encoder, CONFIG, path)
+    return path
+
+
+def test_scaling_to_unit_range_is_in_the_graph(tmp_path: Path) -> None:
+    path = tmp_path / "means.onnx"
+    export_encoder(lead_means(), CONFIG, path)
+    ramp = np.linspace(0, 1, CONFIG.window_samples, dtype=np.float32)
+    first = np.zeros((CONFIG.window_samples, 12), np.float32)
+    first[:, 0], first[:, 1] = ramp, 0.25  # scaled already: the means are 1/2, 1/4 and 0
+    known = np.array([0.5, 0.25, *[0.0] * 10])
+    second = 3.0 * first - 7.0  # its own minimum and maximum, not those of the batch
+    np.testing.assert_allclose(run(path, np.stack([first, second])), np.stack([known, known]), atol=1e-6)
+
+
+def test_constant_signal_gives_finite_embeddings(tmp_path: Path, exported: Path) -> None:
+    path = tmp_path / "means.onnx"
+    export_encoder(lead_means(), CONFIG, path)
+    constant = np.full((2, CONFIG.window_samples, 12), 1.5)
+    np.testing.assert_array_equal(run(path, constant), np.zeros((2, 12)))
+    assert np.isfinite(run(exported, constant)).all()
+
+
+def test_parity_at_three_batch_sizes(encoder: keras.Model, exported: Path) -> None:
+    errors = parity(encoder, exported, generated_signals(32, CONFIG.window_samples, seed=5))
+    assert sorted(errors) == [1, 7, 32]
+    assert max(errors.values()) < 1e-5
+
+
+def test_parity_sees_a_changed_weight(exported: Path) -> None:
+    changed = resnet()
+    changed.get_layer("embedding").bias.assign_add([0.25, *[0.0] * 7])
+    errors = parity(changed, exported, generated_signals(3, CONFIG.window_samples))
+    np.testing.assert_allclose(list(errors.values()), 0.25, atol=1e-5)
+
+
+def test_real_recordings_agree(shared: Path, encoder: keras.Model, exported: Path) -> None:
+    windows: list[np.ndarray[Any, Any]] = []
+    for recording in read_recordings(shared / "data" / "cinc2021" / "training" / "georgia"):
+        if not isinstance(recording, Refused) and len(recording.signals_mv) >= 5 * recording.sampling_rate_hz:
+            pieces = cut(recording.signals_mv, recording.sampling_rate_hz, 100, CONFIG.window_samples)
+            windows += [window.signals_mv for window in pieces.windows]
+    assert windows
+    assert max(parity(encoder, exported, np.stack(windows)).values()) < 1e-5
+
+
+def test_metadata_say_how_the_input_was_made(encoder: keras.Model, exported: Path) -> None:
+    model = onnx.load(exported)
+    onnx.checker.check_model(model, full_check=True)
+    found = {entry.key: entry.value for entry in model.metadata_props}
+    digest = hashlib.sha256(b"".join(np.asarray(weight).astype("<f4").tobytes() for weight in encoder.get_weights()))
+    assert "minimum and maximum" in found.pop("scaling")
+    assert found == {
+        "format": "ecg-advmask encoder 1",
+        "ecg_advmask_version": __version__,
+        "preset": "test",
+        "sampling_rate_hz": "100",
+        "window_samples": "500",
+        "leads": ",".join(STANDARD_LEADS),
+        "unit": "mV",
+        "embedding_dim": "8",
+        "encoder_sha256": digest.hexdigest(),
+    }
+    assert [entry.version for entry in model.opset_import] == [18]
+    for values, name, shape in (
+        (model.graph.input, "ecg", ["batch", 500, 12]),
+        (model.graph.output, "embedding", ["batch", 8]),
+    ):
+        (value,) = values
+        assert value.name == name
+        assert [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim] == shape
+
+
+def test_graph_keeps_one_transpose_and_no_separate_normalisation(exported: Path) -> None:
+    operations = Counter(node.op_type for node in onnx.load(exported).graph.node)
+    assert operations["Conv"] == 20
+    assert operations["Transpose"] == 1
+    assert operations["Unsqueeze"] == 1
+    assert operations["Add"] == 9  # eight shortcuts and the last bias
+    assert operations["Pad"] == 1  # the one before max-pooling
+    assert not operations.keys() & {"Squeeze", "Mul", "BatchNormalization"}
+
+
+def test_layout_that_is_not_understood_is_kept(tmp_path: Path) -> None:
+    """A reshape has no form as an image: such an encoder is exported as tf2onnx converts it."""
+    signals = keras.Input((CONFIG.window_samples, 12))
+    x = keras.layers.Conv1D(3, 5, strides=5)(signals)
+    flat = keras.layers.Dense(4)(keras.layers.Flatten()(x))
+    done = export_encoder(keras.Model(signals, flat), CONFIG, tmp_path / "flat.onnx")
+    assert max(done.parity.values()) < 1e-5
+
+
+@pytest.mark.parametrize("padding", ["valid", "same"])
+def test_convolution_with_bias_and_normalisation_folds_right(tmp_path: Path, padding: str) -> None:
+    """Scale and offset around a nonlinearity, used twice: only what may be folded is folded."""
+    signals = keras.Input((None, 12))
+    x = keras.layers.Conv1D(6, 4, strides=3, padding=padding, bias_initializer="ones")(signals)
+    y = keras.layers.BatchNormalization(beta_initializer="ones", gamma_initializer=keras.initializers.Constant(-2))(x)
+    z = keras.layers.Conv1D(6, 3, dilation_rate=2, padding="same")(keras.ops.sigmoid(y))
+    out = keras.layers.GlobalMaxPooling1D()(keras.ops.maximum(x * 0.5, z) + y)
+    done = export_encoder(keras.Model(signals, out), CONFIG, tmp_path / "encoder.onnx")
+    assert max(done.parity.values()) < 1e-5
+
+
+def test_same_bytes_twice_in_one_process(encoder: keras.Model, exported: Path, tmp_path: Path) -> None:
+    export_encoder(encoder, CONFIG, tmp_path / "again.onnx")
+    assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
+
+
+@pytest.mark.slow
+def test_same_bytes_in_another_process(encoder: keras.Model, exported: Path, tmp_path: Path) -> None:
+    encoder.save(tmp_path / "encoder.keras")
+    script = (
+        "import sys, keras; from ecg_advmask.config import Config; from ecg_advmask.export.onnx import export_encoder\n"
+        "encoder = keras.saving.load_model(sys.argv[1], compile=False)\n"
+        "config = Config(preset='test', sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)\n"
+        "export_encoder(encoder, config, sys.argv[2])\n"
+    )
+    again = tmp_path / "again.onnx"
+    environment = os.environ | {"PYTHONHASHSEED": "12345"}
+    subprocess.run([sys.executable, "-c", script, tmp_path / "encoder.keras", again], check=True, env=environment)
+    assert again.read_bytes() == exported.read_bytes()
+
+
+def test_mixed_precision_encoder_is_exported_in_float32(tmp_path: Path) -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        half = resnet18_1d(2, 4)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    whole = resnet18_1d(2, 4)
+    whole.set_weights(half.get_weights())
+    path = tmp_path / "encoder.onnx"
+    done = export_encoder(half, CONFIG, path)
+    assert done.encoder_sha256 == weights_sha256(whole)
+    assert max(parity(whole, path, generated_signals(4, CONFIG.window_samples)).values()) < 1e-5
+
+
+def test_file_with_other_embeddings_is_not_left_behind(
+    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: 1e-7, 7: float("nan"), 32: 2e-4})
+    path = tmp_path / "encoder.onnx"
+    with pytest.raises(ParityError, match=r"encoder\.onnx: not written"):
+        export_encoder(encoder, CONFIG, path)
+    assert list(tmp_path.iterdir()) == []
