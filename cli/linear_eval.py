@@ -54,6 +54,9 @@ def linear_eval(
     fitted on embeddings that are computed once. Accuracy, macro AUROC and macro F1 on the whole test set come with
     bootstrap intervals.
     """
+    from ecg_advmask.cli.quiet import import_tensorflow
+
+    import_tensorflow()
     from ecg_advmask.evaluate.linear import Protocol
     from ecg_advmask.evaluate.transfer import evaluate_run
     from ecg_advmask.files import atomic_path, write_json

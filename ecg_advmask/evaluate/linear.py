@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
 
 from ecg_advmask.datasets.splits import label_fraction
@@ -123,7 +124,9 @@ def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protoc
     labels_of = {fraction: _share(fraction, len(train)) for fraction in protocol.fractions}
     seeds_of = {fraction: range(1 if share == 1 else protocol.draws) for fraction, share in labels_of.items()}
     results, summary, differences = [], [], []
-    with tqdm(total=sum(map(len, seeds_of.values())) * len(embeddings), desc="linear heads", disable=None) as bar:
+    heads = sum(map(len, seeds_of.values())) * len(embeddings)
+    # problems this small are solved faster by one thread, many times so where other work fills the machine
+    with threadpool_limits(1), tqdm(total=heads, desc="linear heads", disable=None) as bar:
         for fraction, share in labels_of.items():
             measured: dict[str, list[Measured]] = {name: [] for name in embeddings}
             for seed in (protocol.seed + draw for draw in seeds_of[fraction]):
