@@ -1,4 +1,58 @@
+"""``ecg-advmask pretrain``."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
 import click
-@click.command("pretrain")
-def pretrain() -> None:
-    """(being written)"""
+
+from ecg_advmask import config as configuration
+from ecg_advmask.cli.quiet import import_tensorflow
+from ecg_advmask.config import Config
+
+
+def _settings_help() -> str:
+    """Every setting with its default and help text, as they are declared."""
+    lines = [
+        f"  {f.name} ({f.default}): {f.metadata['help']}" for f in dataclasses.fields(Config) if f.name != "preset"
+    ]
+    return "\b\nSettings (defaults of the paper; presets change them):\n" + "\n".join(lines)
+
+
+@click.command(epilog=_settings_help())
+@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--preset", metavar="NAME", help=f"One of: {', '.join(configuration.preset_names())}. Default: paper.")
+@click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings, instead of a preset.")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
+@click.option("--seed", type=click.IntRange(min=0), help="The setting seed.")
+@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of RUN, with RUN's settings.")
+def pretrain(
+    data: Path,
+    run: Path,
+    preset: str | None,
+    file: Path | None,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    resume: bool,
+) -> None:
+    """Pretrain an encoder on the prepared data set DATA; everything goes into the new folder RUN."""
+    if preset and file:
+        raise click.UsageError("--preset and --config exclude each other")
+    settings = None if resume and not (preset or file) else configuration.load(preset, file, overrides, seed)
+
+    import_tensorflow()
+    from ecg_advmask.files import atomic_path
+    from ecg_advmask.pipeline.shards import DataSet
+    from ecg_advmask.pretrain.run import Run
+    from ecg_advmask.pretrain.trainer import pretrain as train
+    from ecg_advmask.report.mask_picture import mask_picture
+
+    def draw_masks(path: Path, signals_mv: Any, masks: Any, sampling_rate_hz: int, title: str) -> None:
+        with atomic_path(path) as temporary:
+            mask_picture(signals_mv, masks, sampling_rate_hz, title).savefig(temporary)
+
+    if settings is None:
+        settings = configuration.override(Run.open(run).config, overrides, seed)
+    finished = train(DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo)
+    click.echo(f"wrote {finished.path} (encoder.keras, history.csv, checkpoints, masks, tensorboard)")

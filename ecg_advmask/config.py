@@ -157,6 +157,15 @@ def load(
         with importlib.resources.as_file(importlib.resources.files("ecg_advmask.presets") / f"{name}.toml") as path:
             values = read_toml(path) | {"preset": name}
         origin = f"preset {name}"
+    return _with_overrides(values, origin, overrides, seed)
+
+
+def override(config: Config, overrides: Sequence[str] = (), seed: int | None = None) -> Config:
+    """The configuration with ``KEY=VALUE`` overrides and another seed; errors as for `load`."""
+    return _with_overrides(config.as_dict(), "settings", overrides, seed)
+
+
+def _with_overrides(values: dict[str, Any], origin: str, overrides: Sequence[str], seed: int | None) -> Config:
     if overrides:
         values |= dict(_parse_override(text) for text in overrides)
         origin = f"{origin} with --set"

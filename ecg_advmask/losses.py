@@ -14,8 +14,8 @@ def nt_xent(
 ) -> Any:
     """Normalised temperature-scaled cross entropy of B positive pairs; Chen et al. 2020, equation 1.
 
-    For each of the 2B anchors, ``-log(exp(s(anchor, positive) / t) / sum over candidates of exp(s(anchor, .) / t))`` with
-    cosine similarity s, averaged over the anchors. Identical embeddings give ``log(2B - 1)``. Computed in float32.
+    For each of the 2B anchors, ``-log(exp(s(anchor, positive) / t) / sum over candidates of exp(s(anchor, .) / t))``
+    with cosine similarity s, averaged over the anchors. Identical embeddings give ``log(2B - 1)``. Computed in float32.
 
     Args:
         projections_1: (B, D); row i is the positive of row i of ``projections_2``.

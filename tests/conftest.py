@@ -80,3 +80,23 @@ def write_wfdb() -> Callable[..., Path]:
         return header
 
     return write
+
+
+@pytest.fixture(scope="session")
+def generated_cinc(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An archive of 48 generated recordings in the layout of CinC 2021."""
+    from ecg_advmask.datasets.synthetic_archive import write_archive
+
+    folder = tmp_path_factory.mktemp("generated") / "archive"
+    write_archive(folder, ["cinc2021"], records=48, seed=11, workers=1)
+    return folder / "cinc2021"
+
+
+@pytest.fixture(scope="session")
+def generated_data(generated_cinc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, prepared: windows of 2.5 s at 100 Hz."""
+    from ecg_advmask.pipeline.prepare import prepare
+
+    folder = tmp_path_factory.mktemp("prepared") / "data"
+    prepare(generated_cinc, folder, "cinc2021", sampling_rate_hz=100, seconds=2.5, workers=1)
+    return folder

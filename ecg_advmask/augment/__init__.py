@@ -1,7 +1,7 @@
 """Augmentations: batch-wise and in the graph, by name.
 
-Every one takes ``(B, L, 12)`` standardised signals, a seed generator, and the sampling rate in Hz, and returns signals of
-the same shape. To add one, write the function and name it in `AUGMENTATIONS`.
+Every one takes ``(B, L, 12)`` standardised signals, a seed generator, and the sampling rate in Hz, and returns signals
+of the same shape. To add one, write the function and name it in `AUGMENTATIONS`.
 """
 
 from collections.abc import Callable, Sequence

@@ -9,9 +9,9 @@ from keras import layers, ops
 def resnet18_1d(width: int = 64, embedding_dim: int = 512, leads: int = 12, name: str = "encoder") -> keras.Model:
     """Encoder from ``(B, L, leads)`` float32 signals scaled to [0, 1] to ``(B, embedding_dim)`` float32 embeddings.
 
-    Stem: convolution k7 s2, batch normalisation, ReLU, max-pooling k3 s2. Four stages of two basic blocks with ``width``
-    times 1, 2, 4 and 8 filters, the later three halving the rate. Global average, dense. Paddings are symmetric and
-    explicit, so that any even or odd L gives what the published PyTorch network gives. L is free.
+    Stem: convolution k7 s2, batch normalisation, ReLU, max-pooling k3 s2. Four stages of two basic blocks with
+    ``width`` times 1, 2, 4 and 8 filters, the later three halving the rate. Global average, dense. L is free; paddings
+    are symmetric, so that for every L the output is that of the published PyTorch network.
     """
     signals = keras.Input((None, leads), name="signals")
     x = ops.relu(_conv_norm(signals, width, 7, 2, name="stem"))

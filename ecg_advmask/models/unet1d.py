@@ -13,8 +13,8 @@ _GATE_REDUCTION = 8
 def unet1d(width: int = 512, depth: int = 1, masks: int = 1, leads: int = 12, name: str = "adversary") -> keras.Model:
     """Adversary from ``(B, L, leads)`` float32 views to ``(B, L, masks)`` float32 masks in [0, 1].
 
-    Four levels, stride 5 between them, with ``width`` times 1, 2, 3 and 4 filters and ``depth`` residual blocks each; the
-    third and the deepest level also see the average-pooled input. L must be a multiple of 125.
+    Four levels, stride 5 between them, with ``width`` times 1, 2, 3 and 4 filters and ``depth`` residual blocks each;
+    the third and the deepest level also see the average-pooled input. L must be a multiple of 125.
 
     Args:
         width: filters at the top level, at least 8.

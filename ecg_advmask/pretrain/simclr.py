@@ -20,9 +20,9 @@ Logs = dict[str, Any]
 class SimCLR(keras.Model):  # type: ignore[misc]
     """The learner alone: Chen et al. 2020, with the pairs of SimCLR or of CMSC (Kiyasseh et al. 2021).
 
-    A training step takes ``(accumulation * B, L, 12)`` float32 standardised windows, contrasts B of them with one another
-    at a time, and updates once with the mean gradient. Called, it gives the ``(B, embedding_dim)`` embeddings of windows
-    in any unit.
+    A training step takes ``(accumulation * B, L, 12)`` float32 standardised windows, contrasts B of them with one
+    another at a time, and updates once with the mean gradient. Called, it gives the ``(B, embedding_dim)`` embeddings
+    of windows in any unit.
     """
 
     tracked = ("loss", "contrastive_accuracy", "embedding_std")
@@ -116,6 +116,6 @@ class SimCLR(keras.Model):  # type: ignore[misc]
 
 
 def _spread(embedding: Any) -> Any:
-    """Deviation per dimension of embeddings scaled to length sqrt(D), averaged: 1 where they spread, 0 where they collapse."""
+    """Mean deviation per dimension of embeddings scaled to length sqrt(D): 1 if spread evenly, 0 if collapsed."""
     unit = ops.normalize(ops.cast(embedding, "float32"), axis=1)
     return ops.mean(ops.std(unit, axis=0)) * ops.sqrt(ops.cast(ops.shape(unit)[1], "float32"))

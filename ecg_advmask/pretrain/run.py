@@ -1,0 +1,148 @@
+"""A run directory: what one pretraining leaves behind, and how it is opened again.
+
+``config.json`` (settings, data set, versions), ``history.csv`` (one row per epoch), ``seen.csv`` (recordings that were
+pretrained on), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras`` (weights after the last whole epoch),
+``masks/*.png``, ``tensorboard/``.
+"""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ecg_advmask import config as configuration
+from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
+from ecg_advmask.files import atomic_path, read_json, write_csv, write_json
+from ecg_advmask.models.resnet1d import resnet18_1d
+from ecg_advmask.pipeline.shards import DataSet
+
+CONFIG_FILE: Final = "config.json"
+HISTORY_FILE: Final = "history.csv"
+SEEN_FILE: Final = "seen.csv"
+ENCODER_FILE: Final = "encoder.keras"
+ADVERSARY_FILE: Final = "adversary.keras"
+
+_SEEN_COLUMNS: Final = ("id", "patient", "signal_hash")
+_REPORTED_PACKAGES: Final = ("ecg-advmask", "keras", "numpy", "tensorflow")
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run directory."""
+
+    path: Path
+    config: Config
+    dataset: Mapping[str, Any]
+
+    @classmethod
+    def create(cls, path: str | Path, config: Config, data: DataSet, rows: npt.NDArray[np.int64]) -> "Run":
+        """Begin a run directory: its settings, and which recordings (rows of ``data.records``) it will see.
+
+        Raises:
+            InputError: the place is taken.
+        """
+        folder = Path(path)
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder}: already exists; add --resume to go on with it, or name another folder")
+        folder.mkdir(parents=True, exist_ok=True)
+        seen = data.records.iloc[rows][list(_SEEN_COLUMNS)].drop_duplicates()
+        write_csv(folder / SEEN_FILE, _SEEN_COLUMNS, seen.to_dict("records"))
+        stored = {
+            "path": str(data.path.resolve()),
+            "sha256": data.sha256,
+            "windows": len(rows),
+            "recordings": len(seen),
+        }
+        run = cls(folder, config, stored)
+        run.write_config()
+        return run
+
+    @classmethod
+    def open(cls, path: str | Path) -> "Run":
+        """Open a run directory.
+
+        Raises:
+            InputError: the folder is missing or is no run directory, or its settings are damaged.
+        """
+        folder = Path(path)
+        if not (folder / CONFIG_FILE).is_file():
+            raise InputError(f"{folder}: is not a run directory (no {CONFIG_FILE}), make one with ecg-advmask pretrain")
+        stored = read_json(folder / CONFIG_FILE)
+        if not isinstance(stored.get("config"), dict) or not isinstance(stored.get("dataset"), dict):
+            raise InputError(f"{folder / CONFIG_FILE}: is damaged (no settings or no data set), pretrain again")
+        config = configuration.from_mapping(stored["config"], str(folder / CONFIG_FILE))
+        return cls(folder, config, stored["dataset"])
+
+    def write_config(self) -> None:
+        """Write ``config.json``: what it takes to repeat the run."""
+        versions = {name: importlib.metadata.version(name) for name in _REPORTED_PACKAGES}
+        versions["python"] = platform.python_version()
+        stored = {"config": self.config.as_dict(), "dataset": dict(self.dataset), "versions": versions}
+        write_json(self.path / CONFIG_FILE, stored)
+
+    def encoder(self) -> keras.Model:
+        """The pretrained encoder: (B, L, 12) float32 scaled to [0, 1] -> (B, embedding_dim) float32.
+
+        Raises:
+            InputError: the run has none yet, or the file is damaged.
+        """
+        return self._model(ENCODER_FILE)
+
+    def adversary(self) -> keras.Model | None:
+        """The mask network: (B, L, 12) float32 scaled to [0, 1] -> (B, L, masks); None for a method without one.
+
+        Raises:
+            InputError: as for `encoder`.
+        """
+        return self._model(ADVERSARY_FILE) if self.config.method == "advmask" else None
+
+    def save(self, model: keras.Model) -> None:
+        """Write the networks as they are now, each atomically."""
+        for name in (ENCODER_FILE, ADVERSARY_FILE):
+            if network := getattr(model, name.removesuffix(".keras"), None):
+                with atomic_path(self.path / name) as temporary:
+                    network.save(temporary)
+
+    def seen(self) -> pd.DataFrame:
+        """Recordings that the encoder was pretrained on: columns id, patient, signal_hash, all text.
+
+        Raises:
+            InputError: the list is missing or damaged.
+        """
+        path = self.path / SEEN_FILE
+        try:
+            return pd.read_csv(path, dtype=str, keep_default_na=False)[list(_SEEN_COLUMNS)]
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); without it leakage cannot be ruled out") from error
+
+    def history(self) -> pd.DataFrame:
+        """One row per finished epoch, empty before the first; the columns are those that the method tracks."""
+        path = self.path / HISTORY_FILE
+        try:
+            return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error})") from error
+
+    def _model(self, name: str) -> keras.Model:
+        path = self.path / name
+        if not path.is_file():
+            raise InputError(f"{path}: is missing; no epoch was finished (go on with ecg-advmask pretrain --resume)")
+        try:
+            return keras.models.load_model(path, compile=False)
+        except Exception as error:  # Keras lets errors of zip, HDF5 and JSON readers through
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise InputError(f"{path}: cannot be read as a Keras model ({reason})") from error
+
+
+def random_encoder(config: Config, seed: int) -> keras.Model:
+    """The encoder of these settings with its initial weights: the companion of every evaluation."""
+    keras.utils.set_random_seed(seed)
+    return resnet18_1d(config.encoder_width, config.embedding_dim)

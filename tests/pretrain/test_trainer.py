@@ -1,0 +1,220 @@
+"""The loop around the training step: run directory, history, checkpoints, resuming, what it refuses."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain import checkpoints
+from ecg_advmask.pretrain.run import Run, random_encoder
+from ecg_advmask.pretrain.trainer import build, pretrain, pretraining_rows, troubles
+
+TINY = Config(
+    sampling_rate_hz=100,
+    window_seconds=2.5,
+    encoder_width=4,
+    embedding_dim=8,
+    projection_hidden=16,
+    projection_dim=8,
+    adversary_width=8,
+    update="simultaneous",
+    batch_size=32,
+    accumulation=1,
+    epochs=2,
+    jit_compile=False,
+    learning_rate=1e-3,
+    adversary_learning_rate=1e-4,
+    pictures_every=0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _forget_models() -> Iterator[None]:
+    yield
+    keras.backend.clear_session()
+
+
+@pytest.fixture(scope="module")
+def data(generated_data: Path) -> DataSet:
+    return DataSet.open(generated_data)
+
+
+def silent(_line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module")
+def finished(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, dict[str, Any]]:
+    """A finished run, and what was drawn during it."""
+    drawn: dict[str, Any] = {}
+
+    def draw(path: Path, signals_mv: Any, masks: Any, rate: int, title: str) -> None:
+        drawn[path.name] = (signals_mv, masks, rate, title)
+
+    path = tmp_path_factory.mktemp("run") / "run"
+    return pretrain(data, path, TINY, draw_masks=draw, say=silent), drawn
+
+
+def test_history_has_a_row_per_epoch_with_sane_values(finished: tuple[Run, Any]) -> None:
+    history = finished[0].history()
+    assert history["epoch"].tolist() == [1, 2]
+    assert history["loss"].between(0, 2 * np.log(2 * TINY.batch_size)).all()
+    assert history["contrastive_accuracy"].between(0, 1).all()
+    assert (history["mask_area_min"] <= history["mask_area"]).all()
+    assert (history["mask_area"] <= history["mask_area_max"]).all()
+    assert (history["embedding_std"] > 0).all()
+    assert np.allclose(history["sparsity"], 0.1, atol=0.05)  # alpha / sin(pi / 2) where masks are near one half
+
+
+def test_seen_lists_every_recording_once(finished: tuple[Run, Any], data: DataSet) -> None:
+    seen = finished[0].seen()
+    assert sorted(seen["id"]) == sorted(set(data.records["id"]))
+    assert set(seen["signal_hash"]) == set(data.records["signal_hash"])
+
+
+def test_saved_encoder_is_that_of_the_last_checkpoint(finished: tuple[Run, Any]) -> None:
+    run, _ = finished
+    model = build(TINY)
+    assert checkpoints.restore(checkpoints.found(run.path / "checkpoints")[-1], model.state) == 2
+    x = np.random.default_rng(0).uniform(size=(3, 250, 12)).astype(np.float32)
+    np.testing.assert_allclose(run.encoder()(x), model.encoder(x), atol=1e-6)
+    adversary = run.adversary()
+    assert adversary is not None
+    np.testing.assert_allclose(adversary(x), model.adversary(x), atol=1e-6)
+    assert np.abs(run.encoder()(x) - random_encoder(TINY, TINY.seed)(x)).max() > 1e-3
+
+
+def test_masks_are_drawn_at_the_end(finished: tuple[Run, dict[str, Any]], data: DataSet) -> None:
+    _, drawn = finished
+    assert len(drawn) == 3
+    for name, (signals_mv, masks, rate, title) in drawn.items():
+        record = re.fullmatch(r"epoch-0002-(.+)\.png", name)[1]
+        assert title == f"{record}, epoch 2"
+        assert rate == 100
+        row = data.records.index[data.records["id"] == record]
+        candidates = data.signals_mv(row.to_numpy())
+        assert any(np.array_equal(signals_mv, candidate) for candidate in candidates)
+        assert masks.shape == (250, 1)
+        assert ((masks >= 0) & (masks <= 1)).all()
+
+
+def test_run_is_opened_with_its_settings(finished: tuple[Run, Any]) -> None:
+    run = Run.open(finished[0].path)
+    assert run.config == TINY
+    assert run.dataset["sha256"] == finished[0].dataset["sha256"]
+
+
+def test_a_resumed_run_equals_one_left_alone(finished: tuple[Run, Any], data: DataSet, tmp_path: Path) -> None:
+    straight, _ = finished
+    pretrain(data, tmp_path / "run", dataclasses.replace(TINY, epochs=1), say=silent)
+    keras.utils.set_random_seed(99)
+    resumed = pretrain(data, tmp_path / "run", TINY, resume=True, say=silent)
+    last = [checkpoints.found(run.path / "checkpoints")[-1] for run in (straight, resumed)]
+    with np.load(last[0]) as one, np.load(last[1]) as other:
+        assert one.files == other.files
+        for name in one.files:
+            np.testing.assert_allclose(one[name], other[name], rtol=1e-5, atol=1e-6, err_msg=name)
+    columns = [name for name in straight.history().columns if name != "seconds"]
+    pd.testing.assert_frame_equal(straight.history()[columns], resumed.history()[columns], rtol=1e-4)
+    assert Run.open(resumed.path).config.epochs == 2
+
+
+def test_resuming_a_finished_run_changes_nothing(finished: tuple[Run, Any], data: DataSet) -> None:
+    run, _ = finished
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    said: list[str] = []
+    pretrain(data, run.path, TINY, resume=True, say=said.append)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
+    assert "finished already" in said[-1]
+
+
+def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, method="simclr", augmentations=("block_mask",), epochs=1)
+    run = pretrain(data, tmp_path / "run", config, say=silent)
+    assert list(run.history().columns) == ["epoch", "loss", "contrastive_accuracy", "embedding_std", "seconds"]
+    assert run.adversary() is None
+    assert not (run.path / "adversary.keras").exists()
+
+
+def test_mixed_precision_trains_and_ends_in_a_float32_embedding(data: DataSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, mixed_precision=True, epochs=1)
+    try:
+        run = pretrain(data, tmp_path / "run", config, say=silent)
+        embedding = run.encoder()(np.zeros((1, 250, 12), np.float32))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert embedding.dtype == "float32"
+    assert np.isfinite(run.history()["loss"]).all()
+
+
+def test_a_share_of_the_patients_is_pretrained_on(data: DataSet) -> None:
+    rows = pretraining_rows(data, dataclasses.replace(TINY, pretraining_share=0.5))
+    assert np.array_equal(rows, pretraining_rows(data, dataclasses.replace(TINY, pretraining_share=0.5, seed=5)))
+    used = set(data.records.iloc[rows]["patient"])
+    unseen = set(data.records.drop(index=rows)["patient"])
+    assert not used & unseen
+    assert len(rows) / len(data.records) == pytest.approx(0.5, abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"sampling_rate_hz": 125, "window_seconds": 2.0}, "sampling rate"),
+        ({"window_seconds": 5.0}, "window"),
+        ({"batch_size": 4096}, "fewer than the 4096 of one step"),
+        ({"augmentations": ("polish",)}, "'polish' does not exist"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    data: DataSet, tmp_path: Path, changes: dict[str, Any], complaint: str
+) -> None:
+    with pytest.raises(InputError, match=complaint):
+        pretrain(data, tmp_path / "run", dataclasses.replace(TINY, **changes), say=silent)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_place_that_is_taken_and_other_settings_are_refused(finished: tuple[Run, Any], data: DataSet) -> None:
+    path = finished[0].path
+    with pytest.raises(InputError, match="already exists"):
+        pretrain(data, path, TINY, say=silent)
+    with pytest.raises(InputError, match=r"other settings \(alpha 0.1 -> 0.2\)"):
+        pretrain(data, path, dataclasses.replace(TINY, alpha=0.2), resume=True, say=silent)
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is not a run directory"):
+        Run.open(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="is damaged"):
+        Run.open(tmp_path)
+
+
+def test_damaged_files_of_a_run_are_refused(finished: tuple[Run, Any], tmp_path: Path) -> None:
+    whole = checkpoints.found(finished[0].path / "checkpoints")[-1]
+    half = tmp_path / whole.name
+    half.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(InputError, match="is damaged"):
+        checkpoints.restore(half, build(TINY).state)
+    with pytest.raises(InputError, match="other variables"):
+        checkpoints.restore(whole, build(dataclasses.replace(TINY, encoder_width=8)).state)
+    broken = Run(tmp_path, TINY, {})
+    (tmp_path / "encoder.keras").write_bytes(b"PK not really")
+    with pytest.raises(InputError, match="cannot be read as a Keras model"):
+        broken.encoder()
+
+
+def test_troubles_are_named() -> None:
+    healthy = {"mask_area": 0.4, "embedding_std": 0.5}
+    assert troubles(healthy) == set()
+    assert "vanished" in troubles(healthy | {"mask_area": 0.01}).pop()
+    assert "everything" in troubles(healthy | {"mask_area": 0.99}).pop()
+    assert "collapsed" in troubles(healthy | {"embedding_std": 0.01}).pop()
