@@ -49,8 +49,8 @@ def embed(
     has the columns id, window, start_s, e0, e1, ... With --mean, windows is the number of windows averaged, and start_s
     is left out. What could not be used goes to FILE.refused.csv with the reason; the exit code is 2 if nothing could.
     """
-    if out.suffix not in {".npz", ".csv"}:
-        raise InputError(f"--out {out}: unknown ending {out.suffix or '(none)'}, give FILE.npz or FILE.csv")
+    if out.suffix not in {".npz", ".csv"} or out.is_dir():
+        raise InputError(f"--out {out}: is a folder or has an unknown ending, give FILE.npz or FILE.csv")
     from ecg_advmask.export.runtime import EmbeddedRecording, OnnxEncoder, embed_recordings
     from ecg_advmask.files import write_csv
     from ecg_advmask.records import find_recordings
@@ -77,6 +77,8 @@ def embed(
     if refused:
         write_csv(refused_path, ["id", "file", "reason"], refused)
     if not embedded:
+        if not refused:
+            raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
         first = refused[0]
         raise InputError(f"{first['file']}: {first['reason']}; nothing was embedded, {refused_path} says why")
     rows = _write(out, encoder, embedded, mean)

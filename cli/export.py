@@ -29,7 +29,7 @@ def export(*, run_path: Path, out: Path, recordings: Path | None) -> None:
     says in its metadata how its input must look. It is written only after the checker of onnx has passed it and its
     embeddings agree with those of Keras.
     """
-    if out.suffix != ".onnx":
+    if out.suffix != ".onnx" or out.is_dir():
         raise InputError(f"{out}: an encoder is written to a file that ends in .onnx")
     if not (run_path / "config.json").is_file():  # Run.open says the same, after TensorFlow's long import
         raise InputError(f"{run_path}: is not a run directory, give one that ecg-advmask pretrain wrote")
@@ -48,9 +48,9 @@ def export(*, run_path: Path, out: Path, recordings: Path | None) -> None:
         done = export_encoder(run.encoder(), run.config, out, signals_mv=signals_mv)
     except ParityError as error:
         raise click.ClickException(str(error)) from error
-    for batch_size, error in done.parity.items():
-        note = "" if error < EXPECTED_ERROR else f"  (more than the usual {EXPECTED_ERROR:g})"
-        click.echo(f"parity with Keras at batch {batch_size:2d}: largest difference {error:.2g}{note}")
+    for batch_size, difference in done.parity.items():
+        note = "" if difference < EXPECTED_ERROR else f"  (more than the usual {EXPECTED_ERROR:g})"
+        click.echo(f"parity with Keras at batch {batch_size:2d}: largest difference {difference:.2g}{note}")
     click.echo(f"compared on: {origin}")
     click.echo(
         f"wrote {out}: opset {done.opset}, {done.size_bytes / 1e6:.1f} MB, {run.config.sampling_rate_hz} Hz, "

@@ -133,6 +133,15 @@ def test_nothing_embedded_is_a_failure_that_says_why(lead_means_onnx: Path, tmp_
     assert "r.hea" in (tmp_path / "o.refused.csv").read_text()
 
 
+def test_file_without_recordings(lead_means_onnx: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "none.npz", signals=np.zeros((0, 200, 12)), sampling_rate_hz=100)
+    result = embed(lead_means_onnx, tmp_path / "none.npz", "--out", tmp_path / "o.csv")
+    assert result.exit_code == 2
+    assert "none.npz" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+    assert not (tmp_path / "o.csv").exists()
+
+
 @pytest.mark.parametrize("ending", ["o.parquet", "o", "o.npy"])
 def test_unknown_ending_is_refused_before_any_work(tmp_path: Path, ending: str) -> None:
     result = embed(tmp_path / "none.onnx", tmp_path, "--out", tmp_path / ending)
