@@ -93,6 +93,8 @@ class Images:
 
     def _add_reduction(self, node: onnx.NodeProto) -> None:
         image, axes = self._view(node.input[0])
+        if len(node.input) < 2:
+            raise NotUnderstoodError("a reduction over all axes")
         reduced = self._image_axes(node.input[1], axes)
         if attribute(node, "keepdims", 1):
             node.input[1] = self._constant(reduced)
