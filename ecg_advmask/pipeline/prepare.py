@@ -89,6 +89,9 @@ def prepare(
     """
     target = Path(destination)
     window_samples = _window_samples(sampling_rate_hz, seconds)
+    processes = len(os.sched_getaffinity(0)) if workers is None else workers
+    if processes < 1:
+        raise InputError(f"workers {processes}: must be at least 1")
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{target}: already exists, choose another folder or remove it")
     entries = _list_entries(source, layout, patients, include_chapman)
@@ -99,7 +102,7 @@ def prepare(
     temporary.mkdir()
     try:
         writer = _Writer(temporary)
-        for outcomes in in_order(work, entries, workers or len(os.sched_getaffinity(0))):
+        for outcomes in in_order(work, entries, processes):
             for outcome in outcomes:
                 writer.add(outcome)
             if bar is not None:

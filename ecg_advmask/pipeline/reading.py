@@ -81,10 +81,8 @@ def in_order(
     """Outcomes in the order of the entries, a job's at a time; few jobs are under way, so that memory is bounded.
 
     Raises:
-        InputError: there is no process to work with, or one of them died.
+        InputError: one of the processes died.
     """
-    if workers < 1:
-        raise InputError(f"workers {workers}: must be at least 1")
     jobs = (entries[start : start + ENTRIES_PER_JOB] for start in range(0, len(entries), ENTRIES_PER_JOB))
     if workers == 1:
         yield from map(work, jobs)

@@ -140,5 +140,6 @@ def _decode(serialized: tf.Tensor, data: DataSet) -> tuple[Any, tf.Tensor]:
     features = {"signals_uv": tf.io.FixedLenFeature((), tf.string), "row": tf.io.FixedLenFeature((), tf.int64)}
     parsed = tf.io.parse_example(serialized, features)
     values = tf.io.decode_raw(parsed["signals_uv"], tf.int16, little_endian=True)
-    signals_mv = tf.cast(tf.reshape(values, (-1, data.window_samples, LEADS)), tf.float32) * 1e-3
+    batch = -1 if serialized.shape[0] is None else serialized.shape[0]  # known where only full batches are delivered
+    signals_mv = tf.cast(tf.reshape(values, (batch, data.window_samples, LEADS)), tf.float32) * 1e-3
     return standardise(signals_mv), parsed["row"]
