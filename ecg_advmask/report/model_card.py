@@ -74,7 +74,7 @@ def _training(run: RunFiles) -> str:
         [
             "## Pretraining",
             "",
-            f"- {run.recordings_seen:,} recordings of the data set `{data.get('path')}` (SHA-256 "
+            f"- {run.recordings_seen:,} recordings of the data set `{Path(str(data.get('path'))).name}` (SHA-256 "
             f"`{data.get('sha256')}`); `seen.csv` lists them.",
             f"- {len(run.history)} epochs finished. Library versions: {packages or 'not recorded'}.",
             "",

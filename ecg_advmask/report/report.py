@@ -17,10 +17,10 @@ from ecg_advmask.report.results import (
     DIFFERENCE_COLUMNS,
     SUMMARY_COLUMNS,
     difference_rows,
+    headline,
     protocol_in_words,
     read_result,
     summary_rows,
-    verdicts,
 )
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, RunFiles, account_rows, pretrain_command
 
@@ -85,7 +85,7 @@ def _introduction(run: RunFiles, results: Sequence[Mapping[str, Any]], generated
             "how the figures were made."
         )
     ]
-    return [*parts, html.bullets(sentence for result in results for sentence in verdicts(result))] if results else parts
+    return [*parts, html.bullets(headline(result) for result in results)] if results else parts
 
 
 def _results(results: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -96,18 +96,20 @@ def _results(results: Sequence[Mapping[str, Any]]) -> list[str]:
         html.picture(
             plots.png(plots.label_efficiency(results)),
             "Macro AUROC against the number of labels. Line: mean over draws of labels; band: worst to best draw; "
-            "bars: 95 % bootstrap interval of the mean over the test set; dotted: chance.",
+            "bars: bootstrap interval of the mean over the test set; dotted: chance.",
             "Label efficiency of the encoders",
         ),
     ]
     for result in results:
-        classes = result["classes"]
+        classes, level = result["classes"], f"{result['protocol']['level']:.0%}"
         parts += [
             html.heading(f"{result['task']} on {result['dataset']['name']}", 3),
-            html.table(SUMMARY_COLUMNS, summary_rows(result), "Mean over draws, with 95 % interval over the test set"),
+            html.table(
+                SUMMARY_COLUMNS, summary_rows(result), f"Mean over draws, with {level} interval over the test set"
+            ),
         ]
         if result["differences"]:
-            caption = "Paired difference on the same test recordings, with 95 % interval"
+            caption = f"Paired difference on the same test recordings, with {level} interval"
             parts.append(html.table(DIFFERENCE_COLUMNS, difference_rows(result), caption))
         counts = [[part, *[found[name] for name in classes]] for part, found in result["counts"]["parts"].items()]
         unfinished = sum(not one["converged"] for one in result["results"])
@@ -183,7 +185,8 @@ def _repetition(run: RunFiles, results: Sequence[Mapping[str, Any]]) -> list[str
         html.heading("How to repeat it"),
         html.commands(lines),
         html.folded("Settings of the pretraining", html.settings(run.config.as_dict())),
-        html.folded("Versions", html.settings(versions)),
+        html.folded("Versions (pretraining)", html.settings(versions)),
+        html.folded("Versions (evaluation)", html.settings(results[0].get("versions", {}))) if results else "",
         html.folded("Hashes (SHA-256)", html.settings(hashes)),
         html.paragraph(f"Written on {date.today().isoformat()}."),
     ]

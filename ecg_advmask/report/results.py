@@ -108,6 +108,26 @@ def verdicts(result: Mapping[str, Any]) -> list[str]:
     return sentences
 
 
+def headline(result: Mapping[str, Any]) -> str:
+    """The result with most labels in one sentence, and for how many numbers of labels the encoders differ."""
+    most = max(row["labels"] for row in result["summary"])
+    figures = [
+        f"{result['encoders'][row['encoder']]['name']} {estimate(row['metrics']['macro_auroc'])}"
+        for row in result["summary"]
+        if row["labels"] == most
+    ]
+    told = f"{result['task']} on {result['dataset']['name']}, {most:,} labels: macro AUROC {', '.join(figures)}."
+    lows = [row["metrics"]["macro_auroc"]["low"] for row in result["differences"]]
+    highs = [row["metrics"]["macro_auroc"]["high"] for row in result["differences"]]
+    if lows:
+        first = result["encoders"][result["differences"][0]["first"]]["name"]
+        told += (
+            f" Of {len(lows)} numbers of labels, the interval of the paired difference puts {first} above the other at "
+            f"{sum(low > 0 for low in lows)} and below it at {sum(high < 0 for high in highs)}; the rest stay open."
+        )
+    return told
+
+
 def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
     """How the figures were made, and how many recordings were left out for which reason."""
     counts, protocol = result["counts"], result["protocol"]

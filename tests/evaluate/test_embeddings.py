@@ -1,0 +1,130 @@
+"""Embeddings against NumPy, and the cache: used when it fits, replaced when it does not."""
+
+import keras
+import numpy as np
+import pytest
+
+from ecg_advmask.evaluate import embeddings
+from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, embed_dataset, encoder_sha256
+from ecg_advmask.files import write_csv, write_json
+from ecg_advmask.pipeline import shards
+
+SAMPLES, WINDOWS = 125, 11
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A data set of eleven random windows in two shards."""
+    folder = tmp_path_factory.mktemp("data")
+    signals_uv = np.random.default_rng(0).integers(-2000, 2000, size=(WINDOWS, SAMPLES, 12), dtype=np.int16)
+    entries = []
+    for number, part in enumerate((range(6), range(6, WINDOWS))):
+        path = folder / f"shard-{number:05d}.tfrecord"
+        shards.write_shard(path, [signals_uv[i] for i in part], part.start)
+        entries += list(shards.shard_entries([path], [len(part)]))
+    numbers = {"window": 0, "start_s": 0, "age_years": "", "original_rate_hz": 100, "valid_samples": SAMPLES}
+    rows = [dict.fromkeys(shards.RECORD_COLUMNS, "x") | numbers | {"id": f"r{i}"} for i in range(WINDOWS)]
+    write_csv(folder / shards.RECORDS_FILE, shards.RECORD_COLUMNS, rows)
+    write_json(
+        folder / shards.DATASET_FILE,
+        {
+            "format_version": shards.FORMAT_VERSION,
+            "sampling_rate_hz": 100,
+            "window_samples": SAMPLES,
+            "shards": entries,
+            "sha256": shards.dataset_sha256([entry["sha256"] for entry in entries], folder / shards.RECORDS_FILE),
+        },
+    )
+    return shards.DataSet.open(folder)
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    """Mean over time, then a dense layer: small enough to be written in NumPy."""
+    keras.utils.set_random_seed(0)
+    signals = keras.Input((None, 12))
+    return keras.Model(signals, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling1D()(signals)))
+
+
+def by_numpy(encoder, data, rows):
+    kernel, bias = encoder.get_weights()
+    signals = data.signals_mv(rows)
+    low, high = (extreme(signals, axis=(1, 2), keepdims=True) for extreme in (np.min, np.max))
+    return ((signals - low) / (high - low)).mean(axis=1) @ kernel + bias
+
+
+@pytest.mark.parametrize("batch_size", [4, 11, 256])
+def test_embeddings_are_those_of_windows_scaled_one_by_one(encoder, data, batch_size):
+    rows = np.arange(WINDOWS)
+    assert embed_dataset(encoder, data, rows, batch_size) == pytest.approx(by_numpy(encoder, data, rows), abs=1e-5)
+
+
+def test_rows_are_embedded_in_the_order_asked_for(encoder, data):
+    rows = np.array([9, 2, 5])
+    result = embed_dataset(encoder, data, rows, 2)
+    assert result == pytest.approx(by_numpy(encoder, data, rows), abs=1e-5)
+    assert result.dtype == np.float32
+
+
+def test_no_rows_give_no_embeddings(encoder, data):
+    assert embed_dataset(encoder, data, np.array([], np.int64)).shape == (0, 5)
+
+
+def test_batch_normalisation_uses_its_moving_statistics(data):
+    signals = keras.Input((None, 12))
+    normalised = keras.layers.BatchNormalization(epsilon=0.0)(keras.layers.GlobalAveragePooling1D()(signals))
+    encoder = keras.Model(signals, normalised)
+    encoder.layers[-1].set_weights([np.ones(12), np.zeros(12), np.full(12, 0.5), np.full(12, 4.0)])
+    plain = keras.Model(signals, keras.layers.GlobalAveragePooling1D()(signals))
+    rows = np.arange(WINDOWS)
+    expected = (embed_dataset(plain, data, rows) - 0.5) / 2
+    assert embed_dataset(encoder, data, rows) == pytest.approx(expected, abs=1e-5)
+
+
+def test_average_over_windows():
+    of_windows = np.array([[1.0, 0.0], [3.0, 0.0], [5.0, 7.0]], np.float32)
+    assert average_over_windows(of_windows, np.array([1, 1, 0])).tolist() == [[5.0, 7.0], [2.0, 0.0]]
+
+
+def test_encoder_hash_depends_on_every_weight(encoder):
+    before = encoder_sha256(encoder)
+    weights = encoder.get_weights()
+    encoder.set_weights([weights[0], np.nextafter(weights[1], 1)])
+    changed = encoder_sha256(encoder)
+    encoder.set_weights(weights)
+    assert changed != before == encoder_sha256(encoder)
+
+
+def test_cache_is_used_and_replaced_when_it_is_damaged_or_of_other_rows(encoder, data, tmp_path, monkeypatch):
+    computed = []
+
+    def counting(*arguments):
+        computed.append(1)
+        return embed_dataset(*arguments)
+
+    monkeypatch.setattr(embeddings, "embed_dataset", counting)
+    rows = np.arange(WINDOWS)
+    first = cached_embeddings(tmp_path, encoder, data, rows)
+    assert np.array_equal(cached_embeddings(tmp_path, encoder, data, rows), first)
+    assert len(computed) == 1
+    (path,) = tmp_path.iterdir()
+
+    assert cached_embeddings(tmp_path, encoder, data, rows[:4]) == pytest.approx(first[:4], abs=1e-6)
+    assert len(computed) == 2
+    whole = cached_embeddings(tmp_path, encoder, data, rows)
+    path.write_bytes(path.read_bytes()[:200])
+    assert np.array_equal(cached_embeddings(tmp_path, encoder, data, rows), whole)
+    assert len(computed) == 4 and len(np.load(path)["embeddings"]) == WINDOWS
+
+    with np.load(path) as stored:
+        contents = dict(stored)
+    np.savez(path, **(contents | {"encoder_sha256": np.array("another")}))
+    cached_embeddings(tmp_path, encoder, data, rows)
+    np.savez(path, **(contents | {"embeddings": np.full_like(first, np.nan)}))
+    assert np.isfinite(cached_embeddings(tmp_path, encoder, data, rows)).all()
+    assert len(computed) == 6
+
+
+def test_without_a_folder_nothing_is_kept(encoder, data, tmp_path):
+    cached_embeddings(None, encoder, data, np.arange(2))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,267 @@
+"""The report as a browser and a reader meet it: well-formed, self-contained, escaped, with the results' figures."""
+
+import base64
+import html.parser
+import itertools
+import json
+import re
+import shlex
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from ecg_advmask import config
+from ecg_advmask.cli import main
+from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
+from ecg_advmask.evaluate.partition import PARTS, split_recordings
+from ecg_advmask.report import html as pieces
+from ecg_advmask.report.model_card import write_model_card
+from ecg_advmask.report.plots import png, training_curves
+from ecg_advmask.report.report import GENERATED_NOTICE, write_report
+from ecg_advmask.report.results import read_result, summary_rows, terminal_table, verdicts
+from ecg_advmask.report.run_files import RunFiles, pretrain_command
+
+VOID = {"meta", "img", "br", "link", "hr", "input"}
+HOSTILE = '<script>alert("x")</script>&amp;'
+
+
+class Page(html.parser.HTMLParser):
+    """Checks that elements nest, and collects attributes and text."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.open, self.tags, self.attributes, self.text = [], [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += [(tag, *pair) for pair in attrs]
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    """A result of the real protocol on embeddings of which the first kind tells the class."""
+    rng = np.random.default_rng(0)
+    names = rng.choice(["SB", "SR"], size=300).astype(object)
+    patients = np.arange(300).astype(str).astype(object)
+    protocol = Protocol(fractions=(0.2, 1.0), draws=2, resamples=50)
+    split = split_recordings(names, patients, protocol.shares, 0)
+    good = rng.normal(size=(300, 4)) + 2 * (names == "SR")[:, None]
+    embeddings = {"trained": good, "random": rng.normal(size=(300, 4))}
+    return {
+        "format_version": 1,
+        "kind": "linear evaluation",
+        "task": "rhythm",
+        "classes": list(split.classes),
+        "dataset": {
+            "path": "data/chapman", "name": "chapman", "sha256": "d" * 64, "sampling_rate_hz": 100, "generated": False,
+            "window_samples": 1000, "layout": "chapman",
+            "sources": {"chapman": {"recordings_in": 310, "recordings_kept": 300, "recordings_refused": 10,
+                                    "windows_kept": 300, "reasons": {"flat": 7, "not finite": 3}}},
+        },
+        "run": {"path": "runs/a", "preset": "demo", "method": "advmask"},
+        "encoders": {"trained": {"name": "Adv Mask", "sha256": "a"}, "random": {"name": "untrained", "sha256": "b"}},
+        "counts": {"windows": 310, "recordings": 310, "seen": 10, "seen_by_id": 10, "seen_by_signal": 9,
+                   "seen_by_patient": 8, "copies": 0, "unlabelled": 0, "unlabelled_reasons": {}, "eligible": 300,
+                   "patients": 300, "parts": split.counts()},
+        "sha256_of_ids": {part: split.digest(patients, part) for part in PARTS},
+        "protocol": vars(protocol) | {"shares": list(protocol.shares)},
+        **linear_evaluation(embeddings, split, protocol),
+        "versions": {"scikit-learn": "1.0"},
+        "command": "ecg-advmask linear-eval runs/a data/chapman --task rhythm",
+    }  # fmt: skip
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run directory as pretraining leaves it, without its networks."""
+    folder = tmp_path / "run"
+    (folder / "masks").mkdir(parents=True)
+    settings = config.load("demo", overrides=["epochs=3", "jit_compile=false"]).as_dict()
+    described = {"config": settings, "dataset": {"path": "data/pre", "sha256": "e" * 64}, "versions": {"keras": "3"}}
+    (folder / "config.json").write_text(json.dumps(described))
+    history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [4.0, 3.0, 2.5], "contrastive_accuracy": [0.1, 0.2, 0.3]})
+    history["embedding_std"], history["mask_area"], history["seconds"] = 0.5, 0.4, 60.0
+    history.to_csv(folder / "history.csv", index=False)
+    pd.DataFrame({"id": ["r1", "r2"], "patient": ["p1", "p2"], "signal_hash": ["1", "2"]}).to_csv(
+        folder / "seen.csv", index=False
+    )
+    for epoch in (1, 3):
+        (folder / "masks" / f"epoch-{epoch:04d}-r1.png").write_bytes(png(training_curves(history)))
+    return folder
+
+
+def save(folder, result, name="result.json"):
+    path = folder / name
+    path.write_text(json.dumps(result))
+    return path
+
+
+def test_report_is_one_well_formed_file_that_loads_nothing(run, evaluation):
+    out = write_report(run, [save(run, evaluation)], run / "report.html")
+    text = out.read_text()
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    references = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "data", "action"}]
+    assert len(references) == 1 + 1 + 2  # label efficiency, training curves, two pictures of masks
+    for reference in references:
+        kind, _, content = reference.partition("base64,")
+        assert kind == "data:image/png;"
+        assert base64.b64decode(content, validate=True).startswith(b"\x89PNG")
+    style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
+    assert "url(" not in style and "@import" not in style
+    assert not re.search(r"https?:|//[a-z]", re.sub(r"base64,[^\"]+", "", text))
+    assert sum(bool(value) for tag, name, value in page.attributes if (tag, name) == ("img", "alt")) == len(references)
+    assert ("meta", "name", "viewport") in page.attributes and "@media print" in style
+
+
+def test_report_holds_figures_account_protocol_settings_and_commands(run, evaluation):
+    text = Page(write_report(run, [save(run, evaluation)], run / "report.html").read_text()).text
+    for row in evaluation["summary"]:
+        auroc = row["metrics"]["macro_auroc"]
+        assert f"{auroc['mean']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f})" in text
+    difference = evaluation["differences"][-1]["metrics"]["macro_auroc"]
+    assert f"{difference['mean']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})" in text
+    assert "flat: 7; not finite: 3" in text
+    assert "by id 10, by signal 9, by patient 8" in text
+    assert "contrastive loss 4.000 in the first epoch, 2.500 in the last" in text.lower()
+    assert "ecg-advmask pretrain data/pre" in text and evaluation["command"] in text
+    assert "adversary_learning_rate" in text and "d" * 64 in text
+    assert GENERATED_NOTICE not in text
+
+
+def test_banner_where_the_evaluation_or_the_pretraining_used_generated_recordings(run, evaluation):
+    made = evaluation | {"dataset": evaluation["dataset"] | {"generated": True}}
+    assert GENERATED_NOTICE in write_report(run, [save(run, made)], run / "a.html").read_text()
+    assert GENERATED_NOTICE not in write_report(run, [], run / "b.html").read_text()
+    (run / "seen.csv").write_text("id,patient,signal_hash\nGENERATED_00001,chapman/GENERATED_00001,1\n")
+    assert GENERATED_NOTICE in write_report(run, [], run / "b.html").read_text()
+    assert GENERATED_NOTICE in write_model_card(run).read_text()
+
+
+def test_text_from_files_is_escaped(run, evaluation):
+    hostile = json.loads(json.dumps(evaluation))
+    hostile["task"] = hostile["dataset"]["name"] = hostile["dataset"]["layout"] = hostile["command"] = HOSTILE
+    hostile["encoders"]["trained"]["name"] = hostile["versions"]["keras"] = HOSTILE
+    hostile["dataset"]["sources"] = {HOSTILE: {"reasons": {HOSTILE: 1}}}
+    described = json.loads((run / "config.json").read_text())
+    described["dataset"]["path"] = described["versions"]["keras"] = HOSTILE
+    (run / "config.json").write_text(json.dumps(described))
+    (run / "masks" / f"epoch-0003-{HOSTILE.replace('/', '_')}.png").write_bytes(b"\x89PNG")
+    text = write_report(run, [save(run, hostile)], run / "report.html", extra={HOSTILE: HOSTILE}).read_text()
+    page = Page(text)
+    assert "script" not in page.tags and "<script" not in text
+    assert page.text.count(HOSTILE) >= 10
+
+
+def test_pieces_escape_attributes_too():
+    page = Page(pieces.picture(b"\x89PNG", "caption", 'a" onerror="x'))
+    assert ("img", "alt", 'a" onerror="x') in page.attributes
+    assert not any(name == "onerror" for _, name, _ in page.attributes)
+
+
+def test_a_run_without_epochs_evaluations_or_pictures_is_told_so(run):
+    (run / "history.csv").unlink()
+    text = Page(write_report(run, [], run / "report.html").read_text()).text
+    assert "No epoch is finished." in text and "No evaluation was given" in text
+
+
+def test_verdicts_follow_the_intervals(evaluation):
+    changed = json.loads(json.dumps(evaluation))
+    intervals = [(0.1, 0.2, "Adv Mask is better"), (-0.2, -0.1, "untrained is better")]
+    for row, (low, high, _) in zip(changed["differences"], intervals, strict=True):
+        row["metrics"]["macro_auroc"] |= {"low": low, "high": high}
+    for sentence, (_, _, meaning) in zip(verdicts(changed), intervals, strict=True):
+        assert meaning in sentence
+    changed["differences"][0]["metrics"]["macro_auroc"] |= {"low": -0.1, "high": 0.1}
+    assert "does not tell them apart" in verdicts(changed)[0]
+
+
+def test_terminal_table_has_a_line_for_every_row(evaluation):
+    lines = terminal_table(evaluation).splitlines()
+    assert len(lines) == (2 + 4) + 1 + (2 + 2)
+    assert lines[2].split()[:2] == ["Adv", "Mask"]
+    assert all(row[4] in terminal_table(evaluation) for row in summary_rows(evaluation))
+
+
+def test_pretrain_command_gives_the_settings_back(run):
+    words = pretrain_command(RunFiles.read(run)).split()
+    assert words[:6] == ["ecg-advmask", "pretrain", "data/pre", str(run), "--preset", "demo"]
+    overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
+    assert sorted(overrides) == ["epochs=3", "jit_compile=false"]
+    assert config.load("demo", overrides=overrides) == RunFiles.read(run).config
+
+
+def test_pretrain_command_of_settings_from_a_file(run):
+    settings = config.load("paper", overrides=["augmentations=gaussian", "masks=4", "alpha=0.25"]).as_dict()
+    described = {"config": settings | {"preset": "custom"}, "dataset": {"path": "a b"}, "versions": {}}
+    (run / "config.json").write_text(json.dumps(described))
+    words = shlex.split(pretrain_command(RunFiles.read(run)))
+    assert words[2] == "a b"
+    overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
+    assert config.load("paper", overrides=overrides).as_dict() | {"preset": ""} == settings | {"preset": ""}
+
+
+def test_model_card_tells_preprocessing_figures_and_limits(run, evaluation):
+    card = write_model_card(run, [save(run, evaluation)])
+    assert card == run / "model_card.md"
+    text = card.read_text()
+    assert "I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6" in text
+    assert "100 Hz, windows of 10 s (1,000 samples)" in text and "millivolts" in text
+    assert "| alpha | 0.1 |" in text and "no medical device" in text
+    for row in summary_rows(evaluation):
+        assert f"| {row[0]} | {row[1]} |" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{}", "is not a result of linear-eval"),
+        ("[1]", "expected a JSON object"),
+        ("{", "not a JSON file"),
+        (None, "cannot be read"),
+    ],
+)
+def test_files_that_are_no_results_are_refused(tmp_path, content, message):
+    path = tmp_path / "result.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(InputError, match=message) as error:
+        read_result(path)
+    assert str(path) in str(error.value)
+
+
+def test_results_of_another_format_version_are_refused(tmp_path, evaluation):
+    with pytest.raises(InputError, match="format version 2"):
+        read_result(save(tmp_path, evaluation | {"format_version": 2}))
+
+
+def test_command_writes_page_and_card_or_one_clear_line(run, evaluation, tmp_path):
+    result = save(tmp_path, evaluation)
+    done = CliRunner().invoke(main, ["report", str(run), "--eval", str(result)])
+    assert done.exit_code == 0, done.output
+    assert (run / "report.html").is_file() and (run / "model_card.md").is_file()
+    assert done.output.splitlines()[-1] == f"wrote {run / 'report.html'} and {run / 'model_card.md'}"
+
+    for arguments, message in (
+        (["report", str(tmp_path)], "is not a run directory"),
+        (["report", str(run), "--eval", str(run / "config.json")], "is not a result of linear-eval"),
+        (["report", str(run), "--data", str(tmp_path)], "is not a data set"),
+    ):
+        refused = CliRunner().invoke(main, [*arguments, "--out", str(tmp_path / "no.html")])
+        assert refused.exit_code == 2 and message in refused.output
+        assert len(refused.output.strip().splitlines()) == 1
+    assert not (tmp_path / "no.html").exists()
