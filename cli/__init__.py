@@ -30,6 +30,10 @@ class _Group(click.Group):
         except InputError as error:
             click.echo(f"ecg-advmask {ctx.invoked_subcommand}: {error}", err=True)
             sys.exit(2)
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            click.echo(f"ecg-advmask {ctx.invoked_subcommand}: {place}{error.strerror or error}", err=True)
+            sys.exit(2)
         except ModuleNotFoundError as error:
             if error.name is None or error.name.startswith("ecg_advmask"):
                 raise

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ecg_advmask.cli.quiet import import_tensorflow
+
 if TYPE_CHECKING:
     from ecg_advmask.pipeline.prepare import SourceCounts
 
@@ -47,6 +49,7 @@ def prepare(
     Each recording is read, resampled, cut into windows and checked: twelve leads, finite, not flat, within +-32.767 mV,
     and as long as a window. DEST/records.csv lists the windows kept, DEST/refused.csv what was refused and why.
     """
+    import_tensorflow()
     from tqdm import tqdm
 
     from ecg_advmask.pipeline.prepare import prepare as make

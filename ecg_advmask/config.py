@@ -112,7 +112,7 @@ def from_mapping(values: Mapping[str, Any], origin: str) -> Config:
     for key in values:
         if key not in known:
             raise InputError(f"{origin}: unknown setting {key!r} (ecg-advmask pretrain --help lists them)")
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     try:
         return Config(**plain)
     except InputError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from keras import ops
 
-_SMALLEST_SPREAD = 1e-6
+_SMALLEST_SPREAD = 1e-4
 
 
 def standardise(signals: Any) -> Any:

@@ -30,6 +30,7 @@ RHYTHM_OF: Final[Mapping[str, str]] = {
     "195101003": "GSVT",  # wandering atrial pacemaker
     "427084000": "GSVT",
     "233896004": "GSVT",
+    "251166008": "GSVT",  # atrioventricular nodal re-entrant tachycardia, as the Chapman-Shaoxing source codes it
     "233897008": "GSVT",
     "426177001": "SB",
     "426783006": "SR",

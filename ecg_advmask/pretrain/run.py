@@ -20,7 +20,7 @@ import pandas as pd
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
-from ecg_advmask.files import atomic_path, read_json, write_csv, write_json
+from ecg_advmask.files import atomic_path, read_json, write_json
 from ecg_advmask.models.resnet1d import resnet18_1d
 from ecg_advmask.pipeline.shards import DataSet
 
@@ -54,7 +54,8 @@ class Run:
             raise InputError(f"{folder}: already exists; add --resume to go on with it, or name another folder")
         folder.mkdir(parents=True, exist_ok=True)
         seen = data.records.iloc[rows][list(_SEEN_COLUMNS)].drop_duplicates()
-        write_csv(folder / SEEN_FILE, _SEEN_COLUMNS, seen.to_dict("records"))
+        with atomic_path(folder / SEEN_FILE) as temporary:
+            seen.to_csv(temporary, index=False)
         stored = {
             "path": str(data.path.resolve()),
             "sha256": data.sha256,

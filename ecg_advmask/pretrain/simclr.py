@@ -25,7 +25,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
     of windows in any unit.
     """
 
-    tracked = ("loss", "contrastive_accuracy", "embedding_std")
+    tracked: tuple[str, ...] = ("loss", "contrastive_accuracy", "embedding_std")
 
     def __init__(self, config: Config) -> None:
         super().__init__(name=config.method)
@@ -49,7 +49,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
     @property
     def learner_variables(self) -> list[Any]:
         """What the contrastive loss is minimised over."""
-        return self.encoder.trainable_variables + self.projector.trainable_variables
+        return [*self.encoder.trainable_variables, *self.projector.trainable_variables]
 
     def build_optimizers(self) -> None:
         """Make the optimizers' state, so that a checkpoint can hold and restore it before the first step."""

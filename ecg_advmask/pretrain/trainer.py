@@ -4,7 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import keras
 import numpy as np
@@ -173,7 +173,7 @@ class _Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, run: Run) -> None:
         super().__init__()
         self.run = run
-        self.rows = run.history().to_dict("records")
+        self.rows = cast("list[dict[str, Any]]", run.history().to_dict("records"))
         self.began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002

@@ -1,0 +1,58 @@
+# `make demo`: the whole job on generated ECGs. `make test`: everything that CI checks. Both prepare .venv first.
+
+PYTHON ?= python3
+BIN := .venv/bin
+ADVMASK := $(BIN)/ecg-advmask
+DEMO ?= demo
+DEMO_RECORDS ?= 600
+PYTEST_OPTIONS ?=
+
+.PHONY: demo test lint types constraints clean
+
+# ---- environment
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
+	touch $@
+
+# ---- the whole job, from nothing
+
+demo: .venv/installed
+	rm -rf $(DEMO)
+	$(ADVMASK) synth $(DEMO)/raw --layout both --records $(DEMO_RECORDS) --seed 1
+	$(ADVMASK) prepare $(DEMO)/raw/cinc2021 $(DEMO)/cinc2021 --format cinc2021 --sampling-rate 100 \
+		--patients $(DEMO)/raw/cinc2021/patients.csv
+	$(ADVMASK) prepare $(DEMO)/raw/chapman $(DEMO)/chapman --format chapman --sampling-rate 100
+	$(ADVMASK) pretrain $(DEMO)/cinc2021 $(DEMO)/run --preset demo
+	$(ADVMASK) linear-eval $(DEMO)/run $(DEMO)/chapman --task rhythm --out $(DEMO)/rhythm.json
+	$(ADVMASK) linear-eval $(DEMO)/run $(DEMO)/chapman --task sex --out $(DEMO)/sex.json
+	$(ADVMASK) export $(DEMO)/run $(DEMO)/encoder.onnx
+	$(ADVMASK) embed $(DEMO)/encoder.onnx $(DEMO)/raw/cinc2021 --out $(DEMO)/embeddings.npz
+	$(ADVMASK) report $(DEMO)/run --eval $(DEMO)/rhythm.json --eval $(DEMO)/sex.json --data $(DEMO)/cinc2021 \
+		--out $(DEMO)/report.html
+
+# ---- checks; pytest comes last, so that its summary is the last line
+
+test: lint types
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# mypy needs the package as it is installed: with cli/ and export/ inside.
+types: .venv/installed
+	rm -rf build/typed && mkdir -p build/typed/ecg_advmask
+	ln -s $(CURDIR)/ecg_advmask/* $(CURDIR)/cli $(CURDIR)/export build/typed/ecg_advmask/
+	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p ecg_advmask
+
+# ---- what CI and Docker install, exactly; made anew from the newest versions that the lower bounds admit
+
+constraints:
+	rm -rf build/pins && $(PYTHON) -m venv build/pins
+	build/pins/bin/python -m pip install --quiet --disable-pip-version-check '.[train,dev]'
+	build/pins/bin/python -m pip freeze --exclude ecg-advmask > constraints.txt
+
+clean:
+	rm -rf .venv build demo .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,96 @@
+"""Settings: presets, overrides, and what is refused."""
+
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ecg_advmask import config as configuration
+from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
+
+
+@pytest.mark.parametrize("name", configuration.preset_names())
+def test_every_preset_loads_and_knows_its_name(name: str) -> None:
+    config = configuration.load(name)
+    assert config.preset == name
+    assert config.view_samples % 125 == 0
+    assert configuration.from_mapping(config.as_dict(), "stored") == config
+
+
+def test_paper_preset_holds_the_numbers_of_the_paper() -> None:
+    config = configuration.load("paper")
+    assert (config.sampling_rate_hz, config.window_samples) == (500, 5000)
+    assert (config.encoder_width, config.embedding_dim, config.adversary_width) == (64, 512, 512)
+    assert (config.projection_hidden, config.projection_dim, config.temperature) == (2048, 128, 0.1)
+    assert (config.batch_size, config.accumulation) == (32, 4)
+    assert config.learning_rate == config.adversary_learning_rate == pytest.approx(4e-4)
+
+
+def test_every_field_says_what_it_is() -> None:
+    assert all(field.metadata["help"] for field in dataclasses.fields(Config))
+
+
+def test_overrides_take_toml_values_bare_words_and_lists() -> None:
+    overrides = [
+        "alpha=0.25",
+        "update=simultaneous",
+        "augmentations=gaussian,block_mask",
+        "jit_compile=false",
+        "masks=4",
+    ]
+    config = configuration.load("cpu-advmask", overrides=overrides, seed=3)
+    assert (config.alpha, config.update, config.jit_compile, config.masks) == (0.25, "simultaneous", False, 4)
+    assert config.augmentations == ("gaussian", "block_mask")
+    assert config.seed == 3
+    assert configuration.override(config, ["alpha=0.5"]) == dataclasses.replace(config, alpha=0.5)
+
+
+def test_a_file_of_settings(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('alpha = 0.3\nmethod = "simclr"\n')
+    config = configuration.load(file=file)
+    assert (config.alpha, config.method, config.preset) == (0.3, "simclr", "custom")
+    file.write_text("alpha = ")
+    with pytest.raises(InputError, match=r"mine.toml: not a TOML file"):
+        configuration.load(file=file)
+    with pytest.raises(InputError, match="cannot be read"):
+        configuration.load(file=tmp_path / "absent.toml")
+
+
+def test_a_window_under_cmsc_must_have_two_good_halves() -> None:
+    assert Config(pairing="cmsc").view_samples == 2500
+    with pytest.raises(InputError, match="multiple of 250"):
+        Config(pairing="cmsc", sampling_rate_hz=125, window_seconds=1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"masks": 5}, "masks = 5: expected one of 1, 2, 3, 4, 12"),
+        ({"masks": True}, "masks = True: expected one of"),
+        ({"alpha": -0.1}, "must be at least 0"),
+        ({"alpha": float("nan")}, "expected a finite number"),
+        ({"learning_rate": float("inf")}, "expected a finite number"),
+        ({"ratio": 1.5}, "must be between 0.01 and 1"),
+        ({"epochs": 2.5}, "expected a whole number"),
+        ({"jit_compile": 1}, "expected true or false"),
+        ({"augmentations": "gaussian"}, "expected a list of names"),
+        ({"window_seconds": 9.99}, "must be a multiple of 125"),
+        ({"method": "byol"}, "expected one of advmask, simclr"),
+    ],
+)
+def test_values_out_of_range_are_refused(changes: dict[str, Any], complaint: str) -> None:
+    with pytest.raises(InputError, match=complaint):
+        Config(**changes)
+
+
+def test_unknown_names_are_refused() -> None:
+    with pytest.raises(InputError, match="preset 'papier' does not exist; there are: cpu-advmask"):
+        configuration.load("papier")
+    with pytest.raises(InputError, match="unknown setting 'alhpa'"):
+        configuration.from_mapping({"alhpa": 1}, "file")
+    for text in ("alhpa=1", "alpha", "=1"):
+        with pytest.raises(InputError, match="expected KEY=VALUE"):
+            configuration.load("paper", overrides=[text])

@@ -1,0 +1,68 @@
+"""Files are whole or absent; names read from files stay inside their folder."""
+
+from pathlib import Path
+
+import pytest
+
+from ecg_advmask import files
+from ecg_advmask.errors import InputError
+
+
+def test_a_file_appears_only_when_its_block_ends_well(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.csv"
+    with pytest.raises(RuntimeError), files.atomic_path(target) as temporary:
+        assert temporary.suffix == ".csv"
+        temporary.write_text("half")
+        raise RuntimeError
+    assert list(target.parent.iterdir()) == []
+    with files.atomic_path(target) as temporary:
+        temporary.write_text("whole")
+        assert not target.exists()
+    assert [path.name for path in target.parent.iterdir()] == ["file.csv"]
+    assert target.read_text() == "whole"
+
+
+def test_a_failed_rewrite_keeps_the_old_file(tmp_path: Path) -> None:
+    target = tmp_path / "file.json"
+    files.write_json(target, {"a": 1})
+    with pytest.raises(ValueError, match="Out of range float"):
+        files.write_json(target, {"a": float("nan")})
+    assert files.read_json(target) == {"a": 1}
+
+
+def test_csv_rows_must_hold_the_columns(tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "t.csv", ["a", "b"], [{"a": 1, "b": "x,y"}])
+    assert (tmp_path / "t.csv").read_text() == 'a,b\n1,"x,y"\n'
+    with pytest.raises(ValueError, match="not in fieldnames"):
+        files.write_csv(tmp_path / "t.csv", ["a"], [{"a": 1, "b": 2}])
+
+
+@pytest.mark.parametrize("content", [b"{", b"[1]", b"\xff\xfe"])
+def test_what_is_no_json_object_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"x\.json"):
+        files.read_json(tmp_path / "x.json")
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read_json(tmp_path / "absent.json")
+
+
+@pytest.mark.parametrize(
+    "name", ["", "../outside", "/etc/passwd", "a/../../outside", "https://host/x", "file://x", "link"]
+)
+def test_names_that_lead_out_of_the_folder_are_refused(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (tmp_path / "outside").write_text("")
+    (folder / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(InputError, match="not a file inside that folder"):
+        files.inside(folder, name)
+
+
+def test_names_inside_the_folder_pass(tmp_path: Path) -> None:
+    assert files.inside(tmp_path, "sub/file.mat") == tmp_path.resolve() / "sub" / "file.mat"
+
+
+def test_sha256_of_a_file(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4, appendix B.1
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert files.sha256_of(tmp_path / "abc") == expected
