@@ -52,7 +52,7 @@ def encoder_sha256(encoder: keras.Model) -> str:
     """Hash over the encoder's weights and moving statistics: shape and float32 bytes of each, in the model's order."""
     digest = hashlib.sha256()
     for weight in encoder.weights:
-        values = keras.ops.convert_to_numpy(weight).astype("<f4")
+        values = np.asarray(weight, dtype="<f4")
         digest.update(repr(values.shape).encode())
         digest.update(values.tobytes())
     return digest.hexdigest()

@@ -125,7 +125,7 @@ def _paper(axes: Axes, width_s: float, height_mv: float, square_mv: float) -> No
     axes.set_ylim(0, height_mv)
     axes.xaxis.set_minor_locator(MultipleLocator(0.2))
     axes.yaxis.set_minor_locator(MultipleLocator(square_mv))
-    axes.xaxis.set_major_locator(FixedLocator(np.arange(0.0, width_s - _LEFT_MARGIN_S + 0.5)))
+    axes.xaxis.set_major_locator(FixedLocator(np.arange(0.0, width_s - _LEFT_MARGIN_S + 0.5).tolist()))
     axes.yaxis.set_major_locator(MultipleLocator(height_mv * 2))
     axes.grid(which="both", color="#f2c4c4", linewidth=0.5)
     axes.set_axisbelow(True)
