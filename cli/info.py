@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from ecg_advmask import config as configuration
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import read_json
 
@@ -47,8 +48,11 @@ def _print_data_set(path: Path) -> None:
 
 def _print_run(path: Path) -> None:
     stored = read_json(path / "config.json")
-    _print(f"run {path}", {"data set": stored.get("dataset", {}).get("path")} | stored.get("versions", {}))
-    _print("settings", stored.get("config", {}))
+    for part in ("config", "dataset", "versions"):
+        if not isinstance(stored.get(part), dict):
+            raise InputError(f"{path / 'config.json'}: is not that of a run (no {part})")
+    _print(f"run {path}", {"data set": stored["dataset"].get("path")} | stored["versions"])
+    _print("settings", configuration.from_mapping(stored["config"], str(path / "config.json")).as_dict())
     history = path / "history.csv"
     if history.is_file():
         header, *rows = history.read_text(encoding="utf-8").splitlines()
