@@ -5,9 +5,7 @@ this package. Needs TensorFlow, tf2onnx and onnx; `ecg_advmask.export.runtime` r
 """
 
 import hashlib
-import logging
 import os
-import warnings
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,19 +14,16 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 import onnxruntime
-import tensorflow as tf
 from onnx import helper
 
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
+from ecg_advmask.export.conversion import OPSET, to_onnx
+from ecg_advmask.export.images import on_images
 from ecg_advmask.export.runtime import FORMAT, INPUT, OUTPUT
-from ecg_advmask.export.simplify import simplify
 from ecg_advmask.files import atomic_path
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.scaling import scale_to_unit
-
-OPSET: Final = 18
-"""ONNX operator set of the files; onnxruntime reads it since version 1.14."""
 
 PARITY_BATCHES: Final = (1, 7, 32)
 """Batch sizes at which an exported file is compared with Keras."""
@@ -77,7 +72,7 @@ def export_encoder(
         signals_mv = generated_signals(max(PARITY_BATCHES), config.window_samples)
     encoder = _in_float32(encoder)
     sha256 = weights_sha256(encoder)
-    model = simplify(_converted(encoder, config.window_samples))
+    model = to_onnx(on_images(encoder), config.window_samples)
     model.producer_name, model.producer_version = "ecg-advmask", __version__
     helper.set_model_props(
         model,
@@ -139,28 +134,6 @@ def generated_signals(count: int, window_samples: int, seed: int = 0) -> npt.NDA
     """Random walks of about a millivolt, (count, window_samples, 12) float32, for want of recordings."""
     steps = np.random.default_rng(seed).normal(size=(count, window_samples, len(STANDARD_LEADS)))
     return np.asarray(np.cumsum(steps, axis=1) / np.sqrt(window_samples), np.float32)
-
-
-def _converted(encoder: keras.Model, window_samples: int) -> onnx.ModelProto:
-    """tf2onnx's conversion of the scaling and the encoder.
-
-    Keras's own ``model.export(format="onnx")`` calls the same function, but leaves the output with the name
-    ``Identity:0`` and the opset at 15.
-    """
-    import tf2onnx
-
-    @tf.function(autograph=False)  # type: ignore[untyped-decorator]
-    def embed(ecg: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {OUTPUT: encoder(scale_to_unit(ecg), training=False)}
-
-    signature = [tf.TensorSpec((None, window_samples, len(STANDARD_LEADS)), tf.float32, name=INPUT)]
-    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model, _ = tf2onnx.convert.from_function(embed, signature, opset=OPSET)
-    for value in (model.graph.input[0], model.graph.output[0]):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    return model
 
 
 def _in_float32(encoder: keras.Model) -> keras.Model:
