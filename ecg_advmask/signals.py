@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.polyphase import resample_poly
 
 FloatSignals = npt.NDArray[np.float32]
 
@@ -105,12 +104,14 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
         return signals_mv
     if not 1e-3 <= to_hz / from_hz <= 1e3:
         raise InputError(f"sampling rate: {from_hz:g} Hz is too far from {to_hz:g} Hz")
+    from scipy.signal import resample_poly  # here, because it takes longer to import than a recording to embed
+
     ratio = Fraction(to_hz / from_hz).limit_denominator(10_000)
     missing = ~np.isfinite(signals_mv)
     whole = _bridged(signals_mv, missing) if missing.any() else signals_mv
     first, slope = whole[:1].astype(np.float64), (whole[-1:] - whole[:1]).astype(np.float64) / max(len(whole) - 1, 1)
     from_line = whole - (first + slope * np.arange(len(whole))[:, None])
-    resampled = resample_poly(from_line, ratio.numerator, ratio.denominator)
+    resampled = resample_poly(from_line, ratio.numerator, ratio.denominator, axis=0, window=("kaiser", 5.0))
     resampled += first + slope * (np.arange(len(resampled)) / float(ratio))[:, None]
     if missing.any():
         resampled[_missing_after(missing, len(resampled))] = np.nan
