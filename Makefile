@@ -5,6 +5,7 @@ BIN := .venv/bin
 ADVMASK := $(BIN)/ecg-advmask
 DEMO ?= demo
 DEMO_RECORDS ?= 600
+DEMO_SETTINGS ?=
 PYTEST_OPTIONS ?=
 
 .PHONY: demo test lint types constraints clean
@@ -24,11 +25,11 @@ demo: .venv/installed
 	$(ADVMASK) prepare $(DEMO)/raw/cinc2021 $(DEMO)/cinc2021 --format cinc2021 --sampling-rate 100 \
 		--patients $(DEMO)/raw/cinc2021/patients.csv
 	$(ADVMASK) prepare $(DEMO)/raw/chapman $(DEMO)/chapman --format chapman --sampling-rate 100
-	$(ADVMASK) pretrain $(DEMO)/cinc2021 $(DEMO)/run --preset demo
+	$(ADVMASK) pretrain $(DEMO)/cinc2021 $(DEMO)/run --preset demo $(DEMO_SETTINGS)
 	$(ADVMASK) linear-eval $(DEMO)/run $(DEMO)/chapman --task rhythm --out $(DEMO)/rhythm.json
 	$(ADVMASK) linear-eval $(DEMO)/run $(DEMO)/chapman --task sex --out $(DEMO)/sex.json
-	$(ADVMASK) export $(DEMO)/run $(DEMO)/encoder.onnx
-	$(ADVMASK) embed $(DEMO)/encoder.onnx $(DEMO)/raw/cinc2021 --out $(DEMO)/embeddings.npz
+	$(ADVMASK) export $(DEMO)/run $(DEMO)/encoder.onnx --recordings $(DEMO)/raw/cinc2021/training
+	$(ADVMASK) embed $(DEMO)/encoder.onnx $(DEMO)/raw/cinc2021/training --out $(DEMO)/embeddings.npz
 	$(ADVMASK) report $(DEMO)/run --eval $(DEMO)/rhythm.json --eval $(DEMO)/sex.json --data $(DEMO)/cinc2021 \
 		--out $(DEMO)/report.html
 

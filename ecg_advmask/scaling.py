@@ -1,7 +1,7 @@
 """The two scalings of a batch of recordings, each recording by its own statistics over time and leads together.
 
-Both take and return ``(B, L, C)`` arrays. Lead amplitudes stay comparable within a recording, and no recording is scaled
-by another one's values.
+Both take and return ``(B, L, C)`` arrays. Lead amplitudes stay comparable within a recording, and no recording is
+scaled by another one's values.
 """
 
 from typing import Any

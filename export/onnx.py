@@ -4,10 +4,9 @@ The file holds the scaling to [0, 1] and says in its metadata how its input was 
 this package. Needs TensorFlow, tf2onnx and onnx; `ecg_advmask.export.runtime` reads the file without them.
 """
 
-import hashlib
 import os
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import keras
 import numpy as np
@@ -23,6 +22,7 @@ from ecg_advmask.export.images import on_images
 from ecg_advmask.export.runtime import FORMAT, INPUT, OUTPUT
 from ecg_advmask.files import atomic_path
 from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.scaling import scale_to_unit
 
 PARITY_BATCHES: Final = (1, 7, 32)
@@ -30,11 +30,21 @@ PARITY_BATCHES: Final = (1, 7, 32)
 
 EXPECTED_ERROR: Final = 1e-5
 LARGEST_ERROR: Final = 1e-4
-"""Differences of an embedding from Keras's: above the first it is worth a look, above the second it is refused."""
+"""Differences of an embedding from Keras's: above the first it is worth a look, above the second it is refused.
+
+The second counts in units of the largest embedding where that exceeds 1, since float32 rounds in proportion.
+"""
 
 
 class ParityError(Exception):
     """The converted encoder gives other embeddings than Keras."""
+
+
+class Difference(NamedTuple):
+    """Largest absolute difference from Keras's embeddings, and the largest absolute value among these."""
+
+    largest: float
+    embedding: float
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Exported:
     opset: int
     size_bytes: int
     encoder_sha256: str
-    parity: dict[int, float]
+    parity: dict[int, Difference]
 
 
 def export_encoder(
@@ -92,18 +102,22 @@ def export_encoder(
     onnx.checker.check_model(model, full_check=True)
     with atomic_path(path) as temporary:
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        errors = parity(encoder, temporary, signals_mv)
-        if not max(errors.values()) <= LARGEST_ERROR:  # "not <=" also catches NaN
-            raise ParityError(
-                f"{path}: not written, its embeddings differ from Keras's by up to {max(errors.values()):.2g}, "
-                f"more than {LARGEST_ERROR:g}"
-            )
+        differences = parity(encoder, temporary, signals_mv)
+        for found in differences.values():
+            allowed = LARGEST_ERROR * max(1.0, found.embedding)
+            if not found.largest <= allowed:  # "not <=" also catches NaN
+                raise ParityError(
+                    f"{path}: not written, its embeddings differ from Keras's by up to {found.largest:.2g}, "
+                    f"more than {allowed:.2g}"
+                )
         size_bytes = temporary.stat().st_size
-    return Exported(OPSET, size_bytes, sha256, errors)
+    return Exported(OPSET, size_bytes, sha256, differences)
 
 
-def parity(encoder: keras.Model, path: str | os.PathLike[str], signals_mv: npt.NDArray[np.float32]) -> dict[int, float]:
-    """Largest absolute difference between Keras's and onnxruntime's embeddings, for each size in `PARITY_BATCHES`.
+def parity(
+    encoder: keras.Model, path: str | os.PathLike[str], signals_mv: npt.NDArray[np.float32]
+) -> dict[int, Difference]:
+    """How far onnxruntime's embeddings are from Keras's, for each batch size in `PARITY_BATCHES`.
 
     Args:
         encoder: the Keras encoder, of signals scaled to [0, 1].
@@ -111,23 +125,15 @@ def parity(encoder: keras.Model, path: str | os.PathLike[str], signals_mv: npt.N
         signals_mv: windows (N, L, 12) float32 in millivolts; repeated where there are fewer than a batch.
     """
     session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    errors = {}
+    differences = {}
     for batch_size in PARITY_BATCHES:
         batch = np.resize(signals_mv, (batch_size, *signals_mv.shape[1:])).astype(np.float32)
         expected = keras.ops.convert_to_numpy(
             encoder(scale_to_unit(keras.ops.convert_to_tensor(batch)), training=False)
         )
         (found,) = session.run([OUTPUT], {INPUT: batch})
-        errors[batch_size] = float(np.max(np.abs(found - expected)))
-    return errors
-
-
-def weights_sha256(encoder: keras.Model) -> str:
-    """Hexadecimal SHA-256 over the encoder's weights, in Keras's order, as little-endian float32."""
-    digest = hashlib.sha256()
-    for weight in encoder.weights:
-        digest.update(np.ascontiguousarray(keras.ops.convert_to_numpy(weight), "<f4").tobytes())
-    return digest.hexdigest()
+        differences[batch_size] = Difference(float(np.max(np.abs(found - expected))), float(np.max(np.abs(expected))))
+    return differences
 
 
 def generated_signals(count: int, window_samples: int, seed: int = 0) -> npt.NDArray[np.float32]:

@@ -3,7 +3,6 @@
 In: windows in millivolts from a data set. Out: float32 embeddings, one per window, averaged to one per recording.
 """
 
-import hashlib
 import zipfile
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ecg_advmask.files import atomic_path
+from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import ordered
 from ecg_advmask.scaling import scale_to_unit
@@ -48,16 +48,6 @@ def average_over_windows(embeddings: Embeddings, recording_of_window: Rows) -> E
     return (total / np.bincount(recording_of_window)[:, None]).astype(np.float32)
 
 
-def encoder_sha256(encoder: keras.Model) -> str:
-    """Hash over the encoder's weights and moving statistics: shape and float32 bytes of each, in the model's order."""
-    digest = hashlib.sha256()
-    for weight in encoder.weights:
-        values = np.asarray(weight, dtype="<f4")
-        digest.update(repr(values.shape).encode())
-        digest.update(values.tobytes())
-    return digest.hexdigest()
-
-
 def cached_embeddings(
     folder: Path | None, encoder: keras.Model, data: DataSet, rows: Rows, batch_size: int = 256
 ) -> Embeddings:
@@ -69,7 +59,7 @@ def cached_embeddings(
     """
     if folder is None:
         return embed_dataset(encoder, data, rows, batch_size)
-    encoder_hash = encoder_sha256(encoder)
+    encoder_hash = weights_sha256(encoder)
     path = folder / f"{encoder_hash[:16]}-{data.sha256[:16]}.npz"
     shape = (len(rows), encoder.output_shape[-1])
     stored = _load(path, encoder_hash, data.sha256, rows, shape)

@@ -4,24 +4,23 @@ Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`
 """
 
 import dataclasses
-import importlib.metadata
-import platform
 from pathlib import Path
 from typing import Any, Final
 
 import keras
 
-from ecg_advmask import __version__
 from ecg_advmask.config import Config, load
 from ecg_advmask.datasets.labels import without_label
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.account import describe
 from ecg_advmask.evaluate.eligibility import label_for, unseen_recordings
-from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, encoder_sha256
+from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings
 from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
 from ecg_advmask.evaluate.partition import PARTS, split_recordings
+from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run, random_encoder
+from ecg_advmask.versions import versions
 
 FORMAT_VERSION: Final = 1
 METHOD_NAMES: Final = {"advmask": "Adv Mask", "simclr": "SimCLR"}
@@ -83,7 +82,7 @@ def evaluate_run(
         "dataset": describe(data),
         "run": {"path": run_path, "preset": config.preset, "method": config.method},
         "encoders": {
-            name: {"name": names[name], "sha256": encoder_sha256(encoder)} for name, encoder in encoders.items()
+            name: {"name": names[name], "sha256": weights_sha256(encoder)} for name, encoder in encoders.items()
         },
         "counts": unseen.counts
         | {"unlabelled": int((~labelled).sum()), "unlabelled_reasons": without_label(unseen.recordings, task)}
@@ -92,14 +91,8 @@ def evaluate_run(
         "sha256_of_ids": {part: split.digest(recordings["key"].to_numpy(object), part) for part in PARTS},
         "protocol": dataclasses.asdict(protocol),
         **linear_evaluation(embeddings, split, protocol),
-        "versions": versions(),
+        "versions": versions(_PACKAGES),
     }
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package, of Python and of the libraries that the figures depend on."""
-    found = {name: importlib.metadata.version(name) for name in _PACKAGES}
-    return {"ecg-advmask": __version__, "python": platform.python_version()} | found
 
 
 def _check_fit(config: Config, data: DataSet, run_path: str) -> None:

@@ -5,8 +5,6 @@ pretrained on), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras`` (wei
 ``masks/*.png``, ``tensorboard/``.
 """
 
-import importlib.metadata
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, read_json, write_json
 from ecg_advmask.models.resnet1d import resnet18_1d
 from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.versions import versions
 
 CONFIG_FILE: Final = "config.json"
 HISTORY_FILE: Final = "history.csv"
@@ -31,7 +30,7 @@ ENCODER_FILE: Final = "encoder.keras"
 ADVERSARY_FILE: Final = "adversary.keras"
 
 _SEEN_COLUMNS: Final = ("id", "patient", "signal_hash")
-_REPORTED_PACKAGES: Final = ("ecg-advmask", "keras", "numpy", "tensorflow")
+_PACKAGES: Final = ("keras", "numpy", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -84,9 +83,7 @@ class Run:
 
     def write_config(self) -> None:
         """Write ``config.json``: what it takes to repeat the run."""
-        versions = {name: importlib.metadata.version(name) for name in _REPORTED_PACKAGES}
-        versions["python"] = platform.python_version()
-        stored = {"config": self.config.as_dict(), "dataset": dict(self.dataset), "versions": versions}
+        stored = {"config": self.config.as_dict(), "dataset": dict(self.dataset), "versions": versions(_PACKAGES)}
         write_json(self.path / CONFIG_FILE, stored)
 
     def encoder(self) -> keras.Model:

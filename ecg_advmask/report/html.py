@@ -20,7 +20,8 @@ table { border-collapse: collapse; font-size: .88rem; margin: .5rem 0; font-vari
 caption { text-align: left; font-size: .88rem; padding: .2rem 0; color: #57606a; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem; text-align: left; vertical-align: top; }
 thead th { background: var(--soft); border-bottom: 2px solid var(--line); }
-td.number, th.number { text-align: right; white-space: nowrap; }
+th, td { white-space: nowrap; }
+td.number, th.number { text-align: right; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }
 figcaption { font-size: .88rem; color: #57606a; max-width: 46rem; }

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from ecg_advmask.evaluate import embeddings
-from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, embed_dataset, encoder_sha256
+from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, embed_dataset
 from ecg_advmask.files import write_csv, write_json
+from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline import shards
 
 SAMPLES, WINDOWS = 125, 11
@@ -87,12 +88,12 @@ def test_average_over_windows():
 
 
 def test_encoder_hash_depends_on_every_weight(encoder):
-    before = encoder_sha256(encoder)
+    before = weights_sha256(encoder)
     weights = encoder.get_weights()
     encoder.set_weights([weights[0], np.nextafter(weights[1], 1)])
-    changed = encoder_sha256(encoder)
+    changed = weights_sha256(encoder)
     encoder.set_weights(weights)
-    assert changed != before == encoder_sha256(encoder)
+    assert changed != before == weights_sha256(encoder)
 
 
 def test_cache_is_used_and_replaced_when_it_is_damaged_or_of_other_rows(encoder, data, tmp_path, monkeypatch):

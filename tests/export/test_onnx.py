@@ -17,9 +17,10 @@ import pytest
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
 from ecg_advmask.export import onnx as export_onnx
-from ecg_advmask.export.onnx import ParityError, export_encoder, generated_signals, parity, weights_sha256
+from ecg_advmask.export.onnx import Difference, ParityError, export_encoder, generated_signals, parity
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.models.resnet1d import resnet18_1d
+from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.records import Refused, cut, read_recordings
 
 CONFIG = Config(preset="test", sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)
@@ -86,14 +87,22 @@ def test_constant_signal_gives_finite_embeddings(tmp_path: Path, exported: Path)
 def test_parity_at_three_batch_sizes(encoder: keras.Model, exported: Path) -> None:
     errors = parity(encoder, exported, generated_signals(32, CONFIG.window_samples, seed=5))
     assert sorted(errors) == [1, 7, 32]
-    assert max(errors.values()) < 1e-5
+    assert max(errors.values()).largest < 1e-5
+
+
+def test_rounding_in_proportion_to_large_embeddings_is_no_fault(
+    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: Difference(2e-4, 40.0)})
+    export_encoder(encoder, CONFIG, tmp_path / "encoder.onnx")
+    assert (tmp_path / "encoder.onnx").is_file()
 
 
 def test_parity_sees_a_changed_weight(exported: Path) -> None:
     changed = resnet()
     changed.get_layer("embedding").bias.assign_add([0.25, *[0.0] * 7])
     errors = parity(changed, exported, generated_signals(3, CONFIG.window_samples))
-    np.testing.assert_allclose(list(errors.values()), 0.25, atol=1e-5)
+    np.testing.assert_allclose([error.largest for error in errors.values()], 0.25, atol=1e-5)
 
 
 def test_real_recordings_agree(shared: Path, encoder: keras.Model, exported: Path) -> None:
@@ -103,14 +112,16 @@ def test_real_recordings_agree(shared: Path, encoder: keras.Model, exported: Pat
             pieces = cut(recording.signals_mv, recording.sampling_rate_hz, 100, CONFIG.window_samples)
             windows += [window.signals_mv for window in pieces.windows]
     assert windows
-    assert max(parity(encoder, exported, np.stack(windows)).values()) < 1e-5
+    assert max(parity(encoder, exported, np.stack(windows)).values()).largest < 1e-5
 
 
 def test_metadata_say_how_the_input_was_made(encoder: keras.Model, exported: Path) -> None:
     model = onnx.load(exported)
     onnx.checker.check_model(model, full_check=True)
     found = {entry.key: entry.value for entry in model.metadata_props}
-    digest = hashlib.sha256(b"".join(np.asarray(weight).astype("<f4").tobytes() for weight in encoder.get_weights()))
+    digest = hashlib.sha256()
+    for weight in encoder.get_weights():
+        digest.update(str(weight.shape).encode() + weight.astype("<f4").tobytes())
     assert "minimum and maximum" in found.pop("scaling")
     assert found == {
         "format": "ecg-advmask encoder 1",
@@ -151,7 +162,7 @@ def test_encoder_of_another_architecture_is_exported(tmp_path: Path) -> None:
     x = keras.layers.Conv1D(3, 5, strides=5)(signals)
     flat = keras.layers.Dense(4)(keras.layers.Flatten()(x))
     done = export_encoder(keras.Model(signals, flat), CONFIG, tmp_path / "flat.onnx")
-    assert max(done.parity.values()) < 1e-5
+    assert max(done.parity.values()).largest < 1e-5
 
 
 def test_same_bytes_twice_in_one_process(encoder: keras.Model, exported: Path, tmp_path: Path) -> None:
@@ -185,13 +196,14 @@ def test_mixed_precision_encoder_is_exported_in_float32(tmp_path: Path) -> None:
     path = tmp_path / "encoder.onnx"
     done = export_encoder(half, CONFIG, path)
     assert done.encoder_sha256 == weights_sha256(whole)
-    assert max(parity(whole, path, generated_signals(4, CONFIG.window_samples)).values()) < 1e-5
+    assert max(parity(whole, path, generated_signals(4, CONFIG.window_samples)).values()).largest < 1e-5
 
 
+@pytest.mark.parametrize("bad", [Difference(float("nan"), 1.0), Difference(2e-4, 1.0), Difference(2e-3, 10.0)])
 def test_file_with_other_embeddings_is_not_left_behind(
-    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: Difference
 ) -> None:
-    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: 1e-7, 7: float("nan"), 32: 2e-4})
+    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: Difference(1e-7, 1.0), 7: bad, 32: Difference(1e-6, 1.0)})
     path = tmp_path / "encoder.onnx"
     with pytest.raises(ParityError, match=r"encoder\.onnx: not written"):
         export_encoder(encoder, CONFIG, path)
