@@ -15,8 +15,9 @@ from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
+from ecg_advmask.pretrain.callbacks import troubles
 from ecg_advmask.pretrain.run import Run, random_encoder
-from ecg_advmask.pretrain.trainer import build, pretrain, pretraining_rows, troubles
+from ecg_advmask.pretrain.trainer import build, pretrain, pretraining_rows
 
 TINY = Config(
     sampling_rate_hz=100,
@@ -147,12 +148,11 @@ def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None
 
 def test_mixed_precision_trains_and_ends_in_a_float32_embedding(data: DataSet, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, mixed_precision=True, epochs=1)
-    try:
-        run = pretrain(data, tmp_path / "run", config, say=silent)
-        embedding = run.encoder()(np.zeros((1, 250, 12), np.float32))
-    finally:
-        keras.config.set_dtype_policy("float32")
+    run = pretrain(data, tmp_path / "run", config, say=silent)
+    embedding = run.encoder()(np.zeros((1, 250, 12), np.float32))
     assert embedding.dtype == "float32"
+    assert run.encoder().get_layer("stem_conv").compute_dtype == "bfloat16"
+    assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(run.history()["loss"]).all()
 
 
@@ -188,6 +188,8 @@ def test_a_place_that_is_taken_and_other_settings_are_refused(finished: tuple[Ru
         pretrain(data, path, TINY, say=silent)
     with pytest.raises(InputError, match=r"other settings \(alpha 0.1 -> 0.2\)"):
         pretrain(data, path, dataclasses.replace(TINY, alpha=0.2), resume=True, say=silent)
+    with pytest.raises(InputError, match=r"other settings \(epochs 2 -> 1\)"):
+        pretrain(data, path, dataclasses.replace(TINY, epochs=1), resume=True, say=silent)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

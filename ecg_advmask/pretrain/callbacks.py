@@ -1,0 +1,121 @@
+"""What happens around the epochs of a pretraining run: records, progress, warnings, pictures."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, cast
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+from tqdm import tqdm
+
+from ecg_advmask.files import write_csv
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain import checkpoints
+from ecg_advmask.pretrain.run import HISTORY_FILE, Run
+from ecg_advmask.scaling import scale_to_unit
+
+DrawMasks = Callable[[Path, npt.NDArray[np.float32], npt.NDArray[np.float32], int, str], None]
+"""(file, signals_mv (L, 12), masks (L, N), sampling_rate_hz, title): writes a picture."""
+
+PICTURED_RECORDINGS: Final = 3
+LEAST_AREA: Final = 0.02
+"""Masks that cover less than this share of a recording, or all but this share, have stopped being a game."""
+LEAST_SPREAD: Final = 0.05
+"""Embeddings that spread less than this (1 is isotropic) have collapsed."""
+
+
+class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+    """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+        self.rows = cast("list[dict[str, Any]]", run.history().to_dict("records"))
+        self.began = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.began = time.perf_counter()
+        self.rows = [row for row in self.rows if row["epoch"] <= epoch]  # a killed run may have written one more
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        averages = logs or {}
+        values = {name: float(f"{float(averages[name]):.6g}") for name in self.model.tracked}
+        self.rows.append({"epoch": epoch + 1, **values, "seconds": round(time.perf_counter() - self.began, 2)})
+        write_csv(self.run.path / HISTORY_FILE, list(self.rows[-1]), self.rows)
+        self.run.save(self.model)
+        keep = self.run.config.keep_checkpoints
+        checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model.state, keep)
+
+
+class Progress(keras.callbacks.Callback):  # type: ignore[misc]
+    """A bar over the steps of the whole run, a line per epoch, and a warning when the game is lost."""
+
+    def __init__(self, steps: int, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.steps, self.say = steps, say
+        self.bar: Any = None
+        self.warned: set[str] = set()
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if self.bar is None:
+            total = self.params["epochs"] * self.steps
+            self.bar = tqdm(total=total, initial=epoch * self.steps, unit="step", desc="pretrain", mininterval=1.0)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.bar.update()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        averages = logs or {}
+        values = {name: float(averages[name]) for name in self.model.tracked}
+        described = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
+        self.bar.clear()
+        self.say(f"epoch {epoch + 1}/{self.params['epochs']}  {described}")
+        for warning in troubles(values) - self.warned:
+            self.say(f"warning: {warning}")
+            self.warned.add(warning)
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        self.bar.close()
+
+
+def troubles(logs: dict[str, float]) -> set[str]:
+    """What has gone wrong with the game in an epoch with these averages; empty while it is healthy."""
+    area = logs.get("mask_area", 0.5)
+    found = {
+        f"the masks have vanished (mean area below {LEAST_AREA}); raise alpha": area < LEAST_AREA,
+        f"the masks cover everything (mean area above {1 - LEAST_AREA}); raise alpha": area > 1 - LEAST_AREA,
+        f"the embeddings have collapsed (spread below {LEAST_SPREAD}); lower adversary_learning_rate": (
+            logs["embedding_std"] < LEAST_SPREAD
+        ),
+    }
+    return {text for text, present in found.items() if present}
+
+
+class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
+    """Masks of a few fixed recordings, drawn as the training goes."""
+
+    def __init__(self, run: Run, data: DataSet, rows: npt.NDArray[np.int64], draw: DrawMasks) -> None:
+        super().__init__()
+        self.run, self.draw = run, draw
+        chosen = rows[np.linspace(0, len(rows) - 1, PICTURED_RECORDINGS).astype(int)]
+        self.ids = data.records.iloc[chosen]["id"].tolist()
+        self.signals_mv = data.signals_mv(chosen)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        config = self.run.config
+        every = config.pictures_every
+        if epoch + 1 < config.epochs and not (every and (epoch + 1) % every == 0):
+            return
+        views = scale_to_unit(tf.constant(self.signals_mv[:, -config.view_samples :]))
+        masks = keras.ops.convert_to_numpy(self.model.adversary(views, training=False))
+        for name, signals_mv, mask in zip(self.ids, self.signals_mv, masks, strict=True):
+            file = self.run.path / "masks" / f"epoch-{epoch + 1:04d}-{_as_file_name(name)}.png"
+            title = f"{name}, epoch {epoch + 1}"
+            self.draw(file, signals_mv[-config.view_samples :], mask, config.sampling_rate_hz, title)
+
+
+def _as_file_name(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
