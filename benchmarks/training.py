@@ -120,7 +120,7 @@ def main() -> None:
     print(f"matrix product {MATRIX} x {MATRIX}, float32: {peak / 1e9:.0f} GFLOP/s")
     for name, value in seconds.items():
         share = f", {100 * shares[name] / value / peak:.0f} % of the matrix product's rate" if name in shares else ""
-        print(f"{name}: {base.batch_size / value:.0f} recordings/s ({1000 * value:.0f} ms){share}")
+        print(f"{name}: {base.batch_size / value:.3g} recordings/s ({1000 * value:.0f} ms){share}")
     print(
         f"simultaneous / alternating: {seconds['step alternating'] / seconds['step simultaneous']:.2f} times the rate"
     )

@@ -91,12 +91,11 @@ def mask_picture(
 def _rows(centred: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], float]:
     """Baseline of each lead, counted from the bottom, and the height of all, in mV on the paper's half-millivolt grid.
 
-    Each lead gets the room that it needs, at least 0.5 mV above and below and at most `_ROW_LIMIT_MV`; beyond that it
-    runs into its neighbours, as it does on paper.
+    Each lead gets the room that it needs, above it at least that of the calibration pulse, below it at least 0.5 mV, and
+    at most `_ROW_LIMIT_MV`; beyond that it runs into its neighbours, as it does on paper.
     """
-    above = np.clip(centred.max(axis=0) + 0.1, 0.5, _ROW_LIMIT_MV)
+    above = np.clip(centred.max(axis=0) + 0.1, 1.1, _ROW_LIMIT_MV)
     below = np.clip(-centred.min(axis=0) + 0.1, 0.5, _ROW_LIMIT_MV)
-    above[:] = np.maximum(above, 1.0)  # room for the calibration pulse
     depth, baselines_from_top = 0.0, []
     for up, down in zip(above, below, strict=True):
         baselines_from_top.append(np.ceil((depth + up) * 2) / 2)

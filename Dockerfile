@@ -1,0 +1,35 @@
+# Two targets: `embed` (onnxruntime, no TensorFlow) and `train` (everything). Exact versions come from constraints.txt.
+#   docker build --target embed -t ecg-advmask:embed .
+#   docker build --target train -t ecg-advmask:train .
+#   docker run --rm -v "$PWD":/data ecg-advmask:train prepare cinc2021 prepared --format cinc2021
+# Runs as a user without rights, in /data; mount a folder there that this user (id 1000) may write to.
+ARG BASE=debian:bookworm-slim
+
+FROM ${BASE} AS python
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && useradd --uid 1000 --create-home ecg
+ENV PATH=/opt/ecg-advmask/bin:$PATH PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
+WORKDIR /data
+ENTRYPOINT ["ecg-advmask"]
+CMD ["--help"]
+
+FROM python AS embed-installed
+COPY pyproject.toml constraints.txt README.md LICENSE /src/
+COPY ecg_advmask /src/ecg_advmask
+COPY cli /src/cli
+COPY export /src/export
+RUN python3 -m venv /opt/ecg-advmask \
+    && /opt/ecg-advmask/bin/pip install --no-cache-dir --constraint /src/constraints.txt /src
+
+FROM embed-installed AS train-installed
+RUN /opt/ecg-advmask/bin/pip install --no-cache-dir --constraint /src/constraints.txt '/src[train]'
+
+FROM python AS embed
+COPY --from=embed-installed /opt/ecg-advmask /opt/ecg-advmask
+USER ecg
+
+FROM python AS train
+COPY --from=train-installed /opt/ecg-advmask /opt/ecg-advmask
+USER ecg
