@@ -22,7 +22,7 @@ class AdvMask(SimCLR):
     Each player's update leaves every variable of the other one, moving batch statistics included, as it was.
     """
 
-    tracked = (*SimCLR.tracked, "sparsity", "mask_area", "mask_area_min", "mask_area_max")
+    tracked = (*SimCLR.tracked, "sparsity", "mask_area", "mask_area_min", "mask_area_max", "mask_cover")
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
@@ -111,8 +111,13 @@ class AdvMask(SimCLR):
         return ops.one_hot(chosen, masks, dtype="float32")
 
     def penalise(self, masks: Any) -> tuple[Any, Logs]:
-        """L_sparse, and the mask areas over the batch (the extremes are averaged over an epoch's batches)."""
+        """L_sparse, and what the masks of the batch are like (the extremes are averaged over an epoch's batches).
+
+        ``mask_area`` is the mean of the mask, which L_sparse sees; ``mask_cover`` is the share of samples above one
+        half, which the sharp binarisation occludes. The first may be modest where the second is near 1.
+        """
         penalty = sparsity_penalty(masks, self.config.alpha, self.config.ratio)
         area = ops.mean(masks, axis=1)
         logs = {"sparsity": penalty, "mask_area": ops.mean(area)}
-        return penalty, logs | {"mask_area_min": ops.min(area), "mask_area_max": ops.max(area)}
+        logs |= {"mask_area_min": ops.min(area), "mask_area_max": ops.max(area)}
+        return penalty, logs | {"mask_cover": ops.mean(ops.cast(masks > 0.5, "float32"))}

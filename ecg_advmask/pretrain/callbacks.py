@@ -21,8 +21,9 @@ DrawMasks = Callable[[Path, npt.NDArray[np.float32], npt.NDArray[np.float32], in
 """(file, signals_mv (L, 12), masks (L, N), sampling_rate_hz, title): writes a picture."""
 
 PICTURED_RECORDINGS: Final = 3
-LEAST_AREA: Final = 0.02
-"""Masks that cover less than this share of a recording, or all but this share, have stopped being a game."""
+LEAST_COVER: Final = 0.02
+MOST_COVER: Final = 0.9
+"""Masks that occlude a smaller or larger share of all samples than these have stopped being a game."""
 LEAST_SPREAD: Final = 0.05
 """Embeddings that spread less than this (1 is isotropic) have collapsed."""
 
@@ -83,10 +84,12 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
 def troubles(logs: dict[str, float]) -> set[str]:
     """What has gone wrong with the game in an epoch with these averages; empty while it is healthy."""
-    area = logs.get("mask_area", 0.5)
+    cover = logs.get("mask_cover", 0.5)
     found = {
-        f"the masks have vanished (mean area below {LEAST_AREA}); raise alpha": area < LEAST_AREA,
-        f"the masks cover everything (mean area above {1 - LEAST_AREA}); raise alpha": area > 1 - LEAST_AREA,
+        f"the masks have vanished (they cover less than {LEAST_COVER:.0%})": cover < LEAST_COVER,
+        f"the masks cover nearly everything (more than {MOST_COVER:.0%}); lower adversary_learning_rate": (
+            cover > MOST_COVER
+        ),
         f"the embeddings have collapsed (spread below {LEAST_SPREAD}); lower adversary_learning_rate": (
             logs["embedding_std"] < LEAST_SPREAD
         ),

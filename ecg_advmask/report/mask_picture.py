@@ -91,8 +91,8 @@ def mask_picture(
 def _rows(centred: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], float]:
     """Baseline of each lead, counted from the bottom, and the height of all, in mV on the paper's half-millivolt grid.
 
-    Each lead gets the room that it needs, above it at least that of the calibration pulse, below it at least 0.5 mV, and
-    at most `_ROW_LIMIT_MV`; beyond that it runs into its neighbours, as it does on paper.
+    Each lead gets the room that it needs, above it at least that of the calibration pulse, below it at least 0.5 mV,
+    and at most `_ROW_LIMIT_MV`; beyond that it runs into its neighbours, as it does on paper.
     """
     above = np.clip(centred.max(axis=0) + 0.1, 1.1, _ROW_LIMIT_MV)
     below = np.clip(-centred.min(axis=0) + 0.1, 0.5, _ROW_LIMIT_MV)

@@ -17,7 +17,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from ecg_advmask.report.mask_picture import mask_picture
 
 __all__ = [
-    "contrastive_loss",
     "encoder_colours",
     "encoder_names",
     "label_efficiency",
@@ -40,11 +39,6 @@ def png(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
-def contrastive_loss(history: pd.DataFrame) -> pd.Series:
-    """The contrastive loss of each epoch: a run without adversary logs it as its whole loss."""
-    return history["ssl_loss"] if "ssl_loss" in history and history["ssl_loss"].notna().any() else history["loss"]
-
-
 def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Figure:
     """What was logged at each epoch: contrastive loss, mask area, contrastive accuracy, spread of the embeddings.
 
@@ -54,18 +48,18 @@ def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Fig
             equal, and chance level 1 / (2B - 1) of the contrastive accuracy.
     """
     panels = {
-        "ssl_loss": "contrastive loss (NT-Xent)",
-        "mask_area": "mask area (mean of the mask)",
+        "loss": "contrastive loss (NT-Xent)",
+        "mask_area": "masks",
         "contrastive_accuracy": "contrastive accuracy",
         "embedding_std": "embedding spread (1: isotropic, 0: collapsed)",
     }
-    history = history.assign(ssl_loss=contrastive_loss(history))
     present = [name for name in panels if name in history and history[name].notna().any()]
     figure = Figure(figsize=(10, 3.2 * ((len(present) + 1) // 2)), layout="constrained")
     grid = figure.subplots((len(present) + 1) // 2 or 1, 2, squeeze=False).ravel()
     epochs = history["epoch"]
     for axes, name in zip(grid, present, strict=False):
-        axes.plot(epochs, history[name], color=BLUE, marker="." if len(epochs) < 30 else "", label="mean of the epoch")
+        label = "mask area (mean of the mask)" if name == "mask_area" else "mean of the epoch"
+        axes.plot(epochs, history[name], color=BLUE, marker="." if len(epochs) < 30 else "", label=label)
         axes.set_title(panels[name], fontsize=11)
         axes.set_xlabel("epoch")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -73,13 +67,15 @@ def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Fig
     axes_of = dict(zip(present, grid, strict=False))
     if batch_size is not None:
         collapse = float(np.log(2 * batch_size - 1))
-        _level(axes_of.get("ssl_loss"), collapse, f"all embeddings equal: log(2B − 1) = {collapse:.2f}")
+        _level(axes_of.get("loss"), collapse, f"all embeddings equal: log(2B − 1) = {collapse:.2f}")
         _level(axes_of.get("contrastive_accuracy"), 1 / (2 * batch_size - 1), "chance")
     if "mask_area" in axes_of:
         axes = axes_of["mask_area"]
         if {"mask_area_min", "mask_area_max"} <= set(history):
             low, high = history["mask_area_min"], history["mask_area_max"]
-            axes.fill_between(epochs, low, high, color=BLUE, alpha=0.2, linewidth=0, label="smallest to largest")
+            axes.fill_between(epochs, low, high, color=BLUE, alpha=0.2, linewidth=0, label="smallest to largest area")
+        if "mask_cover" in history:
+            axes.plot(epochs, history["mask_cover"], color=GREEN, linestyle="--", label="share of samples occluded")
         axes.set_ylim(0, 1)
         axes.legend(fontsize=8)
     for axes in grid[len(present) :]:

@@ -131,10 +131,12 @@ def _training(run: RunFiles) -> list[str]:
     if run.history.empty:
         return [*parts, html.paragraph("No epoch is finished.")]
     last = run.history.iloc[-1]
-    loss = plots.contrastive_loss(run.history)
+    loss = run.history["loss"]
     told = [f"contrastive loss {loss.iloc[0]:.3f} in the first epoch, {loss.iloc[-1]:.3f} in the last"]
     if "mask_area" in run.history and run.history["mask_area"].notna().any():
         told.append(f"mean mask area {last['mask_area']:.2f} in the last epoch")
+    if "mask_cover" in run.history:
+        told.append(f"the masks then occlude {last['mask_cover']:.0%} of the samples")
     if "seconds" in run.history:
         told.append(f"{run.history['seconds'].sum() / 60:.1f} minutes in all")
     sentence = "; ".join(told)

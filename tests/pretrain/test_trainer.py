@@ -73,6 +73,7 @@ def test_history_has_a_row_per_epoch_with_sane_values(finished: tuple[Run, Any])
     assert (history["mask_area_min"] <= history["mask_area"]).all()
     assert (history["mask_area"] <= history["mask_area_max"]).all()
     assert (history["embedding_std"] > 0).all()
+    assert history["mask_cover"].between(0, 1).all()
     assert np.allclose(history["sparsity"], 0.1, atol=0.05)  # alpha / sin(pi / 2) where masks are near one half
 
 
@@ -215,8 +216,8 @@ def test_damaged_files_of_a_run_are_refused(finished: tuple[Run, Any], tmp_path:
 
 
 def test_troubles_are_named() -> None:
-    healthy = {"mask_area": 0.4, "embedding_std": 0.5}
+    healthy = {"mask_cover": 0.4, "embedding_std": 0.5}
     assert troubles(healthy) == set()
-    assert "vanished" in troubles(healthy | {"mask_area": 0.01}).pop()
-    assert "everything" in troubles(healthy | {"mask_area": 0.99}).pop()
+    assert "vanished" in troubles(healthy | {"mask_cover": 0.01}).pop()
+    assert "everything" in troubles(healthy | {"mask_cover": 0.95}).pop()
     assert "collapsed" in troubles(healthy | {"embedding_std": 0.01}).pop()

@@ -106,7 +106,11 @@ def history(epochs=5, adversary=True):
     table |= {"contrastive_accuracy": np.linspace(0.1, 0.7, epochs), "embedding_std": np.linspace(0.4, 0.9, epochs)}
     if adversary:
         table |= {"mask_area": np.full(epochs, 0.5), "mask_area_min": np.full(epochs, 0.3)}
-        table |= {"mask_area_max": np.full(epochs, 0.8), "sparsity": np.ones(epochs), "ssl_loss": np.ones(epochs)}
+        table |= {
+            "mask_area_max": np.full(epochs, 0.8),
+            "sparsity": np.ones(epochs),
+            "mask_cover": np.full(epochs, 0.7),
+        }
     return pd.DataFrame(table)
 
 
@@ -117,13 +121,15 @@ def panels(figure):
 def test_training_curves_draw_the_logged_values_and_the_level_of_collapse():
     figure = panels(plots.training_curves(history(), batch_size=32))
     loss = figure["contrastive loss (NT-Xent)"]
-    assert loss.lines[0].get_ydata().tolist() == [1.0] * 5
+    assert loss.lines[0].get_ydata().tolist() == [4.0, 3.5, 3.0, 2.5, 2.0]
     assert loss.lines[1].get_ydata()[0] == pytest.approx(np.log(63))
-    band = figure["mask area (mean of the mask)"].collections[0].get_paths()[0].get_extents()
+    masks = figure["masks"]
+    assert [line.get_ydata()[0] for line in masks.lines] == [0.5, 0.7]
+    band = masks.collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == pytest.approx((0.3, 0.8))
 
 
-def test_a_run_without_adversary_has_no_mask_panel_and_its_loss_is_the_contrastive_one():
+def test_a_run_without_adversary_has_no_mask_panel():
     figure = panels(plots.training_curves(history(adversary=False)))
     assert len(figure) == 3 and not any("mask" in title for title in figure)
     assert figure["contrastive loss (NT-Xent)"].lines[0].get_ydata()[0] == 4.0
