@@ -52,7 +52,7 @@ class Run:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder}: already exists; add --resume to go on with it, or name another folder")
         folder.mkdir(parents=True, exist_ok=True)
-        seen = data.records.iloc[rows][list(_SEEN_COLUMNS)].drop_duplicates()
+        seen = data.records.iloc[rows][["source", *_SEEN_COLUMNS]].drop_duplicates()
         with atomic_path(folder / SEEN_FILE) as temporary:
             seen.to_csv(temporary, index=False)
         stored = {

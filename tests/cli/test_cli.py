@@ -93,11 +93,10 @@ def test_bad_input_is_one_line_and_exit_code_2(case: str, bad: Path, monkeypatch
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A base install is told what to install, not shown a traceback."""
-    monkeypatch.setitem(sys.modules, "tqdm", None)
-    monkeypatch.delitem(sys.modules, "ecg_advmask.pretrain.trainer", raising=False)
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
     code, stderr = run("pretrain", tmp_path, tmp_path / "out", "--preset", "demo")
     assert code == 2
-    assert "tqdm" in stderr
+    assert "needs the package tensorflow" in stderr
     assert "ecg-advmask[train]" in stderr
 
 

@@ -237,17 +237,18 @@ def test_accumulation_averages_the_gradients_of_its_batches() -> None:
     [("alternating", 1, 1), ("simultaneous", 1, 1), ("simultaneous", 12, 1), ("alternating", 4, 2)],
 )
 def test_a_step_compiled_by_xla_is_the_eager_step(update: str, masks: int, accumulation: int) -> None:
+    """With a soft binarisation: the sharp one turns a change of 1e-7 in the input into one of 2 % in the gradient."""
     changes, logs = [], []
     for compiled in (False, True):
         keras.utils.set_random_seed(7)
-        model = model_of(update=update, masks=masks, accumulation=accumulation)
+        model = model_of(update=update, masks=masks, accumulation=accumulation, mask_sharpness=5.0)
         before = values(model.variables)
         step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step
         result = step(windows_for(model.config))
         logs.append({name: float(value) for name, value in result.items()})
         after = values(model.variables)
         changes.append(np.concatenate([np.ravel(a - b.astype(a.dtype)) for a, b in zip(after, before, strict=True)]))
-    assert np.linalg.norm(changes[1] - changes[0]) < 2e-2 * np.linalg.norm(changes[0])
+    assert np.linalg.norm(changes[1] - changes[0]) < 1e-3 * np.linalg.norm(changes[0])
     assert logs[1] == pytest.approx(logs[0], abs=1e-3)
 
 

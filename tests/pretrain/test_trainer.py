@@ -18,6 +18,7 @@ from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.callbacks import troubles
 from ecg_advmask.pretrain.run import Run, random_encoder
 from ecg_advmask.pretrain.trainer import build, pretrain, pretraining_rows
+from ecg_advmask.report.run_files import RunFiles
 
 TINY = Config(
     sampling_rate_hz=100,
@@ -81,6 +82,7 @@ def test_seen_lists_every_recording_once(finished: tuple[Run, Any], data: DataSe
     seen = finished[0].seen()
     assert sorted(seen["id"]) == sorted(set(data.records["id"]))
     assert set(seen["signal_hash"]) == set(data.records["signal_hash"])
+    assert RunFiles.read(finished[0].path).generated, "seen.csv must tell that the recordings were generated"
 
 
 def test_saved_encoder_is_that_of_the_last_checkpoint(finished: tuple[Run, Any]) -> None:
