@@ -8,7 +8,7 @@ from typing import Any, Final
 STYLE: Final = """
 :root { --ink: #1b1f24; --line: #d0d7de; --soft: #f6f8fa; --accent: #0072b2; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; padding: 1rem; max-width: 64rem; color: var(--ink); background: #fff;
+body { margin: 0 auto; padding: 1rem; max-width: 74rem; color: var(--ink); background: #fff;
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Liberation Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; }
 h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top: 2px solid var(--accent); }
