@@ -1,12 +1,14 @@
-"""A data set on disk: a folder of TFRecord shards with `dataset.json`, `records.csv` and `refused.csv`.
+"""A data set on disk: a folder of shards with `dataset.json`, `records.csv`, `labels.csv` and `refused.csv`.
 
-Each record of a shard is a `tf.train.Example` of one window: ``signals_uv``, the bytes of an (L, 12) int16 array,
-little-endian, in microvolts, and ``row``, its row in ``records.csv``. Shards hold the rows in order.
+Shards (`ecg_advmask.pipeline.tfrecord`) hold windows in the order of the rows of ``records.csv``. Recordings are dealt
+to them in the order of a hash of their ids, so that each shard is a random sample of the archive.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,12 +18,13 @@ import pandas as pd
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import inside, read_json, sha256_of
+from ecg_advmask.pipeline.tfrecord import LEADS, Microvolts, read_window_into, record_bytes
 
-FORMAT_VERSION: Final = 1
-LEADS: Final = 12
+FORMAT_VERSION: Final = 2
 
 DATASET_FILE: Final = "dataset.json"
 RECORDS_FILE: Final = "records.csv"
+LABELS_FILE: Final = "labels.csv"
 REFUSED_FILE: Final = "refused.csv"
 
 RECORD_COLUMNS: Final = (
@@ -37,25 +40,36 @@ RECORD_COLUMNS: Final = (
     "file",
     "original_rate_hz",
     "valid_samples",
+    "reported",
+    "duplicate_of",
 )
 _NUMBERS: Final = {"window": int, "start_s": float, "age_years": float, "original_rate_hz": float, "valid_samples": int}
+_AGAIN: Final = "prepare the data set again"
+
+Rows = Sequence[int] | range | npt.NDArray[np.integer]
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """An opened data set; ``records`` has one row per window, in the order of the shards."""
+    """An opened data set; its tables are read when they are asked for, its shards are verified when first opened.
+
+    ``shard_windows`` is the number of windows in each of ``shard_paths``; ``files`` what `dataset.json` says of every
+    file: its bytes and its SHA-256, by name.
+    """
 
     path: Path
     sampling_rate_hz: int
     window_samples: int
     sha256: str
-    records: pd.DataFrame
     shard_paths: list[Path]
     shard_windows: list[int]
+    files: Mapping[str, tuple[int, str]] = field(repr=False)
+    _verified: set[int] = field(default_factory=set, repr=False, compare=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False, compare=False)
 
     @classmethod
     def open(cls, path: str | Path, *, verify: bool = False) -> "DataSet":
-        """Open the data set in a folder; the sizes of its files are checked, with ``verify`` also their contents.
+        """Open the data set in a folder; the sizes of its files are checked, with ``verify`` all their contents.
 
         Raises:
             InputError: the folder holds no data set, one of another format version, or one that was altered.
@@ -66,97 +80,146 @@ class DataSet:
         stated = read_json(folder / DATASET_FILE)
         version = stated.get("format_version")
         if version != FORMAT_VERSION:
-            raise InputError(f"{folder}: has format version {version}, this program reads {FORMAT_VERSION}")
+            raise InputError(f"{folder}: has format version {version}, this program reads {FORMAT_VERSION}, {_AGAIN}")
         try:
-            shards = [
-                (str(shard["name"]), int(shard["windows"]), int(shard["bytes"]), str(shard["sha256"]))
-                for shard in stated["shards"]
-            ]
+            windows = {str(shard["name"]): int(shard["windows"]) for shard in stated["shards"]}
+            files = {str(file["name"]): (int(file["bytes"]), str(file["sha256"])) for file in _files(stated)}
             rate, samples, sha256 = (
                 int(stated["sampling_rate_hz"]),
                 int(stated["window_samples"]),
                 str(stated["sha256"]),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(f"{folder / DATASET_FILE}: is damaged ({error!r}), prepare the data set again") from error
-        paths = [_checked(folder, name, size) for name, _, size, _ in shards]
-        records = _read_records(folder / RECORDS_FILE)
-        if len(records) != sum(windows for _, windows, _, _ in shards):
-            raise InputError(f"{folder / RECORDS_FILE}: has {len(records)} rows, one per window was expected")
+            raise InputError(f"{folder / DATASET_FILE}: is damaged ({error!r}), {_AGAIN}") from error
+        paths = {name: _checked(folder, name, size) for name, (size, _) in files.items()}
+        for name, count in windows.items():
+            if files[name][0] != count * record_bytes(samples):
+                raise InputError(f"{folder / name}: is not a shard of {count} windows of {samples} samples, {_AGAIN}")
+        if sha256 != dataset_sha256(digest for _, digest in files.values()) or RECORDS_FILE not in files:
+            raise InputError(f"{folder / DATASET_FILE}: was altered since it was made, {_AGAIN}")
+        data = cls(folder, rate, samples, sha256, [paths[name] for name in windows], [*windows.values()], files)
         if verify:
-            for shard_path, (_, _, _, expected) in zip(paths, shards, strict=True):
-                if sha256_of(shard_path) != expected:
-                    raise InputError(f"{shard_path}: was altered since it was made, prepare the data set again")
-            if sha256 != dataset_sha256([shard[3] for shard in shards], folder / RECORDS_FILE):
-                raise InputError(f"{folder / RECORDS_FILE}: was altered since it was made, prepare the data set again")
-        return cls(folder, rate, samples, sha256, records, paths, [windows for _, windows, _, _ in shards])
+            for name in files:
+                data._verify(name)
+            data.records  # noqa: B018 (one row per window is checked when it is read)
+        return data
 
-    def signals_mv(self, rows: Sequence[int] | npt.NDArray[np.integer]) -> npt.NDArray[np.float32]:
-        """Windows of the given rows, in the order given: (n, window_samples, 12) float32, millivolts.
+    @property
+    def windows(self) -> int:
+        """Number of windows."""
+        return sum(self.shard_windows)
+
+    @cached_property
+    def records(self) -> pd.DataFrame:
+        """One row per window, in the order of the shards; columns as in `RECORD_COLUMNS`.
 
         Raises:
-            IndexError: there is no such row.
+            InputError: the table was altered or is damaged.
         """
-        import tensorflow as tf
+        records = self._table(RECORDS_FILE)
+        try:
+            records = records[list(RECORD_COLUMNS)].replace({"age_years": {"": "nan"}}).astype(_NUMBERS)
+        except (KeyError, ValueError) as error:
+            raise InputError(f"{self.path / RECORDS_FILE}: cannot be read ({error}), {_AGAIN}") from error
+        if len(records) != self.windows:
+            raise InputError(
+                f"{self.path / RECORDS_FILE}: has {len(records)} rows for {self.windows} windows, {_AGAIN}"
+            )
+        return records
 
-        wanted = np.asarray(rows, dtype=np.int64)
-        if len(wanted) and not (wanted.min() >= 0 and wanted.max() < len(self.records)):
-            raise IndexError(f"rows must be from 0 to {len(self.records) - 1}")
-        signals = np.empty((len(wanted), self.window_samples, LEADS), dtype=np.float32)
-        first = 0
-        for path, windows in zip(self.shard_paths, self.shard_windows, strict=True):
-            places = np.flatnonzero((wanted >= first) & (wanted < first + windows))
-            if len(places):
-                serialized = list(tf.data.TFRecordDataset(str(path)))
-                for place in places:
-                    example = tf.train.Example.FromString(serialized[wanted[place] - first].numpy())
-                    (raw,) = example.features.feature["signals_uv"].bytes_list.value
-                    values = np.frombuffer(raw, dtype="<i2").reshape(self.window_samples, LEADS)
-                    signals[place] = values * np.float32(1e-3)
-            first += windows
-        return signals
+    @cached_property
+    def labels(self) -> pd.DataFrame:
+        """The user's columns as text, one row per recording, the column ``id`` first; empty if there are none.
+
+        Raises:
+            InputError: the table was altered or is damaged.
+        """
+        return self._table(LABELS_FILE) if LABELS_FILE in self.files else pd.DataFrame({"id": []}, dtype=str)
+
+    def windows_uv(self, rows: Rows, starts: Rows | None = None, samples: int | None = None) -> Microvolts:
+        """Windows in the order of ``rows``, as they are stored. Several threads may call this at the same time.
+
+        Args:
+            rows: (n,) rows of ``records``.
+            starts: (n,) first sample to take of each; by default 0.
+            samples: how many samples to take; by default whole windows.
+
+        Returns:
+            (n, samples, 12) int16, microvolts.
+
+        Raises:
+            IndexError: there is no such row or sample.
+            InputError: a shard was altered since it was made.
+        """
+        wanted = np.asarray(rows, np.int64)
+        length = self.window_samples if samples is None else samples
+        first_samples = np.zeros(len(wanted), np.int64) if starts is None else np.asarray(starts, np.int64)
+        if len(wanted) and not (wanted.min() >= 0 and wanted.max() < self.windows):
+            raise IndexError(f"rows must be from 0 to {self.windows - 1}")
+        if len(wanted) and not (first_samples.min() >= 0 and first_samples.max() + length <= self.window_samples):
+            raise IndexError(f"samples must be from 0 to {self.window_samples - 1}")
+        ends = np.cumsum(self.shard_windows)
+        shard_of = np.searchsorted(ends, wanted, side="right")
+        result = np.empty((len(wanted), length, LEADS), "<i2")
+        for shard in np.unique(shard_of):
+            path, first_row = self._verified_shard(shard), ends[shard] - self.shard_windows[shard]
+            with path.open("rb", buffering=0) as file:
+                for i in np.flatnonzero(shard_of == shard):
+                    place = int(wanted[i] - first_row)
+                    if not read_window_into(
+                        file.fileno(), place, self.window_samples, int(first_samples[i]), result[i]
+                    ):
+                        raise InputError(f"{path}: was cut short while it was in use, {_AGAIN}")
+        return result
+
+    def signals_mv(self, rows: Rows) -> npt.NDArray[np.float32]:
+        """Windows in the order of ``rows``: (n, window_samples, 12) float32, millivolts; errors as `windows_uv`."""
+        return self.windows_uv(rows) * np.float32(1e-3)
+
+    def _verified_shard(self, shard: int) -> Path:
+        """Path of a shard; the first to ask compares its contents with the checksum."""
+        if shard not in self._verified:
+            with self._lock:
+                if shard not in self._verified:
+                    self._verify(self.shard_paths[shard].name)
+                    self._verified.add(shard)
+        return self.shard_paths[shard]
+
+    def _verify(self, name: str) -> None:
+        try:
+            same = sha256_of(self.path / name) == self.files[name][1]
+        except OSError as error:
+            raise InputError(f"{self.path / name}: cannot be read ({error.strerror}), {_AGAIN}") from error
+        if not same:
+            raise InputError(f"{self.path / name}: was altered since it was made, {_AGAIN}")
+
+    def _table(self, name: str) -> pd.DataFrame:
+        self._verify(name)
+        try:
+            return pd.read_csv(self.path / name, dtype=str, keep_default_na=False)
+        except (OSError, ValueError) as error:
+            raise InputError(f"{self.path / name}: cannot be read ({error}), {_AGAIN}") from error
 
 
-def write_shard(path: Path, windows_uv: Iterable[npt.NDArray[np.int16]], first_row: int) -> None:
-    """Write windows, (L, 12) int16 microvolts each, as one TFRecord file; rows are counted from ``first_row``."""
-    import tensorflow as tf
-
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for row, window_uv in enumerate(windows_uv, first_row):
-            signals = tf.train.BytesList(value=[window_uv.astype("<i2").tobytes()])
-            feature = {
-                "row": tf.train.Feature(int64_list=tf.train.Int64List(value=[row])),
-                "signals_uv": tf.train.Feature(bytes_list=signals),
-            }
-            example = tf.train.Example(features=tf.train.Features(feature=feature))
-            writer.write(example.SerializeToString(deterministic=True))
+def stated_file(path: Path) -> dict[str, Any]:
+    """What `dataset.json` says about a file."""
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
 
 
-def shard_entries(paths: Iterable[Path], windows: Iterable[int]) -> Iterator[dict[str, Any]]:
-    """What `dataset.json` says about each shard."""
-    for path, count in zip(paths, windows, strict=True):
-        yield {"name": path.name, "windows": count, "bytes": path.stat().st_size, "sha256": sha256_of(path)}
+def dataset_sha256(file_hashes: Iterable[str]) -> str:
+    """One hash for the whole data set: over the hashes of its shards and tables, in their order."""
+    return hashlib.sha256("\n".join(file_hashes).encode()).hexdigest()
 
 
-def dataset_sha256(shard_hashes: Iterable[str], records_path: Path) -> str:
-    """One hash for the whole data set: over the hashes of its shards and of `records.csv`."""
-    return hashlib.sha256("\n".join([*shard_hashes, sha256_of(records_path)]).encode()).hexdigest()
+def _files(stated: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [*stated["shards"], *stated["tables"]]
 
 
 def _checked(folder: Path, name: str, size: int) -> Path:
-    """Path of a shard that is there in the size it was written with."""
+    """Path of a file of the data set that is there in the size it was written with."""
     path = inside(folder, name)
     if not path.is_file():
-        raise InputError(f"{path}: is missing from the data set, prepare it again")
+        raise InputError(f"{path}: is missing from the data set, {_AGAIN}")
     if path.stat().st_size != size:
-        raise InputError(f"{path}: has {path.stat().st_size} bytes instead of {size}, prepare the data set again")
+        raise InputError(f"{path}: has {path.stat().st_size} bytes instead of {size}, {_AGAIN}")
     return path
-
-
-def _read_records(path: Path) -> pd.DataFrame:
-    try:
-        records = pd.read_csv(path, dtype=str, keep_default_na=False)
-        records = records[list(RECORD_COLUMNS)].replace({"age_years": {"": "nan"}}).astype(_NUMBERS)
-    except (OSError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error}), prepare the data set again") from error
-    return records

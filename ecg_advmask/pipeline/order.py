@@ -1,0 +1,107 @@
+"""Which windows come when: the order of an epoch, class-balanced draws, and where crops begin. Pure NumPy.
+
+Everything is a function of the seed and the number of the epoch alone, so that an epoch can be had again without the
+ones before it.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+
+SHARDS_AT_ONCE: Final = 16
+"""Shards whose windows are mixed with one another: few, so that reads stay within few files; enough that a batch shows
+every source even where each shard holds a single one."""
+
+_SHUFFLED, _BALANCED, _CROPPED = range(3)
+
+
+def shuffled(
+    shard_windows: Sequence[int], rows: Sequence[int] | npt.NDArray[np.integer] | None, *, seed: int, epoch: int
+) -> Rows:
+    """Rows of a data set in a random order: groups of shards in turn, the windows of a group permuted.
+
+    The shards that hold any wanted row are dealt anew to groups of nearly equal size, at most `SHARDS_AT_ONCE`, in
+    each epoch.
+
+    Args:
+        shard_windows: number of windows in each shard; rows are counted through the shards.
+        rows: the wanted rows, in any order; None for all.
+        seed: with the epoch, the only source of the order.
+        epoch: number of the epoch, from 0.
+
+    Returns:
+        Every wanted row exactly once: (n,) int64.
+
+    Raises:
+        IndexError: there is no such row.
+    """
+    ends = np.cumsum(shard_windows, dtype=np.int64)
+    total = int(ends[-1]) if len(ends) else 0
+    wanted = np.arange(total) if rows is None else np.unique(np.asarray(rows, dtype=np.int64))
+    if len(wanted) and not (wanted[0] >= 0 and wanted[-1] < total):
+        raise IndexError(f"rows must be from 0 to {total - 1}")
+    rng = _generator(seed, epoch, _SHUFFLED)
+    used, shard_of = np.unique(np.searchsorted(ends, wanted, side="right"), return_inverse=True)
+    groups = -(-len(used) // SHARDS_AT_ONCE)
+    group = rng.permutation(len(used)) * groups // max(1, len(used))
+    return wanted[np.lexsort((rng.random(len(wanted)), group[shard_of]))]
+
+
+def balanced(labels: Sequence[object], *, seed: int, epoch: int, draws: int | None = None) -> Rows:
+    """Places in ``labels`` drawn so that every class comes equally often, up to one, in random order.
+
+    Within a class no window comes again before every other one has come. The classes that come once more than the
+    others are chosen at random.
+
+    Args:
+        labels: class of each window, None where it has none: such a window is never drawn.
+        seed: with the epoch, the only source of the draws.
+        epoch: number of the epoch, from 0.
+        draws: number of draws; by default that of the labelled windows.
+
+    Returns:
+        Places in ``labels``: (draws,) int64, empty where nothing is labelled.
+    """
+    labelled = np.flatnonzero([label is not None for label in labels])
+    classes, class_of = np.unique([labels[place] for place in labelled], return_inverse=True)
+    if len(classes) == 0:
+        return labelled
+    rng = _generator(seed, epoch, _BALANCED)
+    count = len(labelled) if draws is None else draws
+    turns = rng.permutation(len(classes))[np.arange(count) % len(classes)]  # class of each draw, before it is shuffled
+    turns = rng.permutation(turns)
+    drawn = np.empty(count, dtype=np.int64)
+    for number in range(len(classes)):
+        members, places = labelled[class_of == number], np.flatnonzero(turns == number)
+        passes = [rng.permutation(members) for _ in range(-(-len(places) // len(members)))]
+        drawn[places] = np.concatenate([*passes, members[:0]])[: len(places)]
+    return drawn
+
+
+def crop_starts(valid_samples: npt.NDArray[np.integer], samples: int, *, seed: int, epoch: int) -> Rows:
+    """First sample of a random crop of each window: uniform over all crops that lie in its valid part.
+
+    Args:
+        valid_samples: (n,) samples of each window before its padding, in the order in which the epoch delivers them.
+        samples: length of a crop.
+        seed: with the epoch, the only source of the starts.
+        epoch: number of the epoch, from 0.
+
+    Returns:
+        (n,) int64, from 0 to ``valid_samples - samples``; 0 where the valid part is shorter than a crop.
+    """
+    latest = np.maximum(np.asarray(valid_samples, dtype=np.int64) - samples, 0)
+    return _generator(seed, epoch, _CROPPED).integers(0, latest, endpoint=True)
+
+
+def middle_starts(valid_samples: npt.NDArray[np.integer], samples: int) -> Rows:
+    """First sample of the crop in the middle of the valid part of each window, as `crop_starts`."""
+    return np.maximum(np.asarray(valid_samples, dtype=np.int64) - samples, 0) // 2
+
+
+def _generator(seed: int, epoch: int, purpose: int) -> np.random.Generator:
+    return np.random.Generator(np.random.Philox(np.random.SeedSequence(seed, spawn_key=(purpose, epoch))))
