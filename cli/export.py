@@ -65,8 +65,9 @@ def _windows_of_recordings(source: Path, config: "Config") -> Any:
     import numpy as np
 
     from ecg_advmask.export.onnx import PARITY_BATCHES
-    from ecg_advmask.records import Refused, cut, read_recordings
+    from ecg_advmask.records import Refused, Windowing, cut, read_recordings
 
+    windowing = Windowing(config.sampling_rate_hz, config.window_samples)
     windows: list[Any] = []
     reason = ""
     for recording in read_recordings(source):
@@ -74,9 +75,7 @@ def _windows_of_recordings(source: Path, config: "Config") -> Any:
             reason = recording.reason
             continue
         try:
-            pieces = cut(
-                recording.signals_mv, recording.sampling_rate_hz, config.sampling_rate_hz, config.window_samples
-            )
+            pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
         except InputError as error:
             reason = str(error)
             continue

@@ -1,7 +1,7 @@
 """Recordings in a file or folder: found in order, read from any of the formats, refused with a reason.
 
 This is the door for code that needs recordings: the readers (`ecg_advmask.formats`, `ecg_advmask.wfdb_format`) and what
-is done to the samples (`ecg_advmask.signals`) are importable from here. No TensorFlow.
+is done to the samples (`ecg_advmask.signals`, `ecg_advmask.windows`) are importable from here. No TensorFlow.
 """
 
 import os
@@ -13,8 +13,9 @@ from typing import Final
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv, read_numpy
-from ecg_advmask.signals import Cut, Window, cut, microvolts, resample, signal_hash, windows
+from ecg_advmask.signals import microvolts, resample, signal_hash
 from ecg_advmask.wfdb_format import read_wfdb
+from ecg_advmask.windows import Cut, Window, Windowing, cut
 
 __all__ = [
     "Cut",
@@ -22,6 +23,7 @@ __all__ = [
     "Refused",
     "UnreadableRecordingError",
     "Window",
+    "Windowing",
     "cut",
     "find_recordings",
     "microvolts",
@@ -31,7 +33,6 @@ __all__ = [
     "read_wfdb",
     "resample",
     "signal_hash",
-    "windows",
 ]
 
 SUFFIXES: Final = (".hea", ".csv", ".npz", ".npy")

@@ -1,7 +1,7 @@
 """Embedding recordings with an exported encoder: NumPy and onnxruntime only, without TensorFlow.
 
 The encoder's file says at which rate, in which windows and from which leads it was trained; recordings are brought to
-that form by the same `ecg_advmask.signals.cut` that made the training data.
+that form by the same `ecg_advmask.windows.cut` that made the training data.
 """
 
 import os
@@ -17,7 +17,7 @@ import onnxruntime
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.leads import STANDARD_LEADS, lead_index
-from ecg_advmask.records import Recording, Refused, cut
+from ecg_advmask.records import Recording, Refused, Windowing, cut
 
 FORMAT: Final = "ecg-advmask encoder 1"
 """Value of ``format`` in an encoder's metadata; the number rises when older readers could no longer use the file."""
@@ -195,8 +195,9 @@ def _cut(
     """A recording's result, its embeddings still to be filled in, and the windows that fill them."""
     if isinstance(recording, Refused):
         return recording, []
+    windowing = Windowing(encoder.sampling_rate_hz, encoder.window_samples)
     try:
-        pieces = cut(recording.signals_mv, recording.sampling_rate_hz, encoder.sampling_rate_hz, encoder.window_samples)
+        pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
     except InputError as error:
         return Refused(recording.record_id, recording.file, str(error)), []
     if not pieces.windows:
