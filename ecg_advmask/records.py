@@ -33,6 +33,7 @@ __all__ = [
     "read_wfdb",
     "resample",
     "signal_hash",
+    "walk_recordings",
 ]
 
 SUFFIXES: Final = (".hea", ".csv", ".npz", ".npy")
@@ -57,23 +58,40 @@ def find_recordings(source: str | os.PathLike[str], suffixes: Iterable[str] = SU
         InputError: ``source`` does not exist, or a folder cannot be listed, or there is no such file.
     """
     path, wanted = Path(source), tuple(suffixes)
-    if not path.is_dir():
-        header = path.with_name(path.name + ".hea")  # a WFDB record may be named without its suffix
-        found = next((file for file in (path, header) if file.is_file()), None)
-        if found is None:
-            raise InputError(f"{path}: does not exist, give a file or folder with recordings")
-        return [found]
+    if path.is_dir():
+        paths = sorted(walk_recordings(path, wanted))
+        if not paths:
+            raise InputError(f"{path}: holds no recordings (files {', '.join('*' + suffix for suffix in wanted)})")
+        return paths
+    header = path.with_name(path.name + ".hea")  # a WFDB record may be named without its suffix
+    found = next((file for file in (path, header) if file.is_file()), None)
+    if found is None:
+        raise InputError(f"{path}: does not exist, give a file or folder with recordings")
+    return [found]
 
-    def cannot_list(error: OSError) -> None:
-        raise InputError(f"{error.filename}: cannot be listed ({error.strerror})") from error
 
-    paths = []
-    for folder, subfolders, files in os.walk(path, onerror=cannot_list):
-        paths += [Path(folder, name) for name in files if name.lower().endswith(wanted)]
-        paths += [Path(folder, name) for name in subfolders if Path(folder, name).is_symlink()]
-    if not paths:
-        raise InputError(f"{path}: holds no recordings (files {', '.join('*' + suffix for suffix in wanted)})")
-    return sorted(paths)
+def walk_recordings(folder: str | os.PathLike[str], suffixes: Iterable[str] = SUFFIXES) -> Iterator[Path]:
+    """Files with one of ``suffixes`` in a folder and all folders below, one by one as the file system gives them.
+
+    Only the folders still to be visited are kept in memory, never the files. Links to folders are not followed; they
+    are yielded, so that whoever lists them can tell why they were left out (`check_link`).
+
+    Raises:
+        InputError: a folder does not exist or cannot be listed.
+    """
+    wanted = tuple(suffixes)
+    waiting = [os.fspath(folder)]
+    while waiting:
+        current = waiting.pop()
+        try:
+            with os.scandir(current) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        waiting.append(entry.path)
+                    elif entry.name.lower().endswith(wanted) or _is_link_to_folder(entry):
+                        yield Path(entry.path)
+        except OSError as error:
+            raise InputError(f"{error.filename or current}: cannot be listed ({error.strerror})") from error
 
 
 def read_recordings(
@@ -127,6 +145,13 @@ def _read(path: Path, sampling_rate_hz: float | None, unit: str) -> Iterator[Rec
         yield from read_numpy(path, sampling_rate_hz, unit)
     else:
         raise UnreadableRecordingError(path, f"is none of {', '.join(SUFFIXES)}")
+
+
+def _is_link_to_folder(entry: "os.DirEntry[str]") -> bool:
+    try:
+        return entry.is_symlink() and entry.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def _renamed(recording: Recording, stem: str, record_id: str) -> Recording:
