@@ -34,7 +34,9 @@ class Config:
     method: Literal["advmask", "simclr"] = _setting("advmask", "advmask: learnt masks; simclr: no adversary")
 
     sampling_rate_hz: int = _setting(500, "rate of the windows, in Hz; the data set must have it", 1)
-    window_seconds: float = _setting(10.0, "length of a window, in seconds; the data set must have it", 0.1)
+    window_seconds: float = _setting(
+        10.0, "length of a window, in seconds; of longer ones in the data set, training takes random crops", 0.1
+    )
 
     encoder_width: int = _setting(64, "filters in the first stage of the ResNet-18; doubles at each of four stages", 1)
     embedding_dim: int = _setting(512, "length of the embedding", 1)
@@ -89,7 +91,7 @@ class Config:
 
     @property
     def window_samples(self) -> int:
-        """Samples in a window of the data set."""
+        """Samples in a window as networks get it; those of the data set may be longer."""
         return int(self.sampling_rate_hz * self.window_seconds)
 
     @property

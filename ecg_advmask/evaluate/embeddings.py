@@ -4,7 +4,9 @@ In: windows in millivolts from a data set. Out: float32 embeddings, one per wind
 """
 
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -15,16 +17,19 @@ from tqdm import tqdm
 from ecg_advmask.files import atomic_path
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.pipeline.stream import ordered
+from ecg_advmask.pipeline.stream import input_errors, ordered
 from ecg_advmask.scaling import scale_to_unit
 
 Rows = npt.NDArray[np.int64]
 Embeddings = npt.NDArray[np.float32]
 
 
-def embed_dataset(encoder: keras.Model, data: DataSet, rows: Rows, batch_size: int = 256) -> Embeddings:
+def embed_dataset(
+    encoder: keras.Model, data: DataSet, rows: Rows, batch_size: int = 256, samples: int | None = None
+) -> Embeddings:
     """Embeddings ``(n, D)`` of the windows ``rows``, in their order, each window scaled to [0, 1] by itself.
 
+    Where ``samples`` is less than the data set's windows have, the middle of each is embedded.
     The encoder runs in inference mode, compiled by XLA for one batch shape: the last batch is filled up with zeros.
     """
     if len(rows) == 0:
@@ -33,8 +38,9 @@ def embed_dataset(encoder: keras.Model, data: DataSet, rows: Rows, batch_size: i
 
     embed = tf.function(lambda signals: encoder(scale_to_unit(signals), training=False), jit_compile=True)
     of_row: dict[int, npt.NDArray[np.float32]] = {}
-    with tqdm(total=len(rows), desc=f"embedding with {encoder.name}", unit="window", disable=None) as bar:
-        for signals, batch_rows in ordered(data, batch_size, rows=rows):
+    progress = tqdm(total=len(rows), desc=f"embedding with {encoder.name}", unit="window", disable=None)
+    with progress as bar, input_errors():
+        for signals, batch_rows in ordered(data, batch_size, rows, samples):
             filled = tf.pad(signals, [[0, batch_size - len(signals)], [0, 0], [0, 0]])
             of_row.update(zip(batch_rows.numpy().tolist(), embed(filled).numpy(), strict=False))
             bar.update(len(signals))
@@ -49,38 +55,43 @@ def average_over_windows(embeddings: Embeddings, recording_of_window: Rows) -> E
 
 
 def cached_embeddings(
-    folder: Path | None, encoder: keras.Model, data: DataSet, rows: Rows, batch_size: int = 256
+    folder: Path | None,
+    encoder: keras.Model,
+    data: DataSet,
+    rows: Rows,
+    batch_size: int = 256,
+    samples: int | None = None,
 ) -> Embeddings:
     """`embed_dataset`, kept in ``folder`` under a name made of the encoder's and the data's hashes.
 
-    A stored file is used only if it says that it belongs to this encoder, data set and rows, and holds finite float32
-    values of the right shape; otherwise the embeddings are computed anew and the file is replaced. Without a folder
-    nothing is kept.
+    A stored file is used only if it says that it belongs to this encoder, data set, rows and length, and holds finite
+    float32 values of the right shape; otherwise the embeddings are computed anew and the file is replaced. Without a
+    folder nothing is kept.
     """
     if folder is None:
-        return embed_dataset(encoder, data, rows, batch_size)
-    encoder_hash = weights_sha256(encoder)
-    path = folder / f"{encoder_hash[:16]}-{data.sha256[:16]}.npz"
-    shape = (len(rows), encoder.output_shape[-1])
-    stored = _load(path, encoder_hash, data.sha256, rows, shape)
+        return embed_dataset(encoder, data, rows, batch_size, samples)
+    origin: dict[str, Any] = {
+        "encoder_sha256": weights_sha256(encoder),
+        "dataset_sha256": data.sha256,
+        "rows": rows,
+        "samples": samples or data.window_samples,
+    }
+    path = folder / f"{origin['encoder_sha256'][:16]}-{data.sha256[:16]}.npz"
+    stored = _load(path, origin, (len(rows), encoder.output_shape[-1]))
     if stored is not None:
         return stored
-    embeddings = embed_dataset(encoder, data, rows, batch_size)
+    embeddings = embed_dataset(encoder, data, rows, batch_size, samples)
     with atomic_path(path) as temporary:
-        np.savez(temporary, embeddings=embeddings, rows=rows, encoder_sha256=encoder_hash, dataset_sha256=data.sha256)
+        np.savez(temporary, embeddings=embeddings, **origin)
     return embeddings
 
 
-def _load(path: Path, encoder_hash: str, data_hash: str, rows: Rows, shape: tuple[int, int]) -> Embeddings | None:
+def _load(path: Path, origin: Mapping[str, Any], shape: tuple[int, int]) -> Embeddings | None:
     """The stored embeddings, or None where the file is absent, damaged, or belongs to something else."""
     try:
         with np.load(path, allow_pickle=False) as stored:
             embeddings: Embeddings = stored["embeddings"]
-            belongs = (
-                str(stored["encoder_sha256"]) == encoder_hash
-                and str(stored["dataset_sha256"]) == data_hash
-                and np.array_equal(stored["rows"], rows)
-            )
+            belongs = all(np.array_equal(stored[name], value) for name, value in origin.items())
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
     fits = embeddings.shape == shape and embeddings.dtype == np.float32 and bool(np.isfinite(embeddings).all())

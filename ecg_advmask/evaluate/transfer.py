@@ -40,7 +40,7 @@ def evaluate_run(
 
     Args:
         run_path: a run directory, or ``random`` for an untrained encoder of ``preset`` alone.
-        data_path: a data set directory with the sampling rate and window of the run.
+        data_path: a data set directory with the sampling rate of the run, and windows as long or longer.
         task: a name in ``ecg_advmask.datasets.labels.TASKS``.
         protocol: the constants of the evaluation.
         preset: the preset of the untrained encoder; only with ``random``.
@@ -69,7 +69,8 @@ def evaluate_run(
     folder = None if run is None else run.path / "embeddings"
     embeddings = {
         name: average_over_windows(
-            cached_embeddings(folder, encoder, data, unseen.windows), unseen.recording_of_window
+            cached_embeddings(folder, encoder, data, unseen.windows, samples=config.window_samples),
+            unseen.recording_of_window,
         )[labelled]
         for name, encoder in encoders.items()
     }
@@ -96,7 +97,7 @@ def evaluate_run(
 
 
 def _check_fit(config: Config, data: DataSet, run_path: str) -> None:
-    if (data.sampling_rate_hz, data.window_samples) != (config.sampling_rate_hz, config.window_samples):
+    if data.sampling_rate_hz != config.sampling_rate_hz or data.window_samples < config.window_samples:
         raise InputError(
             f"{data.path}: windows of {data.window_samples} samples at {data.sampling_rate_hz} Hz, but {run_path} "
             f"needs {config.window_samples} at {config.sampling_rate_hz} Hz; prepare the recordings again with "

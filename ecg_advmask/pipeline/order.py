@@ -5,7 +5,7 @@ ones before it.
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -51,7 +51,7 @@ def shuffled(
     return wanted[np.lexsort((rng.random(len(wanted)), group[shard_of]))]
 
 
-def balanced(labels: Sequence[object], *, seed: int, epoch: int, draws: int | None = None) -> Rows:
+def balanced(labels: Sequence[object] | npt.NDArray[Any], *, seed: int, epoch: int, draws: int | None = None) -> Rows:
     """Places in ``labels`` drawn so that every class comes equally often, up to one, in random order.
 
     Within a class no window comes again before every other one has come. The classes that come once more than the
@@ -66,19 +66,20 @@ def balanced(labels: Sequence[object], *, seed: int, epoch: int, draws: int | No
     Returns:
         Places in ``labels``: (draws,) int64, empty where nothing is labelled.
     """
-    labelled = np.flatnonzero([label is not None for label in labels])
-    classes, class_of = np.unique([labels[place] for place in labelled], return_inverse=True)
-    if len(classes) == 0:
-        return labelled
+    members: dict[object, list[int]] = {}
+    for place, label in enumerate(labels):
+        if label is not None:
+            members.setdefault(label, []).append(place)
+    if not members:
+        return np.empty(0, dtype=np.int64)
     rng = _generator(seed, epoch, _BALANCED)
-    count = len(labelled) if draws is None else draws
-    turns = rng.permutation(len(classes))[np.arange(count) % len(classes)]  # class of each draw, before it is shuffled
-    turns = rng.permutation(turns)
+    count = sum(map(len, members.values())) if draws is None else draws
+    class_of_draw = rng.permutation(np.resize(rng.permutation(len(members)), count))
     drawn = np.empty(count, dtype=np.int64)
-    for number in range(len(classes)):
-        members, places = labelled[class_of == number], np.flatnonzero(turns == number)
-        passes = [rng.permutation(members) for _ in range(-(-len(places) // len(members)))]
-        drawn[places] = np.concatenate([*passes, members[:0]])[: len(places)]
+    for number, places in enumerate(members.values()):
+        turns = np.flatnonzero(class_of_draw == number)
+        passes = [rng.permutation(places) for _ in range(1 + len(turns) // len(places))]
+        drawn[turns] = np.concatenate(passes)[: len(turns)]
     return drawn
 
 

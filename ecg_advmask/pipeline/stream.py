@@ -1,26 +1,33 @@
 """Batches of standardised windows from a data set's shards, as `tf.data` datasets.
 
-The order of the windows depends on the seed and the number of the epoch alone: an interrupted run that starts again at
-an epoch sees what it would have seen. Views and augmentations are made in the training step, not here.
+`ecg_advmask.pipeline.order` decides which windows come when, from the seed and the number of the epoch alone; batches
+of them are read while the training step runs. So two numbers, of the epoch and of the batch within it, are all the
+state that a stream has. Views and augmentations are made in the training step, not here.
 """
 
-from collections.abc import Sequence
-from typing import Any, Final
+import contextlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.pipeline.shards import LEADS, DataSet
+from ecg_advmask.pipeline import order
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pipeline.tfrecord import LEADS, Microvolts
 from ecg_advmask.scaling import standardise
 
 Rows = Sequence[int] | npt.NDArray[np.integer]
+Numbers = npt.NDArray[np.int64]
+Draw = Callable[[int], tuple[Numbers, ...]]
+"""Number of an epoch -> its rows in order (n,), the first sample to take of each (n,), and what goes with them (n,)."""
 
-SHARDS_AT_ONCE: Final = 8
-SHUFFLE_WINDOWS: Final = 4096
-SHUFFLE_BYTES: Final = 128 * 2**20
-"""Windows are shuffled in blocks of `SHUFFLE_WINDOWS`, or fewer if these would take more memory than this."""
+READ_AHEAD_BYTES: Final = 64 * 2**20
+MOST_READ_AHEAD: Final = 4
+"""At most so many batches, or fewer (at least one) if they would take more memory than that, are read ahead."""
 
 
 def stream(
@@ -29,66 +36,118 @@ def stream(
     *,
     seed: int,
     first_epoch: int = 0,
+    first_batch: int = 0,
     epochs: int = 1,
     rows: Rows | None = None,
     shuffle: bool = True,
     drop_remainder: bool = True,
+    samples: int | None = None,
 ) -> tf.data.Dataset:
     """Batches for training, one epoch after the other; no batch spans two epochs.
-
-    Within an epoch the shards come in a new order, several are read in turns, and their windows are shuffled in blocks.
 
     Args:
         data: where the windows are.
         batch_size: windows in a batch.
-        seed: with the epoch's number, the only source of the order.
+        seed: with the epoch's number, the only source of the order and of the crops.
         first_epoch: number of the first epoch delivered; that of a resumed run is above 0.
+        first_batch: batches of the first epoch that were delivered before and do not come again.
         epochs: number of the epoch before which the stream ends, as in ``range(first_epoch, epochs)``.
-        rows: deliver these rows of ``data.records`` only.
-        shuffle: deliver the windows in a new order each epoch, else always in the data set's.
+        rows: deliver these rows of ``data.records`` only, each once.
+        shuffle: deliver the windows in a new order each epoch (`order.shuffled`), else always in the data set's.
         drop_remainder: leave out a last batch that is not full.
+        samples: take a random crop of this length from each window, another in each epoch; by default whole windows.
 
     Returns:
-        Dataset of (batch_size, L, 12) float32, each window with mean 0 and deviation 1 over time and leads.
+        Dataset of (batch_size, samples, 12) float32, each window with mean 0 and deviation 1 over time and leads. A
+        shard that was altered is found when it is first read, by an error as `input_errors` explains.
 
     Raises:
-        InputError: the data set, or ``rows``, holds less than one batch.
+        InputError: the data set, or ``rows``, holds less than one batch, or its windows are shorter than ``samples``.
     """
     wanted = _chosen(data, rows)
-    if steps_per_epoch(int(wanted.sum()), batch_size, drop_remainder) == 0:
-        raise InputError(f"{data.path}: has {int(wanted.sum())} windows to use, fewer than a batch of {batch_size}")
+    _check_size(data, len(wanted), batch_size, drop_remainder)
+    length, valid_samples = _cropped(data, samples)
 
-    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
-        if not shuffle:
-            windows = _only(tf.data.TFRecordDataset(_paths(data, wanted)), wanted)
-            return windows.batch(batch_size, drop_remainder=drop_remainder)
-        seeds = tf.random.experimental.stateless_fold_in(tf.constant([seed, 0], tf.int64), epoch)
-        paths = tf.random.experimental.stateless_shuffle(tf.constant(_paths(data, wanted)), seeds)
-        shards = tf.data.Dataset.from_tensor_slices(paths)
-        windows = shards.interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=SHARDS_AT_ONCE,
-            num_parallel_calls=tf.data.AUTOTUNE,
-            deterministic=True,
-        )
-        windows = _shuffled(_only(windows, wanted), _block(data), seeds)
-        return windows.batch(batch_size, drop_remainder=drop_remainder)
+    def draw(epoch: int) -> tuple[Numbers, ...]:
+        drawn = order.shuffled(data.shard_windows, wanted, seed=seed, epoch=epoch) if shuffle else wanted
+        return drawn, order.crop_starts(valid_samples(drawn), length, seed=seed, epoch=epoch)
 
-    batches = tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
-    decoded = batches.map(lambda serialized: _decode(serialized, data)[0], tf.data.AUTOTUNE, deterministic=True)
-    return decoded.prefetch(tf.data.AUTOTUNE)
+    batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
+    return _read(batches, data, batch_size, length).map(lambda signals, _: signals)
 
 
-def ordered(data: DataSet, batch_size: int, rows: Rows | None = None) -> tf.data.Dataset:
-    """Every window, or those of ``rows``, exactly once in the order of ``data.records``.
+def labelled(
+    data: DataSet,
+    rows: Rows,
+    labels: Rows,
+    batch_size: int,
+    *,
+    seed: int,
+    balanced: bool = True,
+    first_epoch: int = 0,
+    first_batch: int = 0,
+    epochs: int = 1,
+    drop_remainder: bool = True,
+    samples: int | None = None,
+) -> tf.data.Dataset:
+    """Batches with labels, for the training of heads; an epoch has as many windows as ``rows``.
+
+    Args:
+        rows: (n,) rows of ``data.records``, each once.
+        labels: (n,) number of the class of each.
+        balanced: draw every class equally often (`order.balanced`), else every window once (`order.shuffled`).
+        data, batch_size, seed, first_epoch, first_batch, epochs, drop_remainder, samples: as in `stream`.
 
     Returns:
-        Dataset of (signals, row): (B, L, 12) float32 as in `stream`, and (B,) int64; the last batch may be smaller.
+        Dataset of (signals, labels): (B, samples, 12) float32 as in `stream`, and (B,) int64.
+
+    Raises:
+        InputError: as in `stream`.
+        ValueError: a row occurs twice, or there is not one label for each.
+    """
+    wanted, places = np.unique(np.asarray(rows, np.int64), return_index=True)
+    if not len(wanted) == len(rows) == len(labels):
+        raise ValueError("rows must be distinct, with one label for each")
+    class_of = np.asarray(labels, np.int64)[places]
+    _check_size(data, len(wanted), batch_size, drop_remainder)
+    length, valid_samples = _cropped(data, samples)
+
+    def draw(epoch: int) -> tuple[Numbers, ...]:
+        if balanced:
+            drawn = order.balanced(class_of, seed=seed, epoch=epoch)
+        else:
+            drawn = np.searchsorted(wanted, order.shuffled(data.shard_windows, wanted, seed=seed, epoch=epoch))
+        starts = order.crop_starts(valid_samples(wanted[drawn]), length, seed=seed, epoch=epoch)
+        return wanted[drawn], starts, class_of[drawn]
+
+    batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
+    return _read(batches, data, batch_size, length).map(lambda signals, drawn: (signals, drawn[:, 2]))
+
+
+def ordered(data: DataSet, batch_size: int, rows: Rows | None = None, samples: int | None = None) -> tf.data.Dataset:
+    """Every window, or those of ``rows``, exactly once in the order of ``data.records``.
+
+    Args:
+        data: where the windows are.
+        batch_size: windows in a batch.
+        rows: deliver these rows only.
+        samples: take the middle of this length from the valid part of each window; by default whole windows.
+
+    Returns:
+        Dataset of (signals, row): (B, samples, 12) float32 as in `stream`, and (B,) int64; the last batch may be
+        smaller.
+
+    Raises:
+        InputError: the windows are shorter than ``samples``.
     """
     wanted = _chosen(data, rows)
-    windows = _only(tf.data.TFRecordDataset(_paths(data, wanted)), wanted).batch(batch_size)
-    decoded = windows.map(lambda serialized: _decode(serialized, data), tf.data.AUTOTUNE, deterministic=True)
-    return decoded.prefetch(tf.data.AUTOTUNE)
+    length, valid_samples = _cropped(data, samples)
+
+    def draw(_: int) -> tuple[Numbers, ...]:
+        return wanted, order.middle_starts(valid_samples(wanted), length)
+
+    batches = _batches(draw, 0, 1, batch_size, drop_remainder=False)
+    return _read(batches, data, batch_size, length).map(lambda signals, drawn: (signals, drawn[:, 0]))
 
 
 def steps_per_epoch(windows: int, batch_size: int, drop_remainder: bool = True) -> int:
@@ -96,50 +155,66 @@ def steps_per_epoch(windows: int, batch_size: int, drop_remainder: bool = True) 
     return windows // batch_size if drop_remainder else -(-windows // batch_size)
 
 
-def _chosen(data: DataSet, rows: Rows | None) -> npt.NDArray[np.bool_]:
-    """(rows of the data set,) which of them are to be delivered."""
-    wanted = np.full(len(data.records), rows is None)
-    if rows is not None:
-        wanted[np.asarray(rows, dtype=np.int64)] = True
-    return wanted
+@contextlib.contextmanager
+def input_errors() -> Iterator[None]:
+    """To be put around the iteration of a stream: an `InputError` from the shards leaves it as such.
+
+    TensorFlow turns every exception in reading into one of its own, which holds the first one's name and message.
+    """
+    try:
+        yield
+    except tf.errors.OpError as error:
+        found = re.search(rf"\b{InputError.__name__}: (.+)", error.message)
+        if found is None:
+            raise
+        raise InputError(found[1]) from error
 
 
-def _paths(data: DataSet, wanted: npt.NDArray[np.bool_]) -> list[str]:
-    """Shards that hold any of the wanted rows."""
-    ends = np.cumsum(data.shard_windows)
-    pieces = np.split(wanted, ends[:-1])
-    return [str(path) for path, piece in zip(data.shard_paths, pieces, strict=True) if piece.any()]
+def _chosen(data: DataSet, rows: Rows | None) -> Numbers:
+    """The rows to be delivered, each once, in the order of the data set."""
+    return np.arange(data.windows) if rows is None else np.unique(np.asarray(rows, np.int64))
 
 
-def _only(windows: tf.data.Dataset, wanted: npt.NDArray[np.bool_]) -> tf.data.Dataset:
-    """Leave out the windows of other rows."""
-    if wanted.all():
-        return windows
-    lookup = tf.constant(wanted)
-    row_only = {"row": tf.io.FixedLenFeature((), tf.int64)}
-    return windows.filter(lambda serialized: lookup[tf.io.parse_single_example(serialized, row_only)["row"]])
+def _check_size(data: DataSet, windows: int, batch_size: int, drop_remainder: bool) -> None:
+    if steps_per_epoch(windows, batch_size, drop_remainder) == 0:
+        raise InputError(f"{data.path}: has {windows} windows to use, fewer than a batch of {batch_size}")
 
 
-def _shuffled(windows: tf.data.Dataset, block: int, seeds: tf.Tensor) -> tf.data.Dataset:
-    """Shuffle in blocks, statelessly: the order that `Dataset.shuffle` gives depends on the global seed as well."""
-
-    def shuffle(number: tf.Tensor, serialized: tf.Tensor) -> tf.Tensor:
-        seed = tf.random.experimental.stateless_fold_in(seeds, number)
-        return tf.random.experimental.stateless_shuffle(serialized, seed)
-
-    return windows.batch(block).enumerate().map(shuffle).prefetch(1).unbatch()
-
-
-def _block(data: DataSet) -> int:
-    bytes_per_window = data.window_samples * LEADS * 2
-    return max(1, min(SHUFFLE_WINDOWS, SHUFFLE_BYTES // bytes_per_window))
+def _cropped(data: DataSet, samples: int | None) -> tuple[int, Callable[[Numbers], Numbers]]:
+    """How many samples of each window are delivered, and how many of given rows (n,) are valid, (n,)."""
+    if samples is None or samples == data.window_samples:
+        return data.window_samples, np.zeros_like  # nothing to choose: the table of records is not needed
+    if not 0 < samples < data.window_samples:
+        raise InputError(f"{data.path}: has windows of {data.window_samples} samples, {samples} are wanted")
+    valid = data.records["valid_samples"].to_numpy(np.int64)
+    return samples, valid.__getitem__
 
 
-def _decode(serialized: tf.Tensor, data: DataSet) -> tuple[Any, tf.Tensor]:
-    """A batch of serialized examples -> standardised signals (B, L, 12) and rows (B,)."""
-    features = {"signals_uv": tf.io.FixedLenFeature((), tf.string), "row": tf.io.FixedLenFeature((), tf.int64)}
-    parsed = tf.io.parse_example(serialized, features)
-    values = tf.io.decode_raw(parsed["signals_uv"], tf.int16, little_endian=True)
-    batch = -1 if serialized.shape[0] is None else serialized.shape[0]  # known where only full batches are delivered
-    signals_mv = tf.cast(tf.reshape(values, (batch, data.window_samples, LEADS)), tf.float32) * 1e-3
-    return standardise(signals_mv), parsed["row"]
+def _batches(draw: Draw, first_epoch: int, epochs: int, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
+    """Batches (B, columns) int64 of what ``draw`` gives; an epoch is drawn when it begins."""
+
+    def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
+        drawn = tf.numpy_function(lambda number: np.stack(draw(int(number)), axis=1), [epoch], tf.int64)
+        drawn.set_shape((None, None))
+        return tf.data.Dataset.from_tensor_slices(drawn).batch(batch_size, drop_remainder)
+
+    return tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
+
+
+def _read(batches: tf.data.Dataset, data: DataSet, batch_size: int, length: int) -> tf.data.Dataset:
+    """Batches of what was drawn -> (standardised signals (B, length, 12) float32, what was drawn (B, columns))."""
+
+    def read(drawn: Numbers) -> Microvolts:
+        try:
+            return data.windows_uv(drawn[:, 0], drawn[:, 1], length)
+        except OSError as error:
+            raise InputError(f"{error.filename or data.path}: cannot be read ({error.strerror})") from error
+
+    def with_signals(drawn: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        signals_uv = tf.numpy_function(read, [drawn], tf.int16)
+        signals_uv.set_shape((drawn.shape[0], length, LEADS))  # batches of one size have a static one
+        return standardise(tf.cast(signals_uv, tf.float32) * 1e-3), drawn
+
+    ahead = READ_AHEAD_BYTES // (batch_size * length * LEADS * tf.float32.size)
+    parallel = batches.map(with_signals, max(1, min(MOST_READ_AHEAD, ahead)), deterministic=True)
+    return parallel.prefetch(1)

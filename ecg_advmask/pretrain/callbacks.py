@@ -12,6 +12,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from ecg_advmask.files import write_csv
+from ecg_advmask.pipeline.order import middle_starts
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.run import HISTORY_FILE, Run
@@ -105,7 +106,9 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         self.run, self.draw = run, draw
         chosen = rows[np.linspace(0, len(rows) - 1, PICTURED_RECORDINGS).astype(int)]
         self.ids = data.records.iloc[chosen]["id"].tolist()
-        self.signals_mv = data.signals_mv(chosen)
+        samples = run.config.window_samples
+        starts = middle_starts(data.records["valid_samples"].to_numpy()[chosen], samples)
+        self.signals_mv = data.windows_uv(chosen, starts, samples) * np.float32(1e-3)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         config = self.run.config

@@ -13,7 +13,7 @@ from ecg_advmask.config import Config
 from ecg_advmask.datasets.splits import split_by_patient
 from ecg_advmask.errors import InputError
 from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.pipeline.stream import steps_per_epoch, stream
+from ecg_advmask.pipeline.stream import input_errors, steps_per_epoch, stream
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.callbacks import DrawMasks, Keeper, Pictures, Progress
@@ -36,7 +36,7 @@ def pretrain(
     """Pretrain an encoder on a data set, or go on with a run that was interrupted.
 
     Args:
-        data: windows of the rate and length that the settings state.
+        data: windows of the rate that the settings state, and of their length or longer.
         path: the run directory; it must not exist, unless ``resume``.
         config: the settings; with ``resume`` they must be those of the run, but for more ``epochs``.
         resume: continue after the last finished epoch.
@@ -47,10 +47,10 @@ def pretrain(
         The finished run.
 
     Raises:
-        InputError: data set, settings and directory do not go together.
+        InputError: data set, settings and directory do not go together, or a shard was altered.
     """
     _check_fit(data, config)
-    rows = pretraining_rows(data, config)
+    rows, copies = pretraining_rows(data, config)
     steps = steps_per_epoch(len(rows), config.batch_size * config.accumulation)
     if steps == 0:
         raise InputError(
@@ -63,30 +63,35 @@ def pretrain(
     if finished >= config.epochs:
         say(f"{run.path}: all {config.epochs} epochs are finished already")
         return run
+    if copies:
+        say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
     say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
     if config.jit_compile:
         say("the first step waits for XLA to compile")
-    model.fit(
-        stream(
-            data,
-            config.batch_size * config.accumulation,
-            seed=config.seed,
-            first_epoch=finished,
-            epochs=config.epochs,
-            rows=rows,
-        ),
-        initial_epoch=finished,
+    batches = stream(
+        data,
+        config.batch_size * config.accumulation,
+        seed=config.seed,
+        first_epoch=finished,
         epochs=config.epochs,
-        steps_per_epoch=steps,
-        verbose=0,
-        shuffle=False,  # the stream has done it
-        callbacks=[
-            Progress(steps, say),
-            Keeper(run),
-            keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
-            *([Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []),
-        ],
+        rows=rows,
+        samples=config.window_samples,
     )
+    with input_errors():
+        model.fit(
+            batches,
+            initial_epoch=finished,
+            epochs=config.epochs,
+            steps_per_epoch=steps,
+            verbose=0,
+            shuffle=False,  # the stream has done it
+            callbacks=[
+                Progress(steps, say),
+                Keeper(run),
+                keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
+                *([Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []),
+            ],
+        )
     return run
 
 
@@ -107,14 +112,21 @@ def build(config: Config) -> SimCLR:
     return model
 
 
-def pretraining_rows(data: DataSet, config: Config) -> npt.NDArray[np.int64]:
-    """Rows of the windows that these settings pretrain on: all, or those of a seeded share of the patients."""
-    if config.pretraining_share == 1.0:
-        return np.arange(len(data.records))
-    shares = {"pretraining": config.pretraining_share, "unseen": 1.0 - config.pretraining_share}
-    patients = data.records["patient"].tolist()
-    parts = split_by_patient(patients, [None] * len(patients), shares, SPLIT_SEED)
-    return np.flatnonzero(parts == "pretraining")
+def pretraining_rows(data: DataSet, config: Config) -> tuple[npt.NDArray[np.int64], int]:
+    """Rows of the windows that these settings pretrain on: of all patients, or of a seeded share of them.
+
+    A recording that is an exact copy of another one is left out: the two would be contrasted with each other.
+
+    Returns:
+        The rows (n,), in order, and the number of windows left out as those of copies.
+    """
+    chosen = np.full(data.windows, True)
+    if config.pretraining_share < 1.0:
+        shares = {"pretraining": config.pretraining_share, "unseen": 1.0 - config.pretraining_share}
+        patients = data.records["patient"].tolist()
+        chosen = split_by_patient(patients, [None] * len(patients), shares, SPLIT_SEED) == "pretraining"
+    is_copy = (data.records["duplicate_of"] != "").to_numpy(bool)
+    return np.flatnonzero(chosen & ~is_copy), int((chosen & is_copy).sum())
 
 
 def _adam(learning_rate: float) -> keras.optimizers.Optimizer:
@@ -122,15 +134,16 @@ def _adam(learning_rate: float) -> keras.optimizers.Optimizer:
 
 
 def _check_fit(data: DataSet, config: Config) -> None:
-    for name, held, wanted in (
-        ("sampling rate (Hz)", data.sampling_rate_hz, config.sampling_rate_hz),
-        ("window (samples)", data.window_samples, config.window_samples),
-    ):
-        if held != wanted:
-            raise InputError(
-                f"{data.path}: {name} is {held}, the settings say {wanted}; prepare the data set for them, or change "
-                "sampling_rate_hz and window_seconds"
-            )
+    if data.sampling_rate_hz != config.sampling_rate_hz:
+        raise InputError(
+            f"{data.path}: sampling rate is {data.sampling_rate_hz} Hz, the settings say {config.sampling_rate_hz}; "
+            "prepare the data set for them, or change sampling_rate_hz"
+        )
+    if data.window_samples < config.window_samples:
+        raise InputError(
+            f"{data.path}: windows have {data.window_samples} samples, the settings want {config.window_samples}; "
+            "prepare the data set with longer ones, or lower window_seconds"
+        )
 
 
 def _continued(path: str | Path, config: Config, data: DataSet) -> Run:
