@@ -1,67 +1,91 @@
-"""The layout of the PhysioNet/CinC Challenges 2020 and 2021: WFDB records in ``training/<source>/g<k>/``.
+"""The layouts of the PhysioNet/CinC Challenges 2020 and 2021: WFDB records in a folder per source.
 
-Reyna et al., "Will Two Do? Varying Dimensions in Electrocardiography", CinC 2021; Perez Alday et al. 2020. A source is
-the folder above the numbered ones (``g1``, ``g2``, ...), so that one source alone can be given as well as the whole.
+Reyna et al., "Will Two Do? Varying Dimensions in Electrocardiography", CinC 2021; Perez Alday et al. 2020, Physiol.
+Meas. 41:124003. In: PhysioNet's tree of either year (``training/<source>/g<k>/``), the archives that the Challenges
+themselves published (``WFDB_CPSC2018``, ``Training_2``, ...), one source alone, or all records in one folder. Out: one
+entry per record, its source by the name that PhysioNet uses in 2021, whatever the folder is called.
+
+The headers do not tell whose recording it is (the 74 of INCART are of 32 people, the 549 of PTB of 290): each counts as
+a patient of its own, unless a label table says otherwise.
 """
 
-import csv
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ecg_advmask.datasets.listing import Entry, sorted_unique
+from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
 from ecg_advmask.formats import Recording, UnreadableRecordingError
-from ecg_advmask.records import check_link, find_recordings
+from ecg_advmask.records import check_link, walk_recordings
 from ecg_advmask.wfdb_format import read_wfdb
 
-CHAPMAN: Final = "chapman"
-"""A source with this in its name holds the recordings of Chapman-Shaoxing, on which encoders are judged."""
+CHAPMAN: Final = "chapman_shaoxing"
+"""The source on which encoders are judged, so that pretraining leaves it out."""
 
 CHAPMAN_REFUSAL: Final = (
     "left out: Chapman-Shaoxing is kept for judging encoders, --include-chapman takes it into the data set"
 )
 
-_NUMBERED_FOLDER = re.compile(r"g\d+")
+LAST_CHAPMAN_RECORD: Final = 10646
+"""JS00001 to JS10646 are of Chapman-Shaoxing, JS10647 and the rest up to JS45551 of Ningbo."""
+
+FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
+    "cpsc_2018": ("cpsc2018", "cpsc", "trainingcpsc", "trainingwfdb"),
+    "cpsc_2018_extra": ("cpsc2018extra", "cpsc20182", "training2"),
+    "st_petersburg_incart": ("stpetersburgincart", "stpetersburg", "trainingstpetersburg"),
+    "ptb": ("ptb", "trainingptb"),
+    "ptb-xl": ("ptbxl", "trainingptbxl"),
+    "georgia": ("georgia", "ga", "traininge"),
+    CHAPMAN: ("chapmanshaoxing",),
+    "ningbo": ("ningbo",),
+}
+"""Source -> names of its folder in the publications of both years: small letters and digits alone, without the leading
+``PhysioNetChallenge2020_`` or ``WFDB_``."""
+
+_SOURCE_OF_FOLDER: Final = {folder: source for source, folders in FOLDERS.items() for folder in folders}
+
+_SOURCE_OF_RECORD: Final = (
+    (re.compile(r"A\d{4}"), "cpsc_2018"),
+    (re.compile(r"Q\d{4}"), "cpsc_2018_extra"),
+    (re.compile(r"I\d{4}"), "st_petersburg_incart"),
+    (re.compile(r"S\d{4}"), "ptb"),
+    (re.compile(r"HR\d{5}"), "ptb-xl"),
+    (re.compile(r"E\d{5}"), "georgia"),
+)
+_JS_RECORD = re.compile(r"JS(\d+)", re.IGNORECASE | re.ASCII)
+
+_PASSED_OVER = re.compile(r"g?\d+|WFDB|WFDBRecords", re.IGNORECASE | re.ASCII)
+"""Folders that do not name a source: the numbered ones, and those that archives of several sources have alike."""
 
 
-def list_entries(
-    source: str | Path, *, patients: Mapping[str, str] | None = None, include_chapman: bool = False
-) -> list[Entry]:
-    """Every WFDB header in a folder and below, in the order of the record names.
-
-    Args:
-        source: the folder.
-        patients: patient of each record, where known (`read_patients`); any other record is a patient of its own.
-        include_chapman: take the Chapman-Shaoxing source in, too; it is refused otherwise.
+def list_entries(folder: Path, options: SourceOptions) -> Iterator[Entry]:
+    """Every WFDB header in a folder and below, in the order of the file system.
 
     Raises:
-        InputError: the folder is missing or holds no header, or the patients table names none of the records.
+        InputError: the folder is missing or cannot be listed, or it holds no header.
     """
-    folder = Path(source)
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder, give the one that holds the records")
-    patients = patients or {}
-    entries = []
-    for path in find_recordings(folder, (".hea",)):
-        name = source_of(path)
-        refusal = CHAPMAN_REFUSAL if CHAPMAN in name.lower() and not include_chapman else ""
+    top, empty = folder.resolve(), True
+    for path in walk_recordings(folder, (".hea",)):
+        empty = False
+        name = path.relative_to(folder)
+        source = source_of(top / name)
+        refusal = CHAPMAN_REFUSAL if source == CHAPMAN and not options.include_chapman else ""
         try:
             check_link(path, folder)
         except UnreadableRecordingError as error:
             refusal = error.reason
-        patient = patients.get(path.stem, f"{name}/{path.stem}")
-        entries.append(
-            Entry(path.stem, str(path), path.relative_to(folder).as_posix(), name, patient=patient, refusal=refusal)
-        )
-    if patients and not any(entry.record_id in patients for entry in entries):
-        raise InputError(f"{folder}: the table of patients names none of its {len(entries)} records, check the names")
-    return sorted_unique(entries)
+        patient = f"{source}/{path.stem}"
+        yield Entry(path.stem, str(path), name.as_posix(), source, patient, refusal)
+    if empty:
+        raise InputError(f"{folder}: holds no recordings (files *.hea)")
 
 
-def read(entry: Entry) -> Recording:
+def read(entry: Entry, _options: SourceOptions) -> Recording:
     """The recording of an entry.
 
     Raises:
@@ -71,30 +95,33 @@ def read(entry: Entry) -> Recording:
 
 
 def source_of(path: Path) -> str:
-    """Name of the nearest folder above a record that is not a numbered one, such as ``ptb-xl``."""
-    return next((folder.name for folder in path.resolve().parents if not _NUMBERED_FOLDER.fullmatch(folder.name)), "")
+    """Source of a record, by the folder that it lies in and by its own name; else the name of that folder.
 
-
-def read_patients(path: str | Path) -> dict[str, str]:
-    """Patient of each record, from a CSV file with the columns ``record`` and ``patient``.
-
-    Raises:
-        InputError: the file cannot be read, lacks a column or a value, or gives a record two patients.
+    Either of the two is enough to make it one of Chapman-Shaoxing: that source and Ningbo are also published in one
+    folder (``WFDB_ShaoxingUniv``, PhysioNet's ``ecg-arrhythmia``) and get copied into one, and a recording on which
+    encoders are judged must not slip into pretraining by the name of its folder.
     """
-    patients: dict[str, str] = {}
-    try:
-        with Path(path).open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.DictReader(stream)
-            if not {"record", "patient"} <= set(rows.fieldnames or ()):
-                raise InputError(f"{path}: has the columns {rows.fieldnames}, expected record and patient")
-            for row in rows:
-                record, patient = (row["record"] or "").strip(), (row["patient"] or "").strip()
-                if not record or not patient:
-                    raise InputError(f"{path}: line {rows.line_num} lacks a record or a patient")
-                if patients.setdefault(record, patient) != patient:
-                    raise InputError(f"{path}: line {rows.line_num} gives record {record} a second patient")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a CSV file ({error})") from error
-    return patients
+    folder = _naming_folder(path.parent)
+    by_folder, by_record = _source_of_folder(folder), _source_of_record(path.stem)
+    if CHAPMAN in {by_folder, by_record}:
+        return CHAPMAN
+    return by_folder or by_record or folder
+
+
+def _source_of_record(record_id: str) -> str:
+    if match := _JS_RECORD.fullmatch(record_id):
+        return CHAPMAN if int(match[1]) <= LAST_CHAPMAN_RECORD else "ningbo"
+    return next((source for pattern, source in _SOURCE_OF_RECORD if pattern.fullmatch(record_id)), "")
+
+
+def _source_of_folder(name: str) -> str:
+    bare = re.sub(r"[^a-z0-9]", "", name.lower()).removeprefix("physionetchallenge2020").removeprefix("wfdb")
+    if "chapman" in bare and "ningbo" not in bare:  # a folder of both sources leaves it to the names of the records
+        return CHAPMAN
+    return _SOURCE_OF_FOLDER.get(bare, "")
+
+
+@functools.lru_cache(maxsize=256)
+def _naming_folder(folder: Path) -> str:
+    """Name of the nearest of a folder and those above it that may name a source."""
+    return next((one.name for one in (folder, *folder.parents) if not _PASSED_OVER.fullmatch(one.name)), "")
