@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv, read_numpy
+from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv
+from ecg_advmask.numpy_format import read_numpy
 from ecg_advmask.signals import microvolts, resample, signal_hash
 from ecg_advmask.wfdb_format import read_wfdb
 from ecg_advmask.windows import Cut, Window, Windowing, cut
@@ -120,11 +121,13 @@ def read_recordings(
 
 
 def check_link(path: Path, folder: Path) -> None:
-    """Refuse a path below ``folder`` that is a link to a folder or leads out of ``folder``.
+    """Refuse a path that `walk_recordings` found in ``folder``, if it is a link to a folder or leads out of ``folder``.
 
     Raises:
         UnreadableRecordingError: it is such a link.
     """
+    if not path.is_symlink():  # the walk follows no links, so this lies where it seems to
+        return
     if path.is_dir():
         raise UnreadableRecordingError(
             path, "is a link to a folder and was not followed, give its target as the source"
