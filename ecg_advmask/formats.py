@@ -1,12 +1,15 @@
-"""One 12-lead recording, and reading it from CSV and NumPy files into millivolts and the standard lead order.
+"""One 12-lead recording, reading it from a CSV file, and what all readers need to reach millivolts and standard leads.
 
-WFDB records are read by `ecg_advmask.wfdb_format`. Every failure is an `UnreadableRecordingError`, which says in one
-line what is wrong with the file. No TensorFlow here.
+NumPy files are read by `ecg_advmask.numpy_format`, WFDB records by `ecg_advmask.wfdb_format`. Every failure is an
+`UnreadableRecordingError`, which says in one line what is wrong with the file. No TensorFlow here.
 """
 
+import csv
+import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -24,6 +27,10 @@ MILLIVOLTS_IN: Final = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1
 
 _SEX_OF: Final[dict[str, Sex]] = {"male": "male", "m": "male", "female": "female", "f": "female"}
 _OLDEST_YEARS = 120
+
+RATES_HZ: Final = (10.0, 100_000.0)
+"""Sampling rates that are believed; resampling from one far below would take memory without bound."""
+_AGE = re.compile(r"\d{1,6}(\.\d*)?", re.ASCII)
 
 
 class UnreadableRecordingError(InputError):
@@ -59,93 +66,71 @@ def read_csv(
 ) -> Recording:
     """Read comma-separated samples, one row per sample, with or without a header row of lead names.
 
-    Without a header row there must be a column for each of ``leads`` (default: the twelve, in standard order). With
-    one, columns that are no lead (such as a time) are left aside. An empty cell is a missing sample.
+    Without a header row there must be a column for each of ``leads`` (default: the twelve, in standard order); the
+    numbers 0, 1, 2, ... that pandas writes above nameless columns count as none. With one, columns that are no lead
+    (such as a time) are left aside. An empty cell is a missing sample, an empty line between others a missing row.
 
     Raises:
         UnreadableRecordingError: the file is missing, empty or not such a table, or lacks a lead.
     """
     import pandas as pd
 
+    rate = positive_rate(sampling_rate_hz, path)
     try:
-        with Path(path).open(encoding="utf-8-sig") as stream:
-            first_row = [cell.strip().strip('"') for cell in stream.readline().split(",")]
-            named = not all(_is_number(cell) for cell in first_row)
-            if not named:
-                stream.seek(0)
-            table = pd.read_csv(stream, header=None, skipinitialspace=True)
+        text = Path(path).read_text(encoding="utf-8-sig").strip("\r\n")
+        first_row = [cell.strip() for cell in next(csv.reader([text.partition("\n")[0]], strict=True), [])]
+    except (OSError, ValueError, csv.Error) as error:
+        raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
+    _check_csv_text(text, first_row, path)
+    named = not all(_is_number(cell) for cell in first_row if cell)
+    numbered = first_row == [str(number) for number in range(len(first_row))]
+    names = first_row if named else list(leads or STANDARD_LEADS)
+    if len(first_row) != len(names):
+        raise UnreadableRecordingError(path, f"has {len(first_row)} columns, expected {len(names)}: {', '.join(names)}")
+    columns = lead_columns(names, path)
+    try:
+        table = pd.read_csv(
+            io.StringIO(text),
+            header=None,
+            skiprows=int(named or numbered),
+            dtype=dict.fromkeys(columns, np.float64),
+            skipinitialspace=True,
+            skip_blank_lines=False,
+        )
     except pd.errors.EmptyDataError as error:
         raise UnreadableRecordingError(path, "holds no samples") from error
-    except (OSError, ValueError) as error:
-        raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
-    names = first_row if named else list(leads or STANDARD_LEADS)
-    if table.shape[1] != len(names):
-        raise UnreadableRecordingError(path, f"has {table.shape[1]} columns, expected {len(names)}: {', '.join(names)}")
-    try:
-        values = table.iloc[:, lead_columns(names, path)].to_numpy(np.float64)
-    except ValueError as error:
-        raise UnreadableRecordingError(path, f"has a cell that is no number ({one_line(error)})") from error
-    return Recording(
-        record_id=Path(path).stem,
-        signals_mv=(values * millivolts_in(unit, path)).astype(np.float32),
-        sampling_rate_hz=positive_rate(sampling_rate_hz, path),
-        file=os.fspath(path),
-    )
+    except (ValueError, OverflowError) as error:
+        problem = "has a cell that is no number" if "convert" in str(error) else "cannot be read as CSV"
+        raise UnreadableRecordingError(path, f"{problem} ({one_line(error)})") from error
+    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused as such
+        signals_mv = (table[columns].to_numpy() * millivolts_in(unit, path)).astype(np.float32)
+    return Recording(record_id=Path(path).stem, signals_mv=signals_mv, sampling_rate_hz=rate, file=os.fspath(path))
 
 
-def read_numpy(
-    path: str | os.PathLike[str], sampling_rate_hz: float | None = None, unit: str = "mV"
-) -> Iterator[Recording]:
-    """Read recordings from ``.npz`` or ``.npy``; pickled objects are never loaded.
-
-    An ``.npz`` holds ``signals``, (N, T, 12) or (T, 12), and ``sampling_rate_hz``; it may hold ``leads`` (names of the
-    last axis), ``ids`` (N,) and ``unit``. An ``.npy`` holds the signals alone. What the file states wins over the
-    arguments.
-
-    Raises:
-        UnreadableRecordingError: the file is missing, damaged, or does not hold these arrays in these shapes.
-    """
-    try:
-        loaded = np.load(path, allow_pickle=False)
-        arrays: dict[str, Any] = {"signals": loaded} if isinstance(loaded, np.ndarray) else dict(loaded.items())
-    except Exception as error:  # zip, header and memory errors alike mean that it cannot be read
-        raise UnreadableRecordingError(path, f"cannot be read as NumPy arrays ({one_line(error)})") from error
-    if "signals" not in arrays:
-        raise UnreadableRecordingError(
-            path, f"has no array named signals (it has: {', '.join(sorted(arrays)) or 'none'})"
-        )
-    signals = arrays["signals"]
-    if signals.ndim not in {2, 3} or signals.dtype.kind not in "fiu":
-        raise UnreadableRecordingError(
-            path, f"signals have shape {signals.shape} and type {signals.dtype}, expected numbers (N, T, 12) or (T, 12)"
-        )
-    stem = Path(path).stem
-    batch = signals if signals.ndim == 3 else signals[None]
-    default_ids = [stem] if len(batch) == 1 else [f"{stem}-{number:05d}" for number in range(len(batch))]
-    ids = [str(name) for name in np.ravel(arrays.get("ids", default_ids))]
-    names = [str(name) for name in np.ravel(arrays.get("leads", STANDARD_LEADS))]
-    rate = positive_rate(_scalar(arrays.get("sampling_rate_hz", sampling_rate_hz)), path)
-    factor = millivolts_in(str(_scalar(arrays.get("unit", unit))), path)
-    if len(names) != signals.shape[-1]:
-        raise UnreadableRecordingError(
-            path, f"signals have {signals.shape[-1]} leads in the last axis, expected {len(names)}"
-        )
-    if len(ids) != len(batch):
-        raise UnreadableRecordingError(path, f"has {len(ids)} ids for {len(batch)} recordings")
-    columns = lead_columns(names, path)
-    for record_id, values in zip(ids, batch, strict=True):
-        in_mv = (values[:, columns] * np.float64(factor)).astype(np.float32)
-        yield Recording(record_id, in_mv, rate, file=os.fspath(path))
+def _check_csv_text(text: str, first_row: list[str], path: str | os.PathLike[str]) -> None:
+    if not text.strip():
+        raise UnreadableRecordingError(path, "holds no samples")
+    if "\0" in text:
+        raise UnreadableRecordingError(path, "cannot be read as CSV (it holds zero bytes, so it is no text)")
+    for separator, meaning in ((";", "semicolons"), ("\t", "tabs")):
+        if len(first_row) == 1 and separator in first_row[0]:
+            raise UnreadableRecordingError(path, f"is separated by {meaning}, save it with commas")
 
 
 def parse_age(text: str) -> float | None:
-    """Age in years; None for anything but a number from 0 to 120."""
-    age = float(text) if _is_number(text) else math.nan
-    return age if 0 <= age <= _OLDEST_YEARS else None
+    """Age in years; None for anything but a decimal number from 0 to 120.
+
+    So -1 and 300, which archives write for unknown and for above 89, are unknown, and 0 is an infant.
+    """
+    age = float(text) if _AGE.fullmatch(text.strip()) else math.inf
+    return age if age <= _OLDEST_YEARS else None
 
 
 def parse_sex(text: str) -> Sex:
-    """``male`` or ``female``, from any of the usual spellings; empty for anything else."""
+    """``male`` or ``female``, from the words or their first letters in any case; empty for anything else.
+
+    So are 0 and 1, whose meaning differs between archives.
+    """
     return _SEX_OF.get(text.strip().lower(), "")
 
 
@@ -188,18 +173,16 @@ def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:
     """A sampling rate in Hz, as a number.
 
     Raises:
-        UnreadableRecordingError: it is absent or not a positive number.
+        UnreadableRecordingError: it is absent, not a positive number, or outside `RATES_HZ`.
     """
     if value is None:
         raise UnreadableRecordingError(path, "does not state its sampling rate, give it")
     rate = float(value) if _is_number(str(value)) else math.nan
     if not (math.isfinite(rate) and rate > 0):
         raise UnreadableRecordingError(path, f"has the sampling rate {value}, expected a positive number of Hz")
+    if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
+        raise UnreadableRecordingError(path, f"has the sampling rate {value} Hz, expected one from 10 to 100000 Hz")
     return rate
-
-
-def _scalar(value: Any) -> Any:
-    return np.ravel(value)[0] if isinstance(value, np.ndarray) and value.size == 1 else value
 
 
 def _is_number(text: str) -> bool:

@@ -1,0 +1,130 @@
+"""A user's own recordings: any folder of WFDB records, of CSV files, or of NumPy archives.
+
+The id of a recording is its path within the folder without the suffix, such as ``2019/a17``. In a NumPy archive it is
+the one that the archive states in ``ids``, else that path, with the place in an archive of several (``cohort-00012``).
+Each recording is a patient of its own until a label table says otherwise.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+from ecg_advmask.datasets.listing import Entry, SourceOptions
+from ecg_advmask.datasets.walking import Found, walk
+from ecg_advmask.errors import InputError
+from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv
+from ecg_advmask.numpy_format import NumpyFile
+from ecg_advmask.wfdb_format import read_wfdb
+
+OPEN_FILES = 16
+"""NumPy files that a process holds open at once; their samples stay on disk."""
+
+
+def list_wfdb(folder: Path, options: SourceOptions) -> Iterator[Entry]:  # noqa: ARG001 (all layouts are called alike)
+    """One entry per WFDB header (``.hea``) in a folder and below.
+
+    Raises:
+        InputError: the folder is missing, cannot be listed or holds no header.
+    """
+    return _one_per_file(folder, ".hea", "WFDB headers")
+
+
+def list_csv(folder: Path, options: SourceOptions) -> Iterator[Entry]:
+    """One entry per CSV file in a folder and below.
+
+    Raises:
+        InputError: as `list_wfdb`; or no sampling rate was given, which CSV files do not state.
+    """
+    if options.sampling_rate_hz is None:
+        raise InputError(f"{folder}: CSV files do not state their sampling rate, give it (--source-rate HZ)")
+    return _one_per_file(folder, ".csv", "CSV files")
+
+
+def list_numpy(folder: Path, options: SourceOptions) -> Iterator[Entry]:
+    """One entry per recording in the ``.npz`` and ``.npy`` files of a folder and below, read from their headers alone.
+
+    A file whose header is of no use gives one entry with the reason.
+
+    Raises:
+        InputError: as `list_wfdb`.
+    """
+    source, empty = _source(folder), True
+    for found in walk(folder, (".npz", ".npy")):
+        empty = False
+        try:
+            if found.refusal:
+                raise UnreadableRecordingError(found.path, found.refusal)
+            opened = NumpyFile.open(found.path, options.sampling_rate_hz, options.unit)
+        except UnreadableRecordingError as error:
+            yield _entry(found, source, error.reason)
+            continue
+        for number in range(len(opened)):
+            own_id = opened.stated_id(number)
+            record_id = own_id or (found.stem if len(opened) == 1 else f"{found.stem}-{number:05d}")
+            refusal = "" if record_id.isprintable() else "ids: its id holds characters that cannot be printed"
+            yield replace(
+                _entry(found, source, refusal),
+                record_id=record_id if not refusal else ascii(record_id),
+                patient=f"{source}/{record_id}" if not refusal else "",
+                number=number,
+            )
+    if empty:
+        raise InputError(f"{folder}: holds no NumPy files (*.npz, *.npy)")
+
+
+def read(entry: Entry, options: SourceOptions) -> Recording:
+    """The recording of an entry.
+
+    Raises:
+        UnreadableRecordingError: its file is missing or damaged, or does not say what it must.
+    """
+    suffix = Path(entry.file).suffix.lower()
+    if suffix == ".hea":
+        recording = read_wfdb(entry.file)
+    elif suffix == ".csv":
+        if options.sampling_rate_hz is None:
+            raise UnreadableRecordingError(entry.file, "a CSV file does not state its sampling rate, give it")
+        recording = read_csv(entry.file, options.sampling_rate_hz, options.unit)
+    else:
+        try:
+            stamp = os.stat(entry.file)  # noqa: PTH116 (a string, as the cache takes it)
+        except OSError as error:
+            raise UnreadableRecordingError(entry.file, f"cannot be read ({error.strerror})") from error
+        opened = _opened(entry.file, options.sampling_rate_hz, options.unit, stamp.st_mtime_ns, stamp.st_size)
+        recording = opened.read(entry.number or 0)
+    return replace(
+        recording,
+        record_id=entry.record_id,
+        source=entry.source,
+        patient=entry.patient,
+        age_years=recording.age_years if entry.age_years is None else entry.age_years,
+        sex=entry.sex or recording.sex,
+        codes=entry.codes or recording.codes,
+        file=entry.name,
+    )
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _opened(file: str, sampling_rate_hz: float | None, unit: str, *_stamp: int) -> NumpyFile:
+    return NumpyFile.open(file, sampling_rate_hz, unit)
+
+
+def _one_per_file(folder: Path, suffix: str, meaning: str) -> Iterator[Entry]:
+    source, empty = _source(folder), True
+    for found in walk(folder, (suffix,)):
+        empty = False
+        yield _entry(found, source, found.refusal)
+    if empty:
+        raise InputError(f"{folder}: holds no {meaning} (*{suffix})")
+
+
+def _entry(found: Found, source: str, refusal: str) -> Entry:
+    return Entry(found.stem, found.path, found.name, source, patient=f"{source}/{found.stem}", refusal=refusal)
+
+
+def _source(folder: Path) -> str:
+    """Name of the folder, as the name of the source."""
+    name = folder.resolve().name
+    return name if name.isprintable() else ascii(name)
