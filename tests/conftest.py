@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,50 @@ def write_wfdb() -> Callable[..., Path]:
             matrix_header = np.array([30, len(leads), len(samples), 0, 4], "<i4").tobytes() + b"val\0"
             header.with_name(name).write_bytes(matrix_header + samples.astype("<i2").tobytes())
         return header
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def write_data() -> Callable[..., Path]:
+    """Function that writes a data set of given windows, one of each recording, without an archive behind it."""
+    from ecg_advmask.files import write_csv, write_json
+    from ecg_advmask.pipeline import shards
+    from ecg_advmask.pipeline.tfrecord import WindowWriter
+
+    def write(
+        folder: Path,
+        windows_uv: np.ndarray,  # (n, L, 12), int16 microvolts
+        shard_windows: Sequence[int],
+        sampling_rate_hz: int = 100,
+        **columns: Sequence[object],  # of records.csv, instead of what stands there otherwise
+    ) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        entries, ends = [], np.cumsum(shard_windows)
+        for number, windows in enumerate(np.split(windows_uv, ends[:-1])):
+            path = folder / f"shard-{number:05d}.tfrecord"
+            with WindowWriter(path) as writer:
+                for window_uv in windows:
+                    writer.write(window_uv)
+            entries.append(shards.stated_file(path) | {"windows": len(windows)})
+        plain = {"window": 0, "start_s": 0, "source": "made", "age_years": "", "sex": "", "codes": "", "file": ""}
+        plain |= {"original_rate_hz": sampling_rate_hz, "valid_samples": windows_uv.shape[1]}
+        plain |= {"reported": "", "duplicate_of": ""}
+        rows = []
+        for number, window_uv in enumerate(windows_uv):
+            own = {
+                "id": f"R{number:03d}",
+                "patient": f"P{number}",
+                "signal_hash": sha256(window_uv.tobytes()).hexdigest(),
+            }
+            rows.append(plain | own | {name: values[number] for name, values in columns.items()})
+        write_csv(folder / shards.RECORDS_FILE, shards.RECORD_COLUMNS, rows)
+        tables = [shards.stated_file(folder / shards.RECORDS_FILE)]
+        stated = {"format_version": shards.FORMAT_VERSION, "sampling_rate_hz": sampling_rate_hz}
+        stated |= {"window_samples": windows_uv.shape[1], "shards": entries, "tables": tables}
+        stated["sha256"] = shards.dataset_sha256(str(entry["sha256"]) for entry in [*entries, *tables])
+        write_json(folder / shards.DATASET_FILE, stated)
+        return folder
 
     return write
 
