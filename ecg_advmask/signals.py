@@ -4,6 +4,7 @@ Signals are ``(T, 12)`` float32 arrays in millivolts, leads in the order of `ecg
 where a sample is missing. Windows of a recording are cut in `ecg_advmask.windows` and judged in `ecg_advmask.quality`.
 """
 
+import functools
 import hashlib
 import math
 from fractions import Fraction
@@ -21,7 +22,7 @@ LARGEST_MV: Final = 32.767
 
 
 def resampling_ratio(from_hz: float, to_hz: float) -> Fraction:
-    """``to_hz / from_hz`` as a fraction: exact where both are whole numbers below 10,000, else closer than 1e-8.
+    """``to_hz / from_hz`` as a fraction of numbers up to 10,000: exact for whole rates up to that, else within 0.01 %.
 
     Raises:
         InputError: a rate is not a positive number, or they are more than a factor of 1000 apart.
@@ -30,15 +31,21 @@ def resampling_ratio(from_hz: float, to_hz: float) -> Fraction:
         raise InputError(f"sampling rate: cannot go from {from_hz:g} Hz to {to_hz:g} Hz, both must be positive")
     if not 1e-3 <= to_hz / from_hz <= 1e3:
         raise InputError(f"sampling rate: {from_hz:g} Hz is too far from {to_hz:g} Hz")
-    return Fraction(to_hz / from_hz).limit_denominator(10_000)
+    downwards = Fraction(min(from_hz, to_hz) / max(from_hz, to_hz)).limit_denominator(10_000)
+    return downwards if to_hz < from_hz else 1 / downwards
 
 
 def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSignals:
-    """Change the sampling rate by polyphase filtering, with an anti-aliasing filter (Kaiser window, beta 5).
+    """Change the sampling rate by polyphase filtering, with a linear-phase filter against aliasing.
+
+    Measured on pure tones between 100, 250, 257, 500 and 1000 Hz (tests/test_signals.py), the Nyquist frequency being
+    that of the lower rate: up to 0.8 of it the gain is within 0.01 dB of 1; beyond it aliases, and images when the rate
+    rises, are at least 70 dB down, so that 1 mV of interference leaves less than 0.4 uV. There is no delay.
 
     The straight line through a lead's first and last sample is taken off before and put back after, so that constants
     and ramps are kept exactly and the ends do not ring. Missing samples are bridged by straight lines while filtering
-    and are missing again in the result. Computed in float64.
+    and are missing again in the result, wherever a new sample's time meets that of a missing one. Computed in float64,
+    lead by lead, so that a long recording is not held many times over.
 
     Args:
         signals_mv: (T, leads), float32.
@@ -46,7 +53,7 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
         to_hz: the wanted rate.
 
     Returns:
-        (ceil(T * to_hz / from_hz), leads) float32; for equal rates the input itself.
+        (ceil(T * to_hz / from_hz), leads) float32, each lead contiguous in memory; for equal rates the input itself.
 
     Raises:
         InputError: a rate is not a positive number, or they are more than a factor of 1000 apart.
@@ -56,15 +63,34 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
         return signals_mv
     from scipy.signal import resample_poly  # here, because it takes longer to import than a recording to embed
 
-    missing = ~np.isfinite(signals_mv)
-    whole = _bridged(signals_mv, missing) if missing.any() else signals_mv
-    first, slope = whole[:1].astype(np.float64), (whole[-1:] - whole[:1]).astype(np.float64) / max(len(whole) - 1, 1)
-    from_line = whole - (first + slope * np.arange(len(whole))[:, None])
-    resampled = resample_poly(from_line, ratio.numerator, ratio.denominator, axis=0, window=("kaiser", 5.0))
-    resampled += first + slope * (np.arange(len(resampled)) / float(ratio))[:, None]
-    if missing.any():
-        resampled[_missing_after(missing, len(resampled))] = np.nan
-    return resampled.astype(np.float32)
+    up, down = ratio.numerator, ratio.denominator
+    lowpass = _lowpass(max(up, down))
+    old_time = np.arange(len(signals_mv), dtype=np.float64)
+    new_time = np.arange(math.ceil(len(signals_mv) * ratio)) / float(ratio)
+    resampled = np.empty((signals_mv.shape[1], len(new_time)), np.float32)
+    for row, column in enumerate(signals_mv.T):
+        missing = ~np.isfinite(column)
+        lead = _bridged(column.astype(np.float64), missing)
+        first, slope = lead[0], (lead[-1] - lead[0]) / max(len(lead) - 1, 1)
+        lead -= first + slope * old_time
+        filtered = resample_poly(lead, up, down, window=lowpass)  # type: ignore[call-overload]  # stubs know no taps
+        resampled[row] = filtered + (first + slope * new_time)
+        if missing.any():
+            resampled[row, _missing_after(missing, ratio, len(new_time))] = np.nan
+    return resampled.T
+
+
+@functools.lru_cache(maxsize=8)
+def _lowpass(factor: int) -> npt.NDArray[np.float64]:
+    """Taps of a low-pass at ``factor`` times the lower rate, from 0.8 to 1.0 of that rate's Nyquist frequency.
+
+    A sinc under a Kaiser window, whose length and shape follow from the wanted 71 dB and the width between the edges
+    (Kaiser 1974, by `scipy.signal.kaiserord`).
+    """
+    from scipy.signal import firwin, kaiserord
+
+    taps, beta = kaiserord(71.0, 0.2 / factor)
+    return np.asarray(firwin(taps | 1, 0.9 / factor, window=("kaiser", beta)))
 
 
 def microvolts(signals_mv: FloatSignals) -> npt.NDArray[np.int16]:
@@ -76,23 +102,23 @@ def microvolts(signals_mv: FloatSignals) -> npt.NDArray[np.int16]:
 
 def signal_hash(signals_mv: FloatSignals) -> str:
     """SHA-256 of a whole recording in microvolts at its own rate: the same for copies of it in different archives."""
-    return hashlib.sha256(microvolts(signals_mv).tobytes()).hexdigest()
+    digest = hashlib.sha256()
+    for start in range(0, len(signals_mv), 100_000):  # piece by piece, so that a long recording is not copied whole
+        digest.update(microvolts(signals_mv[start : start + 100_000]).tobytes())
+    return digest.hexdigest()
 
 
-def _bridged(signals_mv: FloatSignals, missing: npt.NDArray[np.bool_]) -> FloatSignals:
+def _bridged(lead: npt.NDArray[np.float64], missing: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     """Missing samples replaced by straight lines between their neighbours, or by 0 in a lead that has no sample."""
-    bridged = signals_mv.copy()
-    time = np.arange(len(signals_mv))
-    for lead in np.flatnonzero(missing.any(axis=0)):
-        gone = missing[:, lead]
-        bridged[gone, lead] = 0 if gone.all() else np.interp(time[gone], time[~gone], signals_mv[~gone, lead])
-    return bridged
+    if not missing.any():
+        return lead
+    there = np.flatnonzero(~missing)
+    return np.interp(np.arange(len(lead)), there, lead[there]) if len(there) else np.zeros_like(lead)
 
 
-def _missing_after(missing: npt.NDArray[np.bool_], length: int) -> npt.NDArray[np.bool_]:
+def _missing_after(missing: npt.NDArray[np.bool_], ratio: Fraction, length: int) -> npt.NDArray[np.bool_]:
     """Where samples are missing at the new rate: wherever the time of a new sample meets that of a missing one."""
-    edges = np.arange(length + 1) * (len(missing) / length)
-    first = np.floor(edges[:-1]).astype(int)
-    last = np.minimum(np.ceil(edges[1:]).astype(int), len(missing))
-    counts = np.concatenate([np.zeros((1, missing.shape[1]), int), np.cumsum(missing, axis=0)])
-    return np.asarray(counts[last] > counts[first])
+    edges = np.arange(length + 1) * ratio.denominator  # in old samples, times the numerator
+    first, last = edges[:-1] // ratio.numerator, -(-edges[1:] // ratio.numerator)
+    missing_before = np.concatenate([[0], np.cumsum(missing)])
+    return np.asarray(missing_before[np.minimum(last, len(missing))] > missing_before[first])
