@@ -8,7 +8,7 @@ state that a stream has. Views and augmentations are made in the training step, 
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +27,7 @@ Draw = Callable[[int], tuple[Numbers, ...]]
 
 READ_AHEAD_BYTES: Final = 64 * 2**20
 MOST_READ_AHEAD: Final = 4
-"""At most so many batches, or fewer (at least one) if they would take more memory than that, are read ahead."""
+"""So many batches are read at a time, or fewer (at least one) if they would take more memory; one more waits."""
 
 
 def stream(
@@ -73,7 +73,7 @@ def stream(
         return drawn, order.crop_starts(valid_samples(drawn), length, seed=seed, epoch=epoch)
 
     batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
-    return _read(batches, data, batch_size, length).map(lambda signals, _: signals)
+    return _read(batches, data, batch_size, length, lambda signals, _: signals)
 
 
 def labelled(
@@ -121,7 +121,7 @@ def labelled(
         return wanted[drawn], starts, class_of[drawn]
 
     batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
-    return _read(batches, data, batch_size, length).map(lambda signals, drawn: (signals, drawn[:, 2]))
+    return _read(batches, data, batch_size, length, lambda signals, drawn: (signals, drawn[:, 2]))
 
 
 def ordered(data: DataSet, batch_size: int, rows: Rows | None = None, samples: int | None = None) -> tf.data.Dataset:
@@ -147,7 +147,7 @@ def ordered(data: DataSet, batch_size: int, rows: Rows | None = None, samples: i
         return wanted, order.middle_starts(valid_samples(wanted), length)
 
     batches = _batches(draw, 0, 1, batch_size, drop_remainder=False)
-    return _read(batches, data, batch_size, length).map(lambda signals, drawn: (signals, drawn[:, 0]))
+    return _read(batches, data, batch_size, length, lambda signals, drawn: (signals, drawn[:, 0]))
 
 
 def steps_per_epoch(windows: int, batch_size: int, drop_remainder: bool = True) -> int:
@@ -201,8 +201,10 @@ def _batches(draw: Draw, first_epoch: int, epochs: int, batch_size: int, drop_re
     return tf.data.Dataset.range(first_epoch, epochs).flat_map(one_epoch)
 
 
-def _read(batches: tf.data.Dataset, data: DataSet, batch_size: int, length: int) -> tf.data.Dataset:
-    """Batches of what was drawn -> (standardised signals (B, length, 12) float32, what was drawn (B, columns))."""
+def _read(
+    batches: tf.data.Dataset, data: DataSet, batch_size: int, length: int, deliver: Callable[[Any, Any], Any]
+) -> tf.data.Dataset:
+    """Batches of what was drawn -> ``deliver``(standardised signals (B, length, 12), what was drawn (B, columns))."""
 
     def read(drawn: Numbers) -> Microvolts:
         try:
@@ -210,11 +212,10 @@ def _read(batches: tf.data.Dataset, data: DataSet, batch_size: int, length: int)
         except OSError as error:
             raise InputError(f"{error.filename or data.path}: cannot be read ({error.strerror})") from error
 
-    def with_signals(drawn: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def signals_of(drawn: tf.Tensor) -> Any:
         signals_uv = tf.numpy_function(read, [drawn], tf.int16)
         signals_uv.set_shape((drawn.shape[0], length, LEADS))  # batches of one size have a static one
-        return standardise(tf.cast(signals_uv, tf.float32) * 1e-3), drawn
+        return deliver(standardise(tf.cast(signals_uv, tf.float32) * 1e-3), drawn)
 
-    ahead = READ_AHEAD_BYTES // (batch_size * length * LEADS * tf.float32.size)
-    parallel = batches.map(with_signals, max(1, min(MOST_READ_AHEAD, ahead)), deterministic=True)
-    return parallel.prefetch(1)
+    ahead = max(1, min(MOST_READ_AHEAD, READ_AHEAD_BYTES // (batch_size * length * LEADS * tf.float32.size)))
+    return batches.map(signals_of, ahead, deterministic=True).prefetch(1)
