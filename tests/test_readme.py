@@ -45,7 +45,7 @@ def test_the_python_example_runs(
     (example,) = blocks(README, "python")
     assert len(example.strip().splitlines()) <= 11
     (tmp_path / "encoder.onnx").symlink_to(lead_means_onnx)
-    (tmp_path / "new_recordings").symlink_to(next(generated_cinc.rglob("GEN00001.hea")).parent)
+    (tmp_path / "new_recordings").symlink_to(next(generated_cinc.rglob("GENERATED_HR00001.hea")).parent)
     monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     exec(compile(example, "README.md", "exec"), names)

@@ -2,10 +2,10 @@
 
 In: a folder to make, layouts, how many recordings, a seed. Out: files.
 
-``cinc2021/training/generated/g<k>/GEN00001.hea`` and ``.mat``: the PhysioNet/CinC Challenge 2021. ``chapman/``:
-``ECGDataDenoised/GENERATED_00001.csv`` and ``Diagnostics.xlsx``, as in Chapman-Shaoxing. Each layout also holds
-``subjects.csv`` (who, which rhythm, what rate), ``truth.csv`` (P, QRS and T intervals), for cinc2021 ``patients.csv``
-(whose recording), and ``GENERATED.txt``, which says that no person was recorded.
+``cinc2021/training/<source>/g<k>/``: the eight sources of the PhysioNet/CinC Challenge 2021, with records such as
+``GENERATED_HR00001.hea`` and ``.mat``. ``chapman/``: ``ECGDataDenoised/GENERATED_00001.csv`` and ``Diagnostics.xlsx``,
+as in Chapman-Shaoxing. Each layout also holds ``subjects.csv`` (who, which rhythm, what rate), ``truth.csv`` (P, QRS
+and T intervals), for cinc2021 ``patients.csv`` (whose recording), and ``GENERATED.txt``: no person was recorded.
 """
 
 import functools
@@ -22,6 +22,7 @@ import numpy as np
 from ecg_advmask.datasets.synthetic import Recording, draw_recording
 from ecg_advmask.datasets.synthetic_files import diagnostics_row, write_chapman, write_cinc2021, write_diagnostics
 from ecg_advmask.datasets.synthetic_noise import draw_noise
+from ecg_advmask.datasets.synthetic_sources import index_of, place_of
 from ecg_advmask.datasets.synthetic_subject import Subject, draw_subject
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_csv, write_text
@@ -30,10 +31,10 @@ Layout = Literal["cinc2021", "chapman"]
 LAYOUTS: Final[tuple[Layout, ...]] = ("cinc2021", "chapman")
 
 RECORDS_PER_FOLDER: Final = 1000
-"""As in the Challenge, whose sources are cut into g1, g2, ..."""
+"""About as in the Challenge, whose sources are cut into g1, g2, ..."""
 
 _RETURNING: Final = 0.2
-"""How often, in the cinc2021 layout, a recording shows the same person as the one before it."""
+"""How often, in the cinc2021 layout, a recording shows the same person as the one before it of the same source."""
 
 _SUBJECT_COLUMNS: Final = (
     "record", "patient", "sex", "age_years", "rhythm", "group", "heart_rate_bpm", "sampling_rate_hz", "duration_s"
@@ -52,26 +53,26 @@ class Entry(NamedTuple):
 def generate(layout: Layout, seed: int, index: int) -> Entry:
     """Recording ``index`` (from 0) of an archive; it depends on these three numbers and nothing else.
 
-    In the cinc2021 layout most recordings have 500 Hz and 10 s, some 1000 Hz, some 12 to 20 s, and a person may
-    return; in the chapman layout all have 500 Hz, 10 s, one person each, and little noise, since the real ones are
-    denoised.
+    In the cinc2021 layout sampling rate and length are those of its source, and a person may return; in the chapman
+    layout all have 500 Hz, 10 s, one person each, and little noise, since the real ones are denoised.
     """
     rng = _stream(seed, layout, "recording", index)
-    person = index
     if layout == "cinc2021":
-        while person > 0 and _stream(seed, layout, "visit", person).uniform() < _RETURNING:
+        source, rank = place_of(index)
+        person = rank
+        while person > 0 and _stream(seed, layout, "visit", index_of(source, person)).uniform() < _RETURNING:
             person -= 1
-        subject = draw_subject(_stream(seed, layout, "subject", person))
-        noise = draw_noise(rng, mains_hz=float(rng.choice([50, 60])))
+        first_visit = index_of(source, person)
+        subject = draw_subject(_stream(seed, layout, "subject", first_visit))
         recording = draw_recording(
             subject,
             rng,
-            sampling_rate_hz=1000 if rng.uniform() < 0.1 else 500,
-            duration_s=float(rng.integers(12, 21)) if rng.uniform() < 0.1 else 10.0,
-            noise=noise,
+            sampling_rate_hz=source.sampling_rate_hz,
+            duration_s=source.draw_duration_s(rng),
+            noise=draw_noise(rng, mains_hz=float(rng.choice([50, 60]))),
         )
-        return Entry(f"GEN{index + 1:05d}", f"GENP{person + 1:05d}", subject, recording)
-    subject = draw_subject(_stream(seed, layout, "subject", person))
+        return Entry(source.record_name(rank), f"GENP{first_visit + 1:05d}", subject, recording)
+    subject = draw_subject(_stream(seed, layout, "subject", index))
     recording = draw_recording(subject, rng, noise=draw_noise(rng, mains_hz=50, level=0.3))
     name = f"GENERATED_{index + 1:05d}"
     return Entry(name, name, subject, recording)
@@ -120,11 +121,7 @@ def write_archive(
 def _write_layout(
     folder: Path, layout: Layout, records: int, seed: int, *, workers: int, progress: Callable[[int], object]
 ) -> None:
-    if layout == "chapman":
-        (folder / "ECGDataDenoised").mkdir(parents=True)
-    else:
-        for group in range(-(-records // RECORDS_PER_FOLDER)):
-            (folder / "training" / "generated" / f"g{group + 1}").mkdir(parents=True)
+    (folder / "ECGDataDenoised" if layout == "chapman" else folder).mkdir(parents=True)
     write_one = functools.partial(_write_recording, folder, layout, seed)
     tables: list[_Rows] = []
     if workers > 1:
@@ -163,8 +160,10 @@ def _write_recording(folder: Path, layout: Layout, seed: int, index: int) -> _Ro
     if layout == "chapman":
         write_chapman(folder / "ECGDataDenoised", record, recording)
     else:
-        group = folder / "training" / "generated" / f"g{index // RECORDS_PER_FOLDER + 1}"
-        write_cinc2021(group, record, subject, recording, seed)
+        source, rank = place_of(index)
+        group = folder / "training" / source.name / f"g{rank // RECORDS_PER_FOLDER + 1}"
+        group.mkdir(parents=True, exist_ok=True)
+        write_cinc2021(group, record, subject, recording, seed, source=source, rank=rank)
     who = {
         "record": record,
         "patient": patient,
