@@ -1,5 +1,6 @@
 """``ecg-advmask linear-eval``: what a frozen encoder is worth to a linear head with few labels."""
 
+import re
 import shlex
 from pathlib import Path
 
@@ -11,7 +12,11 @@ from ecg_advmask.errors import InputError
 @click.command("linear-eval")
 @click.argument("run")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--task", required=True, help="What to tell from the embeddings: rhythm or sex.")
+@click.option(
+    "--task",
+    required=True,
+    help="What to tell from the embeddings: rhythm, sex, or a column of the label table that DATA was prepared with.",
+)
 @click.option(
     "--fractions",
     default="0.01,0.05,0.1,0.25,1",
@@ -25,6 +30,11 @@ from ecg_advmask.errors import InputError
 @click.option(
     "--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the split by patient."
 )
+@click.option(
+    "--split",
+    type=click.Path(path_type=Path),
+    help="Split to use, as an earlier evaluation stored it, so that several runs are judged on the same recordings.",
+)
 @click.option("--preset", help="Preset of the untrained encoder, where RUN is 'random'.")
 @click.option(
     "--no-random", is_flag=True, help="Leave out the untrained encoder that is tested beside the trained one."
@@ -32,7 +42,8 @@ from ecg_advmask.errors import InputError
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="JSON file to write; a figure FILE.png goes beside it.  [default: RUN/linear-eval-TASK-DATA.json]",
+    help="JSON file to write; a figure FILE.png and FILE.split.csv go beside it.  "
+    "[default: RUN/linear-eval-TASK-DATA.json]",
 )
 def linear_eval(
     run: str,
@@ -43,6 +54,7 @@ def linear_eval(
     seeds: int,
     seed: int,
     split_seed: int,
+    split: Path | None,
     preset: str | None,
     no_random: bool,
     out: Path | None,
@@ -53,6 +65,9 @@ def linear_eval(
     validation and a test part; for each fraction of the training labels, and each draw of them, a linear head is
     fitted on embeddings that are computed once. Accuracy, macro AUROC and macro F1 on the whole test set come with
     bootstrap intervals.
+
+    The split is stored beside the result. With --split it is used again, and refused if RUN has seen any recording of
+    its test part.
     """
     from ecg_advmask.cli.quiet import import_tensorflow
 
@@ -64,21 +79,27 @@ def linear_eval(
     from ecg_advmask.report.results import terminal_table
 
     protocol = Protocol(_numbers(fractions), draws=seeds, seed=seed, split_seed=split_seed)
-    result = evaluate_run(run, data, task, protocol, preset=preset, with_random=not no_random)
+    result, division = evaluate_run(
+        run, data, task, protocol, preset=preset, with_random=not no_random, split_path=split
+    )
     words = ["ecg-advmask", "linear-eval", run, str(data), "--task", task, "--fractions", fractions]
     words += ["--seeds", str(seeds), "--seed", str(seed), "--split-seed", str(split_seed)]
+    words += ["--split", str(split)] if split else []
     words += [*(["--preset", preset] if preset else []), *(["--no-random"] if no_random else [])]
     result["command"] = shlex.join(words)
-    name = f"linear-eval-{task}-{data.resolve().name}.json"
+    task_name = re.sub(r"[^\w.-]+", "_", task)  # a user's column may hold blanks and slashes
+    name = f"linear-eval-{task_name}-{data.resolve().name}.json"
     target = out or (Path(f"random-{name}") if run == "random" else Path(run) / name)
     figure = target.with_suffix(".png")
     with atomic_path(figure) as temporary:
         temporary.write_bytes(png(label_efficiency([result])))
+    stored = target.with_suffix(".split.csv")
+    division.write(stored)
     write_json(target, result)
     click.echo(terminal_table(result))
     counts = result["counts"]
     click.echo(f"\n{counts['eligible']} recordings used, {counts['seen']} left out as seen in pretraining")
-    click.echo(f"wrote {target} and {figure}")
+    click.echo(f"wrote {target}, {figure} and {stored}")
 
 
 def _numbers(text: str) -> tuple[float, ...]:

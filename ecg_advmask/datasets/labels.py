@@ -1,12 +1,19 @@
 """The classes of a task, from what is known of each recording; a recording that has no clear class has none.
 
-Input is the ``records`` table of a data set (columns ``codes``, joined by ``;``, and ``sex``).
+A task is a column of the user's label table, or else one of `TASKS`, made from the ``records`` table of a data set
+(columns ``codes``, joined by ``;``, and ``sex``).
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import numpy as np
 import pandas as pd
+
+from ecg_advmask.errors import InputError
+
+MOST_NUMBERS: Final = 20
+"""Different values up to which a column of numbers is taken for one of classes, such as grades."""
 
 RHYTHM_OF: Final[Mapping[str, str]] = {
     # acronyms of Chapman-Shaoxing and its merging into four classes (Zheng et al. 2020, Scientific Data 7:48)
@@ -61,11 +68,41 @@ TASKS: Final[Mapping[str, Callable[[pd.DataFrame], "pd.Series[str]"]]] = {"rhyth
 """Name of a task -> function from the records table to the class of each row (None: no class)."""
 
 
-def without_label(records: pd.DataFrame, task: str) -> dict[str, int]:
-    """How many recordings have no class in a task, by reason; the commonest first."""
+def classes_and_reasons(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> tuple[pd.Series, pd.Series]:
+    """Class of each recording in a task, None where it has none, and why it has none (empty where it has one).
+
+    Args:
+        records: one row per recording, with the columns id, codes and sex.
+        labels: one row per recording, column ``id`` and the user's own, all text; an empty cell is no label.
+        task: a column of ``labels``, which goes before a name in `TASKS`.
+
+    Raises:
+        InputError: there is no such task, or the column holds numbers to be estimated rather than classes.
+    """
+    columns = [str(name) for name in labels.columns if name != "id"]
+    if task in columns:
+        return _of_column(records, labels, task)
+    if task not in TASKS:
+        own = ", ".join(columns) or "none"
+        raise InputError(
+            f"--task {task}: no such task; there are: {', '.join(TASKS)}, and the columns of the data set's labels "
+            f"({own}), which ecg-advmask prepare --labels FILE brings in"
+        )
+    classes = TASKS[task](records)
     if task == "rhythm":
-        reasons = records["codes"].map(lambda codes: rhythm_of(codes)[1])
-    else:
-        reasons = TASKS[task](records).map(lambda value: "" if isinstance(value, str) else f"{task} is not known")
-    counts = reasons[reasons != ""].value_counts()
-    return {str(reason): int(count) for reason, count in counts.items()}
+        return classes, records["codes"].map(lambda codes: rhythm_of(codes)[1])
+    return classes, classes.map(lambda value: "" if isinstance(value, str) else f"{task} is not known")
+
+
+def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> tuple[pd.Series, pd.Series]:
+    given = labels.drop_duplicates("id").set_index("id")[task].astype(str).str.strip()
+    values = records["id"].map(given)
+    different = pd.Series(values.dropna().unique())
+    different = different[different != ""]
+    if len(different) > MOST_NUMBERS and pd.to_numeric(different, errors="coerce").notna().all():
+        raise InputError(
+            f"--task {task}: the column holds {len(different)} different numbers, but linear-eval tells classes apart; "
+            "add a column with a few classes of them, such as low, normal and high, and prepare the data set again"
+        )
+    reasons = np.select([values.isna(), values == ""], [f"no row with {task}", f"{task} is empty"], "")
+    return values.where(reasons == "", None).astype(object), pd.Series(reasons, records.index)

@@ -22,7 +22,7 @@ def split_by_patient(patients: Labels, labels: Labels, shares: Mapping[str, floa
         patients: patient of each recording.
         labels: class of each recording; None is a class of its own here.
         shares: wanted share of the recordings, by name of the part; they sum to 1.
-        seed: the same seed gives the same parts.
+        seed: the same seed gives the same parts, in whatever order the recordings come.
 
     Returns:
         (n,) name of the part of each recording.
@@ -55,12 +55,14 @@ def split_by_patient(patients: Labels, labels: Labels, shares: Mapping[str, floa
     return np.asarray(list(shares))[part_of_patient[inverse]]
 
 
-def label_fraction(labels: Labels, fraction: float, seed: int) -> npt.NDArray[np.int64]:
+def label_fraction(ids: Labels, labels: Labels, fraction: float, seed: int) -> npt.NDArray[np.int64]:
     """Choose a fraction of the labelled recordings, the same fraction of every class and at least one of each.
 
-    For one seed a smaller fraction is contained in every larger one.
+    For one seed a smaller fraction is contained in every larger one, and the same recordings are chosen in whatever
+    order they come.
 
     Args:
+        ids: name of each recording, no two alike.
         labels: class of each recording; those without (None) are never chosen.
         fraction: above 0, up to 1.
         seed: the same seed gives the same choice.
@@ -69,8 +71,10 @@ def label_fraction(labels: Labels, fraction: float, seed: int) -> npt.NDArray[np
         Positions in ``labels``, ascending.
 
     Raises:
-        InputError: the fraction is out of range, or there are fewer than two classes.
+        InputError: the fraction is out of range, the lengths differ, or there are fewer than two classes.
     """
+    if len(ids) != len(labels):
+        raise InputError(f"{len(ids)} ids for {len(labels)} labels: there must be one of each per recording")
     if not 0 < fraction <= 1:
         raise InputError(f"label fraction {fraction}: must be above 0 and at most 1")
     names = np.asarray([_class_name(label) for label in labels])
@@ -78,9 +82,10 @@ def label_fraction(labels: Labels, fraction: float, seed: int) -> npt.NDArray[np
     if len(classes) < 2:
         raise InputError(f"labels have {len(classes)} classes: at least two are needed to choose a fraction of each")
     generator = np.random.default_rng(seed)
+    by_id = np.argsort(np.asarray([str(one) for one in ids]), kind="stable")
     chosen = []
     for name in classes:
-        shuffled = generator.permutation(np.flatnonzero(names == name))
+        shuffled = generator.permutation(by_id[names[by_id] == name])
         chosen.append(shuffled[: max(1, round(fraction * len(shuffled)))])
     return np.sort(np.concatenate(chosen))
 

@@ -1,94 +1,112 @@
-"""Which recordings an encoder may be judged on: those with a label that it has not seen in pretraining.
+"""What an encoder has seen of the recordings that it is to be judged on, and which of them carry a label.
 
-In: the windows of a data set (one row each) and what the run was pretrained on. Out: one row per recording, and how
-many were left out for which reason, so that nothing is dropped silently.
+In: the windows of a data set (one row each) and what the run was pretrained on. Out: one row per recording with every
+reason to leave it out, so that nothing is dropped silently.
 """
 
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from ecg_advmask.datasets.labels import TASKS
+from ecg_advmask.datasets.labels import classes_and_reasons
 from ecg_advmask.errors import InputError
 
-
-@dataclass(frozen=True)
-class Unseen:
-    """Recordings that took no part in pretraining.
-
-    ``recordings`` has one row per recording: the columns of ``records.csv`` (of its first window), and ``key`` and
-    ``person``, which are never empty. ``windows`` holds the rows of ``records.csv`` that belong to them and
-    ``recording_of_window`` the row of ``recordings`` for each of these. ``counts`` is the account in recordings.
-    """
-
-    recordings: pd.DataFrame
-    windows: np.ndarray[tuple[int], np.dtype[np.int64]]
-    recording_of_window: np.ndarray[tuple[int], np.dtype[np.int64]]
-    counts: dict[str, int]
+_MORE = "use another data set, or pretrain on a smaller part (--set pretraining_share=0.7)"
+_SEEN = ("seen_by_id", "seen_by_signal", "seen_by_patient")
 
 
-def unseen_recordings(records: pd.DataFrame, seen: pd.DataFrame | None) -> Unseen:
-    """Leave out what the encoder knows: by id, by the signal's hash, and every recording of a patient it has met.
-
-    Of several recordings with the same signal the first is kept, so that no copy of a training recording is tested.
+def recordings_of(records: pd.DataFrame, seen: pd.DataFrame | None) -> pd.DataFrame:
+    """One row per recording, in the order of the ids, whatever the order of the windows.
 
     Args:
         records: one row per window, with the columns of ``records.csv``.
         seen: columns id, patient, signal_hash of what the run was pretrained on; None for an untrained encoder.
+
+    Returns:
+        The columns of ``records.csv`` (of the recording's first row), and ``key`` and ``person``, which name recording
+        and patient and are never empty. True or False: ``seen_by_id``, ``seen_by_signal`` and ``seen_by_patient``
+        (the encoder has met a recording of the same patient), ``seen`` (any of them), and ``copy`` (not seen, and with
+        the signal of an earlier one that is not seen either).
     """
     table = records.reset_index(drop=True)
     ids, hashes, patients = (_text(table[name]) for name in ("id", "signal_hash", "patient"))
-    table = table.assign(key=ids, person=patients.where(patients != "", "recording " + ids), hash=hashes)
     known = {
         name: set() if seen is None else set(_text(seen[name])) - {""} for name in ("id", "signal_hash", "patient")
     }
-    reasons = pd.DataFrame(
-        {
-            "key": ids,
-            "seen_by_id": ids.isin(known["id"]),
-            "seen_by_signal": hashes.isin(known["signal_hash"]),
-            "seen_by_patient": patients.isin(known["patient"]),
-        }
+    table = table.assign(
+        key=ids,
+        person=patients.where(patients != "", "recording " + ids),
+        hash=hashes,
+        seen_by_id=ids.isin(known["id"]),
+        seen_by_signal=hashes.isin(known["signal_hash"]),
+        seen_by_patient=patients.isin(known["patient"]),
     )
-    by_recording = reasons.groupby("key", sort=False).any()
-    first_windows = table.drop_duplicates("key").set_index("key", drop=False)
-    is_seen = by_recording.any(axis=1)
-    candidates = first_windows[~is_seen]
-    is_copy = candidates.duplicated("hash") & (candidates["hash"] != "")
-    recordings = candidates[~is_copy].drop(columns="hash").reset_index(drop=True)
-
-    position = pd.Series(np.arange(len(recordings)), index=recordings["key"])
-    recording_of = ids.map(position)
-    kept = recording_of.notna().to_numpy()
-    counts = {"windows": len(table), "recordings": len(first_windows), "seen": int(is_seen.sum())}
-    counts |= {str(name): int(count) for name, count in by_recording.sum().items()}
-    counts["copies"] = int(is_copy.sum())
-    return Unseen(recordings, np.flatnonzero(kept), recording_of[kept].to_numpy(np.int64), counts)
+    flags = table.groupby("key")[list(_SEEN)].any()  # sorted by the key
+    recordings = table.drop_duplicates("key").set_index("key", drop=False).loc[flags.index]
+    recordings = recordings.assign(**{name: flags[name] for name in _SEEN}, seen=flags.any(axis=1))
+    candidates = recordings[~recordings["seen"]]
+    copies = candidates.index[candidates.duplicated("hash") & (candidates["hash"] != "")]
+    return recordings.assign(copy=recordings.index.isin(copies)).reset_index(drop=True)
 
 
-def label_for(task: str, unseen: Unseen, data_path: object) -> pd.Series:
-    """Class name of each unseen recording in a task, None where it has no label.
+def labelled(
+    task: str, recordings: pd.DataFrame, labels: pd.DataFrame, data_path: object
+) -> tuple[npt.NDArray[np.object_], pd.Series]:
+    """Class of each recording in a task (None where it has none), and why it has none (empty where it has one).
 
     Raises:
-        InputError: the task does not exist, nothing unseen is left, or there are fewer than two classes.
+        InputError: there is no such task, nothing unseen is left, or it has fewer than two classes.
     """
-    if task not in TASKS:
-        raise InputError(f"--task {task}: no such task; there are: {', '.join(TASKS)}")
-    if unseen.recordings.empty:
+    classes, reasons = classes_and_reasons(recordings, labels, task)
+    unseen = classes[~recordings["seen"]]
+    if unseen.empty:
         raise InputError(
-            f"{data_path}: the encoder was pretrained on all {unseen.counts['recordings']} recordings, so none is left "
-            "to judge it on; pretrain on a part (--set pretraining_share=0.7) or evaluate on another data set"
+            f"{data_path}: the encoder was pretrained on all {len(recordings)} recordings, so none is left to judge it "
+            "on; pretrain on a part (--set pretraining_share=0.7) or evaluate on another data set"
         )
-    labels = TASKS[task](unseen.recordings)
-    found = sorted(labels.dropna().unique())
+    found = sorted(unseen.dropna().unique())
     if len(found) < 2:
         raise InputError(
-            f"{data_path}: task {task} finds {' and '.join(found) or 'no class'} among the {len(unseen.recordings)} "
-            "unseen recordings, needs at least two classes; use another data set, or pretrain on a smaller part "
-            "(--set pretraining_share=0.7)"
+            f"{data_path}: task {task} finds {' and '.join(found) or 'no class'} among the {len(unseen)} unseen "
+            f"recordings, needs at least two classes; {_MORE}"
         )
-    return labels
+    return classes.to_numpy(object), reasons
+
+
+def account_of(
+    recordings: pd.DataFrame, reasons: pd.Series, used: npt.NDArray[np.bool_], windows: int
+) -> dict[str, Any]:
+    """How many recordings were left out for which reason; each counts once: as seen, copy, unlabelled or not asked for.
+
+    The counts ``seen_by_...`` are of those left out as seen, of which one can be in several.
+    """
+    left = ~used
+    seen, copy = recordings["seen"].to_numpy(bool), recordings["copy"].to_numpy(bool)
+    without = (reasons != "").to_numpy(bool)
+    unlabelled = left & ~seen & ~copy & without
+    return {
+        "windows": windows,
+        "recordings": len(recordings),
+        "seen": int((left & seen).sum()),
+        **{name: int((left & recordings[name].to_numpy(bool)).sum()) for name in _SEEN},
+        "copies": int((left & ~seen & copy).sum()),
+        "unlabelled": int(unlabelled.sum()),
+        "unlabelled_reasons": {str(reason): int(count) for reason, count in reasons[unlabelled].value_counts().items()},
+        "outside_split": int((left & ~seen & ~copy & ~without).sum()),
+        "eligible": int(used.sum()),
+        "patients": int(recordings["person"][used].nunique()),
+    }
+
+
+def windows_of(
+    records: pd.DataFrame, keys: npt.NDArray[np.object_]
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Rows of ``records`` that belong to the recordings in ``keys``, and the place in ``keys`` for each of them."""
+    places = _text(records["id"]).map(pd.Series(np.arange(len(keys)), index=keys)).to_numpy(float)
+    rows = np.flatnonzero(~np.isnan(places))
+    return rows, places[rows].astype(np.int64)
 
 
 def _text(column: pd.Series) -> pd.Series:

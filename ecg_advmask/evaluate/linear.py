@@ -130,7 +130,7 @@ def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protoc
         for fraction, share in labels_of.items():
             measured: dict[str, list[Measured]] = {name: [] for name in embeddings}
             for seed in (protocol.seed + draw for draw in seeds_of[fraction]):
-                drawn = train[label_fraction(split.labels[train], share, seed)]
+                drawn = train[label_fraction(split.ids[train], split.labels[train], share, seed)]
                 setting = {"fraction": fraction, "labels": len(drawn)}
                 for name, encoded in embeddings.items():
                     head = fit_head(

@@ -1,6 +1,7 @@
 """Linear evaluation of a run on a data set, from two folders to one result with everything needed to judge it.
 
-Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and read by ``ecg_advmask.report``.
+Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and read by ``ecg_advmask.report``,
+and the division of the recordings, written beside it.
 """
 
 import dataclasses
@@ -10,13 +11,13 @@ from typing import Any, Final
 import keras
 
 from ecg_advmask.config import Config, load
-from ecg_advmask.datasets.labels import without_label
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.account import describe
-from ecg_advmask.evaluate.eligibility import label_for, unseen_recordings
+from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
 from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings
 from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
-from ecg_advmask.evaluate.partition import PARTS, split_recordings
+from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings, stored_parts
+from ecg_advmask.files import sha256_of
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run, random_encoder
@@ -35,19 +36,27 @@ def evaluate_run(
     *,
     preset: str | None = None,
     with_random: bool = True,
-) -> dict[str, Any]:
+    split_path: str | Path | None = None,
+) -> tuple[dict[str, Any], Split]:
     """Judge the frozen encoder of a run on one task, beside an untrained encoder of the same shape.
 
     Args:
         run_path: a run directory, or ``random`` for an untrained encoder of ``preset`` alone.
         data_path: a data set directory with the sampling rate of the run, and windows as long or longer.
-        task: a name in ``ecg_advmask.datasets.labels.TASKS``.
+        task: a column of the data set's labels, or a name in ``ecg_advmask.datasets.labels.TASKS``.
         protocol: the constants of the evaluation.
         preset: the preset of the untrained encoder; only with ``random``.
         with_random: test the untrained encoder beside the trained one.
+        split_path: a division that an earlier evaluation stored; by default one is made of the recordings that the
+            encoder has not seen. A stored one may train the head on recordings that the encoder has seen, but never
+            test it on them.
+
+    Returns:
+        The result, and the division that it is of.
 
     Raises:
-        InputError: a folder is not what it should be, the two do not fit, or there are too few labels.
+        InputError: a folder is not what it should be, the two or the stored division do not fit, or there are too few
+            labels.
     """
     run = None if run_path == "random" else Run.open(Path(run_path))
     if (run is None) != (preset is not None):
@@ -56,12 +65,21 @@ def evaluate_run(
     data = DataSet.open(Path(data_path))
     _check_fit(config, data, run_path)
 
-    unseen = unseen_recordings(data.records, None if run is None else run.seen())
-    labels = label_for(task, unseen, data.path)
-    labelled = labels.notna().to_numpy()
-    recordings = unseen.recordings[labelled]
-    patients = recordings["person"].to_numpy(object)
-    split = split_recordings(labels[labelled].to_numpy(object), patients, protocol.shares, protocol.split_seed)
+    recordings = recordings_of(data.records, None if run is None else run.seen())
+    class_names, reasons = labelled(task, recordings, data.labels, data.path)
+    if split_path is None:
+        used = (~recordings["seen"] & ~recordings["copy"] & (reasons == "")).to_numpy(bool)
+    else:
+        parts = stored_parts(split_path, recordings, class_names)
+        used = parts != ""
+    ids, people = (recordings[name].to_numpy(object)[used] for name in ("key", "person"))
+    if split_path is None:
+        split = split_recordings(ids, class_names[used], people, protocol.shares, protocol.split_seed)
+    else:
+        split = Split.of(ids, class_names[used], people, parts[used])
+    # The same recordings for every task, where nothing else is asked for, so that their embeddings are computed once.
+    embedded = (~recordings["seen"] & ~recordings["copy"]).to_numpy(bool) | used
+    windows, recording_of_window = windows_of(data.records, recordings["key"].to_numpy(object)[embedded])
 
     encoders: dict[str, keras.Model] = {} if run is None else {"trained": run.encoder()}
     if with_random or run is None:
@@ -69,13 +87,12 @@ def evaluate_run(
     folder = None if run is None else run.path / "embeddings"
     embeddings = {
         name: average_over_windows(
-            cached_embeddings(folder, encoder, data, unseen.windows, samples=config.window_samples),
-            unseen.recording_of_window,
-        )[labelled]
+            cached_embeddings(folder, encoder, data, windows, samples=config.window_samples), recording_of_window
+        )[used[embedded]]
         for name, encoder in encoders.items()
     }
     names = {"trained": METHOD_NAMES.get(config.method, config.method), "random": "untrained"}
-    return {
+    result = {
         "format_version": FORMAT_VERSION,
         "kind": "linear evaluation",
         "task": task,
@@ -85,15 +102,14 @@ def evaluate_run(
         "encoders": {
             name: {"name": names[name], "sha256": weights_sha256(encoder)} for name, encoder in encoders.items()
         },
-        "counts": unseen.counts
-        | {"unlabelled": int((~labelled).sum()), "unlabelled_reasons": without_label(unseen.recordings, task)}
-        | {"eligible": len(recordings), "patients": len(set(patients))}
-        | {"parts": split.counts()},
-        "sha256_of_ids": {part: split.digest(recordings["key"].to_numpy(object), part) for part in PARTS},
+        "counts": account_of(recordings, reasons, used, len(data.records)) | {"parts": split.counts()},
+        "split": None if split_path is None else {"path": str(split_path), "sha256": sha256_of(split_path)},
+        "sha256_of_ids": {part: split.digest(part) for part in PARTS},
         "protocol": dataclasses.asdict(protocol),
         **linear_evaluation(embeddings, split, protocol),
         "versions": versions(_PACKAGES),
     }
+    return result, split
 
 
 def _check_fit(config: Config, data: DataSet, run_path: str) -> None:

@@ -134,6 +134,9 @@ def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
     sizes = {part: sum(classes.values()) for part, classes in counts["parts"].items()}
     reasons = "; ".join(f"{reason}: {count:,}" for reason, count in counts["unlabelled_reasons"].items())
     reasons = f" ({reasons})" if reasons else ""
+    stored = result.get("split")
+    how = f"as stored in {Path(stored['path']).name}" if stored else f"seed {protocol['split_seed']}"
+    outside = f", and {counts['outside_split']:,} are not in the split" if counts.get("outside_split") else ""
     strengths = ", ".join(f"{value:g}" for value in protocol["strengths"])
     return [
         f"Task {result['task']} with the classes {', '.join(result['classes'])}. The encoder is frozen; a recording of "
@@ -141,9 +144,9 @@ def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
         f"Of {counts['recordings']:,} recordings, {counts['seen']:,} were left out because the encoder had met them in "
         f"pretraining (by id {counts['seen_by_id']:,}, by signal {counts['seen_by_signal']:,}, by patient "
         f"{counts['seen_by_patient']:,}; one can count in several), {counts['copies']:,} as copies of another signal "
-        f"and {counts['unlabelled']:,} for want of a label{reasons}. The other {counts['eligible']:,} are of "
+        f"and {counts['unlabelled']:,} for want of a label{reasons}{outside}. The other {counts['eligible']:,} are of "
         f"{counts['patients']:,} patients.",
-        f"They were split once by patient (seed {protocol['split_seed']}), stratified by class: {sizes['train']:,} for "
+        f"They were split once by patient ({how}), stratified by class: {sizes['train']:,} for "
         f"training, {sizes['validation']:,} for validation, {sizes['test']:,} for the test. Every encoder, number of "
         "labels and draw is measured on this same, whole test set.",
         f"For each number of labels, up to {protocol['draws']} stratified draws from the training part (seeds from "
