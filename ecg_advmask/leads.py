@@ -3,6 +3,7 @@
 Shapes are ``(..., 12)`` with the leads last, in the order of `STANDARD_LEADS`; amplitudes keep the unit they come in.
 """
 
+import re
 from typing import Final
 
 import numpy as np
@@ -34,16 +35,25 @@ DOWER: Final[npt.NDArray[np.float64]] = np.array(
 
 
 def lead_index(name: str) -> int:
-    """Column of a lead, whatever the case of its name; surrounding blanks and a leading ``lead`` are ignored.
+    """Column of a lead, whatever the case of its name.
+
+    Surrounding blanks and a leading ``lead``, ``ECG`` or ``EKG`` are ignored; ``DI``, ``DII`` and ``DIII`` are the limb
+    leads as Latin languages call them. Other leads are not taken for their neighbours: neither ``MLII``, whose
+    electrodes sit elsewhere than those of II, nor ``-aVR``, which is the reverse of aVR.
 
     Raises:
         KeyError: no standard lead has this name.
     """
-    key = name.strip().lower().removeprefix("lead").strip(" _-")
-    return _COLUMN_OF[key]
+    match = _LEAD_NAME.fullmatch(name.strip().lower())
+    return _COLUMN_OF[match[1] if match else name]
 
 
-_COLUMN_OF: Final = {lead.lower(): column for column, lead in enumerate(STANDARD_LEADS)}
+_LEAD_NAME: Final = re.compile(r"(?:(?:lead|ecg|ekg)[ _-]?)?(\w+)")
+_COLUMN_OF: Final = {lead.lower(): column for column, lead in enumerate(STANDARD_LEADS)} | {
+    "di": 0,
+    "dii": 1,
+    "diii": 2,
+}
 
 
 def twelve_from_eight(independent: FloatArray) -> FloatArray:

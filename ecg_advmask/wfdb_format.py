@@ -1,15 +1,12 @@
-"""Reading one WFDB record by the wfdb package, after checking that its header refers to nothing but files beside it."""
+"""Reading one WFDB record: its header is checked, then its samples are read by NumPy alone or by the wfdb package."""
 
 import os
 import re
-from collections import Counter
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from ecg_advmask.errors import InputError
-from ecg_advmask.files import inside
 from ecg_advmask.formats import (
     Recording,
     UnreadableRecordingError,
@@ -20,83 +17,96 @@ from ecg_advmask.formats import (
     parse_sex,
     positive_rate,
 )
+from ecg_advmask.signals import FloatSignals
+from ecg_advmask.wfdb_header import Header, read_header
+from ecg_advmask.wfdb_plain import check_sums, read_plain
 
-BYTES_PER_SAMPLE: Final = {"8": 1, "16": 2, "24": 3, "32": 4, "61": 2, "80": 1, "160": 2, "212": 1.5}
-"""By WFDB signal format; formats that are not listed are compressed or rare, and taken to need almost none."""
+_NO_CODE: Final = {"unknown", "nan", "none"}
 
 
 def read_wfdb(header_path: str | os.PathLike[str]) -> Recording:
     """Read a single-segment WFDB record by its header (``.hea``).
 
-    The twelve leads are taken by name, whatever their order and case; others are left aside. Age, sex and codes come
-    from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``); an age outside 0..120 is unknown (PTB-XL
-    writes 300 for everyone above 89).
+    The twelve leads are taken by name, whatever their order and case; others, such as the Frank leads of PTB, are left
+    aside. Gains, baselines and missing samples are those of WFDB (a gain of 0 or none is 200 units per millivolt); the
+    checksums that the header states must hold. A record with several samples a frame is taken at the rate of its
+    samples, which must be one for all twelve leads.
+
+    Age, sex and codes come from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``, ``#<age>: 51 <sex>:
+    F``). What `parse_age` and `parse_sex` do not accept is unknown; codes come as found, each once.
 
     Raises:
-        UnreadableRecordingError: the header or its signal file is missing, cut short or malformed, names a file
-            outside its folder, lacks a lead, or states a unit that is no voltage.
+        UnreadableRecordingError: the header or a signal file is missing, cut short, damaged or malformed, names
+            anything but files beside it, lacks a lead, or states a unit that is no voltage or a sampling rate, number
+            of samples or duration that cannot be (`read_header` says which).
     """
-    header = Path(header_path).absolute()
-    _check_header(header)
-    try:
-        import wfdb
-
-        record = wfdb.rdrecord(str(header.with_suffix("")), physical=True)
-        signals = np.asarray(record.p_signal, dtype=np.float64)
-    except Exception as error:  # the package raises exceptions of many kinds on damaged files
-        raise UnreadableRecordingError(header_path, f"the wfdb package cannot read it ({one_line(error)})") from error
-    if signals.ndim != 2 or len(signals) == 0:
-        raise UnreadableRecordingError(header_path, "holds no samples")
-    columns = lead_columns(record.sig_name, header_path)
-    factors = [millivolts_in(record.units[column], header_path) for column in columns]
-    told = dict(_comment(line) for line in record.comments)
+    path = Path(header_path).absolute()
+    if path.suffix != ".hea":
+        raise UnreadableRecordingError(header_path, "is not the path of a WFDB header (*.hea)")
+    header = read_header(path)
+    signals_mv, samples_per_frame = read_plain(header), 1
+    if signals_mv is None:
+        signals_mv, samples_per_frame = _read_by_package(header)
+    told = _comments(header.comments)
+    codes = re.split(r"[\s,]+", told.get("dx", ""))
     return Recording(
-        record_id=header.stem,
-        signals_mv=(signals[:, columns] * factors).astype(np.float32),
-        sampling_rate_hz=positive_rate(record.fs, header_path),
+        record_id=path.stem,
+        signals_mv=signals_mv,
+        sampling_rate_hz=positive_rate(header.frame_rate_hz * samples_per_frame, header_path),
         age_years=parse_age(told.get("age", "")),
         sex=parse_sex(told.get("sex", "")),
-        codes=tuple(code for code in told.get("dx", "").replace(",", " ").split() if code.lower() != "unknown"),
+        codes=tuple(dict.fromkeys(code for code in codes if code and code.lower() not in _NO_CODE)),
         file=os.fspath(header_path),
     )
 
 
-def _check_header(header: Path) -> None:
-    """Refuse, before any file is opened by its name, a header that refers to anything but whole files beside it."""
-    if header.suffix != ".hea" or "::" in str(header):  # a double colon has a meaning of its own to the wfdb package
-        raise UnreadableRecordingError(header, "is not the path of a WFDB header (*.hea)")
+def _read_by_package(header: Header) -> tuple[FloatSignals, int]:
+    """The twelve leads, (T, 12) float32 in millivolts, and their number of samples in a frame, by the wfdb package."""
+    if "::" in str(header.path):  # a double colon has a meaning of its own to the package
+        header.refuse("has a double colon in its path, rename the folder")
+    skewed = any(signal.skew for signal in header.signals)
+    if skewed and any(signal.samples_per_frame > 1 for signal in header.signals):
+        header.refuse("is skewed with several samples a frame, which the wfdb package misreads, align it first")
+    # The package fails to give the samples of format 61 as they are stored; its checksums are not looked at.
+    stored = not any(signal.signal_format == "61" for signal in header.signals)
     try:
-        text = header.read_text(encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise UnreadableRecordingError(header, f"cannot be read ({error.strerror})") from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
-    if not all(line.isascii() for line in lines):
-        raise UnreadableRecordingError(header, "is not a WFDB header in ASCII (a micro sign is written u)")
-    words = [line.split() for line in lines]
-    if not words or min(len(line) for line in words) < 2:
-        raise UnreadableRecordingError(
-            header, "is not a WFDB header (one line for the record, then one for each signal)"
+        import wfdb
+
+        record = wfdb.rdrecord(str(header.path.with_suffix("")), physical=not stored, smooth_frames=False)
+        sums = [int(np.sum(values, dtype=np.int64)) for values in record.e_d_signal or ()]
+        if stored:
+            record.dac(expanded=True, inplace=True)
+        layout = list(zip(record.fmt, record.samps_per_frame, record.skew, record.byte_offset, strict=True))
+        scales = np.array([record.adc_gain, record.baseline], dtype=np.float64)
+    except Exception as error:  # the package raises exceptions of many kinds on damaged files
+        raise UnreadableRecordingError(header.path, f"the wfdb package cannot read it ({one_line(error)})") from error
+    expected = [
+        (signal.signal_format, signal.samples_per_frame, signal.skew, signal.offset) for signal in header.signals
+    ]
+    found = [(code, count, skew or 0, offset or 0) for code, count, skew, offset in layout]
+    if (record.fs, record.sig_len, found) != (header.frame_rate_hz, header.frames, expected):
+        header.refuse("has a header that the wfdb package misreads, write it in the usual form")
+    if not np.isfinite(scales).all():
+        header.refuse("has a gain or baseline that is no finite number")
+    columns = lead_columns(record.sig_name, header.path)
+    (samples_per_frame, *others) = {record.samps_per_frame[column] for column in columns}
+    if others:
+        header.refuse("has leads of different sampling rates, resample them to one first")
+    if stored and not skewed:  # a shifted signal has lost the samples at its beginning
+        stated = [record.checksum[column] for column in columns]
+        check_sums(
+            header, [record.sig_name[column] for column in columns], [sums[column] for column in columns], stated
         )
-    if "/" in words[0][0]:
-        raise UnreadableRecordingError(header, "is a multi-segment record, join its segments first")
-    samples = int(words[0][3]) if len(words[0]) > 3 and words[0][3].isdigit() else 0
-    bytes_due: Counter[str] = Counter()
-    for name, signal_format, *_ in words[1:]:
-        (code,) = re.findall(r"^\d*", signal_format)
-        bytes_due[name] += int(samples * BYTES_PER_SAMPLE.get(code, 0.001))
-    for name, due in bytes_due.items():
-        try:
-            file = inside(header.parent, name)
-        except (InputError, ValueError) as error:
-            raise UnreadableRecordingError(header, f"names {name!r}, which is not a file beside it") from error
-        if not file.is_file():
-            raise UnreadableRecordingError(header, f"names {name}, which does not exist")
-        if file.stat().st_size < due:
-            raise UnreadableRecordingError(
-                header, f"{name} is cut short, it has {file.stat().st_size} bytes of at least {due}, fetch it again"
-            )
+    factors = [millivolts_in(record.units[column], header.path) for column in columns]
+    with np.errstate(over="ignore"):
+        values = np.stack([record.e_p_signal[column] for column in columns], axis=-1) * factors
+        return values.astype(np.float32), samples_per_frame
 
 
-def _comment(line: str) -> tuple[str, str]:
-    key, _, value = line.partition(":")
-    return key.strip(" #<>\t").lower(), value.strip()
+def _comments(lines: tuple[str, ...]) -> dict[str, str]:
+    """Values in the comments of a header by their keys in lower case; tags in angle brackets may share a line."""
+    told: dict[str, str] = {}
+    for line in lines:
+        for key, value in re.findall(r"<([^<>]+)>:?([^<]*)", line) or [line.lstrip("# \t").partition(":")[::2]]:
+            told[key.strip().lower()] = value.strip()
+    return told

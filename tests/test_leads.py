@@ -14,15 +14,23 @@ from ecg_advmask.leads import (
 )
 
 
-@pytest.mark.parametrize("name", ["aVR", "AVR", "avr", " aVR ", "lead aVR", "Lead_AVR"])
+@pytest.mark.parametrize(
+    "name", ["aVR", "AVR", "avr", " aVR ", "lead aVR", "Lead_AVR", "Lead-aVR", "ECG aVR", "EKG avr"]
+)
 def test_lead_names_in_any_spelling(name: str) -> None:
     assert lead_index(name) == 3
 
 
-@pytest.mark.parametrize("name", ["", "VX", "V7", "I I", "MLII"])
+@pytest.mark.parametrize(
+    "name", ["", "VX", "V7", "I I", "MLII", "-aVR", "Lead -aVR", "lead", "ECG", "ECG1", "D1", "V1-V2", "aVR\n?"]
+)
 def test_other_names_are_no_leads(name: str) -> None:
     with pytest.raises(KeyError):
         lead_index(name)
+
+
+def test_limb_leads_in_latin_languages() -> None:
+    assert [lead_index(name) for name in ("DI", "dII", "DIII")] == [0, 1, 2]
 
 
 def test_derived_leads_follow_from_the_electrodes() -> None:

@@ -1,11 +1,10 @@
-"""Readers against the wfdb package, arrays written by hand, and damaged files of every kind."""
+"""Readers of CSV and NumPy files, folders of recordings, ages and sexes; WFDB has a module of its own."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-import wfdb
 
 from ecg_advmask import formats
 from ecg_advmask.errors import InputError
@@ -18,7 +17,6 @@ from ecg_advmask.records import (
     read_csv,
     read_numpy,
     read_recordings,
-    read_wfdb,
 )
 
 Write = Callable[..., Path]
@@ -26,164 +24,6 @@ Write = Callable[..., Path]
 
 def samples(length: int = 1000, leads: int = 12, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).integers(-2000, 2000, (length, leads)).astype(np.int16)
-
-
-def test_wfdb_record_is_read_exactly(tmp_path: Path, write_wfdb: Write) -> None:
-    values = samples()
-    found = read_wfdb(write_wfdb(tmp_path / "A0001.hea", values, 257))
-    assert found.signals_mv.dtype == np.float32
-    np.testing.assert_array_equal(found.signals_mv, (values / 1000).astype(np.float32))
-    assert (found.record_id, found.sampling_rate_hz, found.age_years, found.sex) == ("A0001", 257.0, 61.0, "female")
-    assert found.codes == ("426177001", "164934002")
-
-
-def test_leads_are_taken_by_name(tmp_path: Path, write_wfdb: Write) -> None:
-    names = ["v6", "Resp", "AVR", "i", "ii", "III", "avl", "AVF", "V1", "v2", "V3", "V4", "v5"]
-    values = samples(leads=13)
-    found = read_wfdb(write_wfdb(tmp_path / "a.hea", values, leads=names))
-    for column, lead in enumerate(STANDARD_LEADS):
-        source = [name.lower() for name in names].index(lead.lower())
-        np.testing.assert_allclose(found.signals_mv[:, column], values[:, source] / 1000, atol=1e-6)
-
-
-@pytest.mark.parametrize(
-    ("gain", "factor"),
-    [
-        ("1000/mV", 1e-3),
-        ("1000.0(0)/mv", 1e-3),
-        ("1/uV", 1e-3),
-        ("200(100)/mV", 5e-3),
-        ("0.5/uV", 2e-3),
-        ("1e6/V", 1e-3),
-    ],
-)
-def test_units_and_gains_become_millivolts(tmp_path: Path, write_wfdb: Write, gain: str, factor: float) -> None:
-    values = samples()
-    found = read_wfdb(write_wfdb(tmp_path / "a.hea", values, gain=gain))
-    baseline = 100 if "(100)" in gain else 0
-    np.testing.assert_allclose(found.signals_mv, (values - baseline) * factor, rtol=1e-5, atol=1e-6)
-
-
-def test_the_code_of_a_missing_sample_becomes_nan(tmp_path: Path, write_wfdb: Write) -> None:
-    values = samples()
-    values[10:15, 8] = -32768
-    found = read_wfdb(write_wfdb(tmp_path / "a.hea", values))
-    assert np.argwhere(np.isnan(found.signals_mv)).tolist() == [[sample, 8] for sample in range(10, 15)]
-
-
-@pytest.mark.parametrize(
-    ("comments", "age", "sex", "codes"),
-    [
-        (["#Age: 85", "#Sex: Male", "#Dx: 1,2"], 85.0, "male", ("1", "2")),
-        (["# Age: NaN", "# Sex: Unknown", "# Dx: Unknown"], None, "", ()),
-        (["#<age>: 51", "#<sex>: F"], 51.0, "female", ()),
-        (["# Age: 300", "# Sex: M", "# Dx: 1, 2 ,3"], None, "male", ("1", "2", "3")),
-        ([], None, "", ()),
-    ],
-)
-def test_header_comments(
-    tmp_path: Path, write_wfdb: Write, comments: list[str], age: float | None, sex: str, codes: tuple[str, ...]
-) -> None:
-    found = read_wfdb(write_wfdb(tmp_path / "a.hea", samples(), comments=comments))
-    assert (found.age_years, found.sex, found.codes) == (age, sex, codes)
-
-
-def test_real_headers_agree_with_the_wfdb_package(shared: Path) -> None:
-    headers = find_recordings(shared / "data" / "cinc2021", (".hea",))
-    headers += find_recordings(shared / "data" / "ludb", (".hea",))[:3]
-    for header in headers[:: max(1, len(headers) // 12)]:
-        found, reference = read_wfdb(header), wfdb.rdrecord(str(header.with_suffix("")))
-        assert found.sampling_rate_hz == reference.fs
-        columns = [[name.lower() for name in reference.sig_name].index(lead.lower()) for lead in STANDARD_LEADS]
-        np.testing.assert_allclose(found.signals_mv, reference.p_signal[:, columns], atol=1e-4)
-
-
-def _cut_short(header: Path) -> None:
-    signal_file = header.with_suffix(".mat")
-    signal_file.write_bytes(signal_file.read_bytes()[:5000])
-
-
-def _replace(old: str, new: str) -> Callable[[Path], object]:
-    return lambda header: header.write_text(header.read_text().replace(old, new))
-
-
-def _parent_folder(header: Path) -> None:
-    header.with_suffix(".mat").rename(header.parent.parent / "bad.mat")
-    _replace("bad.mat", "../bad.mat")(header)
-
-
-def _link_out(header: Path) -> None:
-    header.with_suffix(".mat").rename(header.parent.parent / "elsewhere.mat")
-    header.with_suffix(".mat").symlink_to(header.parent.parent / "elsewhere.mat")
-
-
-DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "cut short": (_cut_short, "bad.mat is cut short, it has 5000 bytes of at least 24000"),
-    "empty signal file": (
-        lambda header: header.with_suffix(".mat").write_bytes(b""),
-        "bad.mat is cut short",
-    ),
-    "missing signal file": (lambda header: header.with_suffix(".mat").unlink(), "names bad.mat, which does not exist"),
-    "no header": (lambda header: header.unlink(), "cannot be read"),
-    "empty header": (lambda header: header.write_text(""), "is not a WFDB header"),
-    "garbage": (lambda header: header.write_bytes(np.random.default_rng(0).bytes(2000)), "is not a WFDB header"),
-    "words": (
-        lambda header: header.write_text("this is no header\nbad.mat at all\n"),
-        "the wfdb package cannot read it",
-    ),
-    "parent folder": (_parent_folder, "names '../bad.mat', which is not a file beside it"),
-    "absolute": (lambda header: _replace("bad.mat", str(header.with_suffix(".mat")))(header), "not a file beside it"),
-    "address": (
-        _replace("bad.mat", "https://example.org/bad.mat"),
-        "names 'https://example.org/bad.mat', which is not",
-    ),
-    "bucket": (_replace("bad.mat", "s3://example/bad.mat"), "names 's3://example/bad.mat', which is not a file beside"),
-    "link out": (_link_out, "names 'bad.mat', which is not a file beside it"),
-    "segments": (lambda header: header.write_text("bad/2 12 500 2000\nbad_1 1000\nbad_2 1000\n"), "is a multi-segment"),
-    "pressure": (_replace("1000/mV", "1000/mmHg"), "has the unit 'mmHg', expected mV, uV or V"),
-    "micro sign": (_replace("1000/mV", "1/\u00b5V"), "in ASCII"),
-    "huge": (_replace("500 1000", "500 9999999999999999"), "bad.mat is cut short"),
-    "no rate": (_replace("12 500 1000", "12 0 1000"), "has the sampling rate 0"),
-    "no signals": (lambda header: header.write_text("bad 0 500 1000\n"), "holds no samples"),
-}
-
-
-@pytest.mark.parametrize("how", DAMAGES)
-def test_a_damaged_record_is_refused_in_one_line(tmp_path: Path, write_wfdb: Write, how: str) -> None:
-    damage, reason = DAMAGES[how]
-    header = write_wfdb(tmp_path / "records" / "bad.hea", samples())
-    damage(header)
-    with pytest.raises(UnreadableRecordingError) as raised:
-        read_wfdb(header)
-    assert reason in raised.value.reason
-    assert "\n" not in str(raised.value)
-    assert str(raised.value) == f"{header}: {raised.value.reason}"
-
-
-@pytest.mark.parametrize(
-    ("leads", "reason"),
-    [
-        (STANDARD_LEADS[:11], "leads: has 11 of the 12 standard leads, lacks V6"),
-        ((*STANDARD_LEADS, "v6"), "leads: has lead V6 twice"),
-    ],
-)
-def test_other_leads_are_refused(tmp_path: Path, write_wfdb: Write, leads: tuple[str, ...], reason: str) -> None:
-    header = write_wfdb(tmp_path / "a.hea", samples(leads=len(leads)), leads=leads)
-    with pytest.raises(UnreadableRecordingError, match=reason):
-        read_wfdb(header)
-
-
-@pytest.mark.parametrize("how", ["parent folder", "absolute", "address", "bucket", "link out", "segments"])
-def test_no_file_is_opened_before_its_name_is_checked(
-    tmp_path: Path, write_wfdb: Write, monkeypatch: pytest.MonkeyPatch, how: str
-) -> None:
-    header = write_wfdb(tmp_path / "records" / "bad.hea", samples())
-    DAMAGES[how][0](header)
-    calls: list[object] = []
-    monkeypatch.setattr(wfdb, "rdrecord", lambda *arguments, **_: calls.append(arguments))
-    with pytest.raises(UnreadableRecordingError):
-        read_wfdb(header)
-    assert calls == []
 
 
 def test_csv_with_and_without_a_header_row(tmp_path: Path) -> None:
@@ -315,7 +155,24 @@ def test_nothing_to_read_is_an_input_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "age"), [("61", 61.0), ("0", 0.0), ("-1", None), ("nan", None), ("", None), ("300", None), ("x", None)]
+    ("text", "age"),
+    [("61", 61.0), (" 61.5 ", 61.5), ("0", 0.0), ("120", 120.0)]
+    + [
+        (text, None)
+        for text in ("-1", "nan", "", "300", "x", ">89", "90+", "1e1", "6_1", "inf", "121", "\u0666", "1.5.2")
+    ],
 )
 def test_ages(text: str, age: float | None) -> None:
     assert formats.parse_age(text) == age
+
+
+@pytest.mark.parametrize(
+    ("texts", "sex"),
+    [
+        (("Male", "MALE", "male", "M", " m "), "male"),
+        (("Female", "FEMALE", "female", "F", "f"), "female"),
+        (("", "Unknown", "U", "NaN", "other", "0", "1", "none"), ""),
+    ],
+)
+def test_sexes(texts: tuple[str, ...], sex: str) -> None:
+    assert {formats.parse_sex(text) for text in texts} == {sex}

@@ -1,0 +1,81 @@
+"""The plain form of WFDB records, read without the wfdb package: one signal file of 16-bit samples, whole numbers.
+
+All eight sources of PhysioNet/CinC 2021 and LUDB have it. It is not another reader of WFDB: a header that departs in
+anything from this form is left to the wfdb package, which takes several times as long.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from ecg_advmask.formats import UnreadableRecordingError, lead_columns, millivolts_in
+from ecg_advmask.signals import FloatSignals
+from ecg_advmask.wfdb_header import Header
+
+MISSING: Final = -32768
+"""The sample of format 16 that stands for a missing one."""
+
+_FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sample, checksum, block size, description
+    r"(?P<gain>\d{1,9}(?:\.\d{0,9})?)(?:\((?P<baseline>-?\d{1,9})\))?(?:/(?P<unit>[A-Za-z]+))?"
+    r"[ \t]+\d{1,9}[ \t]+(?P<zero>-?\d{1,9})[ \t]+-?\d{1,9}[ \t]+(?P<checksum>-?\d{1,9})[ \t]+\d{1,9}"
+    r"[ \t]+(?P<lead>\w[\w ]*)",
+    re.ASCII,
+)
+
+
+def read_plain(header: Header) -> FloatSignals | None:
+    """Samples of the twelve leads, (T, 12) float32 in millivolts, NaN where missing; None if the form is another.
+
+    The values are those that the wfdb package gives, to the last bit: sample less baseline, by gain, in float64. A
+    baseline that is not stated is the ADC zero, a unit that is not stated the millivolt.
+
+    Raises:
+        UnreadableRecordingError: a lead is missing, a unit is no voltage, a checksum does not hold, or the signal file
+            cannot be read.
+    """
+    first, count = header.signals[0], len(header.signals)
+    for signal in header.signals:
+        layout = (signal.file, signal.signal_format, signal.samples_per_frame, signal.skew)
+        if layout != (first.file, "16", 1, 0):
+            return None
+    matches = [_FIELDS.fullmatch(signal.fields) for signal in header.signals]
+    told = [match for match in matches if match and float(match["gain"]) > 0]
+    if len(told) < count:
+        return None
+    columns = lead_columns([match["lead"] for match in told], header.path)
+    told = [told[column] for column in columns]
+    factors = [millivolts_in(match["unit"] or "mV", header.path) for match in told]
+    try:
+        samples = np.fromfile(first.file, "<i2", header.frames * count, offset=first.offset)
+        samples = samples.reshape(header.frames, count)[:, columns]
+    except (OSError, ValueError) as error:  # the file was replaced since its size was looked at, or may not be read
+        raise UnreadableRecordingError(header.path, f"{first.file.name} cannot be read ({error})") from error
+    sums = samples.sum(axis=0, dtype=np.int64).tolist()
+    check_sums(header, [match["lead"] for match in told], sums, [int(match["checksum"]) for match in told])
+
+    values = samples.astype(np.float64)
+    values -= [int(match["baseline"] or match["zero"]) for match in told]
+    values /= [float(match["gain"]) for match in told]
+    if set(factors) != {1.0}:
+        values *= factors
+    signals_mv = values.astype(np.float32)
+    signals_mv[samples == MISSING] = np.nan
+    return signals_mv
+
+
+def check_sums(header: Header, leads: Sequence[str], sums: Sequence[int], stated: Sequence[int | None]) -> None:
+    """Compare the sum of the samples of each lead with the checksum in the header, which is its lowest 16 bits.
+
+    The checksums of all recordings of CinC 2021 and LUDB that this was tested on hold. Many tools write 0 for lack of a
+    sum, so 0 is taken for none. The first sample, also in the header, would tell nothing more.
+
+    Raises:
+        UnreadableRecordingError: they differ.
+    """
+    for lead, found, checksum in zip(leads, sums, stated, strict=True):
+        if checksum and (found - checksum) % 65536:
+            header.refuse(
+                f"the checksum of {lead} does not hold, its signal file is damaged or another's, fetch it again"
+            )
