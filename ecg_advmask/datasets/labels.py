@@ -105,4 +105,5 @@ def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> tuple[
             "add a column with a few classes of them, such as low, normal and high, and prepare the data set again"
         )
     reasons = np.select([values.isna(), values == ""], [f"no row with {task}", f"{task} is empty"], "")
-    return values.where(reasons == "", None).astype(object), pd.Series(reasons, records.index)
+    classes = [None if reason else value for value, reason in zip(values, reasons, strict=True)]
+    return pd.Series(classes, records.index, dtype=object), pd.Series(reasons, records.index, dtype=object)
