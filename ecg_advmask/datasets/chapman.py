@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Final
 
 from ecg_advmask.datasets.listing import Entry, SourceOptions
-from ecg_advmask.datasets.walking import Found, walk
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import inside
 from ecg_advmask.formats import Recording, parse_age, parse_sex, read_csv
+from ecg_advmask.walking import Found, walk
 from ecg_advmask.wfdb_format import read_wfdb
 
 CHAPMAN: Final = "chapman"

@@ -16,10 +16,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from ecg_advmask.datasets.chapman import LAST_OF_CHAPMAN
 from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
-from ecg_advmask.formats import Recording, UnreadableRecordingError
-from ecg_advmask.records import check_link, walk_recordings
+from ecg_advmask.formats import Recording
+from ecg_advmask.walking import walk
 from ecg_advmask.wfdb_format import read_wfdb
 
 CHAPMAN: Final = "chapman_shaoxing"
@@ -28,9 +29,6 @@ CHAPMAN: Final = "chapman_shaoxing"
 CHAPMAN_REFUSAL: Final = (
     "left out: Chapman-Shaoxing is kept for judging encoders, --include-chapman takes it into the data set"
 )
-
-LAST_CHAPMAN_RECORD: Final = 10646
-"""JS00001 to JS10646 are of Chapman-Shaoxing, JS10647 and the rest up to JS45551 of Ningbo."""
 
 FOLDERS: Final[Mapping[str, tuple[str, ...]]] = {
     "cpsc_2018": ("cpsc2018", "cpsc", "trainingcpsc", "trainingwfdb"),
@@ -67,20 +65,15 @@ def list_entries(folder: Path, options: SourceOptions) -> Iterator[Entry]:
     Raises:
         InputError: the folder is missing or cannot be listed, or it holds no header.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder, give the one that holds the records")
     top, empty = folder.resolve(), True
-    for path in walk_recordings(folder, (".hea",)):
+    for found in walk(folder, (".hea",)):
         empty = False
-        name = path.relative_to(folder)
-        source = source_of(top / name)
-        refusal = CHAPMAN_REFUSAL if source == CHAPMAN and not options.include_chapman else ""
-        try:
-            check_link(path, folder)
-        except UnreadableRecordingError as error:
-            refusal = error.reason
-        patient = f"{source}/{path.stem}"
-        yield Entry(path.stem, str(path), name.as_posix(), source, patient, refusal)
+        record_id = Path(found.stem).name
+        source = source_of(top / found.name)
+        refusal = found.refusal
+        if source == CHAPMAN and not options.include_chapman:
+            refusal = refusal or CHAPMAN_REFUSAL
+        yield Entry(record_id, found.path, found.name, source, f"{source}/{record_id}", refusal)
     if empty:
         raise InputError(f"{folder}: holds no recordings (files *.hea)")
 
@@ -110,7 +103,7 @@ def source_of(path: Path) -> str:
 
 def _source_of_record(record_id: str) -> str:
     if match := _JS_RECORD.fullmatch(record_id):
-        return CHAPMAN if int(match[1]) <= LAST_CHAPMAN_RECORD else "ningbo"
+        return CHAPMAN if int(match[1]) <= LAST_OF_CHAPMAN else "ningbo"
     return next((source for pattern, source in _SOURCE_OF_RECORD if pattern.fullmatch(record_id)), "")
 
 

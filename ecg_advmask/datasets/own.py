@@ -12,10 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from ecg_advmask.datasets.listing import Entry, SourceOptions
-from ecg_advmask.datasets.walking import Found, walk
 from ecg_advmask.errors import InputError
 from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv
 from ecg_advmask.numpy_format import NumpyFile
+from ecg_advmask.walking import Found, walk
 from ecg_advmask.wfdb_format import read_wfdb
 
 OPEN_FILES = 16

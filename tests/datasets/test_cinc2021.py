@@ -1,7 +1,7 @@
 """Listing of the layouts of CinC 2020 and 2021: sources under every name of their folders, what is left out."""
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,6 @@ import pytest
 from ecg_advmask.datasets import cinc2021
 from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
-from ecg_advmask.records import walk_recordings
 
 Write = Callable[..., Path]
 
@@ -153,13 +152,11 @@ def test_links_are_refused_and_not_followed(archive: Path, tmp_path_factory: pyt
     (georgia / "E2.hea").symlink_to(outside / "secret.hea")
     (georgia / "loop").symlink_to(georgia / "loop")
     refused = {entry.name: entry.refusal for entry in listed(archive) if entry.refusal}
-    assert set(refused) == {f"training/georgia/{name}" for name in ("g8", "g9", "E2.hea")}
+    assert set(refused) == {f"training/georgia/{name}" for name in ("g8", "g9", "E2.hea")}  # a loop is nothing
     assert all("was not followed" in reason for reason in refused.values())
 
 
-def test_walking_is_lazy_and_needs_no_memory_for_files(tmp_path: Path) -> None:
-    """Taking the first file does not list the rest, and the peak does not grow with their number."""
-
+def test_the_memory_for_listing_does_not_grow_with_the_number_of_records(tmp_path: Path) -> None:
     def peak_bytes(files: int) -> int:
         folder = tmp_path / str(files) / "g1"
         folder.mkdir(parents=True)
@@ -175,9 +172,6 @@ def test_walking_is_lazy_and_needs_no_memory_for_files(tmp_path: Path) -> None:
     peak_bytes(10)  # fills the caches
     few, many = peak_bytes(200), peak_bytes(2000)
     assert many < few + 20_000, "an entry takes about 1,000 bytes"
-    walk = walk_recordings(tmp_path, (".hea",))
-    assert isinstance(walk, Iterator)
-    assert next(walk).suffix == ".HEA"
 
 
 def test_a_folder_without_records_is_an_input_error(tmp_path: Path) -> None:

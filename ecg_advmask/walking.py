@@ -45,7 +45,7 @@ def walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Found]:
                     name = f"{within}{item.name}"
                     if item.is_dir(follow_symlinks=False):
                         waiting.append((item.path, f"{name}/"))
-                    elif item.name.lower().endswith(suffixes) or (item.is_symlink() and item.is_dir()):
+                    elif item.name.lower().endswith(suffixes) or _is_link_to_folder(item):
                         yield Found(item.path, _printable(name), _refusal(item, name, root))
         except OSError as error:
             raise InputError(f"{_printable(place)}: cannot be listed ({error.strerror}), make it readable") from error
@@ -59,11 +59,18 @@ def _refusal(item: "os.DirEntry[str]", name: str, root: Path) -> str:
             target = Path(item.path).resolve(strict=True)
         except (OSError, RuntimeError):  # a link to nothing, or to itself
             return "is a link that leads nowhere"
-        if not target.is_relative_to(root):
-            return "is a link that leads out of the folder and was not followed, give its target as the source"
         if target.is_dir():
             return "is a link to a folder and was not followed, give its target as the source"
+        if not target.is_relative_to(root):
+            return "is a link that leads out of the folder and was not followed, give its target as the source"
     return "" if item.is_file() else "is not a regular file"
+
+
+def _is_link_to_folder(item: "os.DirEntry[str]") -> bool:
+    try:
+        return item.is_symlink() and item.is_dir()
+    except OSError:  # a link that leads back to itself
+        return False
 
 
 def _printable(name: str) -> str:
