@@ -1,6 +1,8 @@
 """``ecg-advmask linear-eval`` on a small data set in the real format, with an encoder that tells the class."""
 
+import csv
 import json
+from collections import Counter
 from types import SimpleNamespace
 
 import keras
@@ -10,6 +12,7 @@ from click.testing import CliRunner
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
+from ecg_advmask.evaluate.partition import PARTS
 from ecg_advmask.files import sha256_of, write_csv, write_json
 from ecg_advmask.pipeline import shards
 from ecg_advmask.pretrain.run import Run
@@ -18,38 +21,28 @@ SAMPLES, RATE_HZ, RECORDINGS, SEEN = 1000, 100, 120, 20
 QUICK = ["--fractions", "0.2,1", "--seeds", "2"]
 
 
-def write_data_set(folder, rate_hz=RATE_HZ):
-    """Sinus rhythm and bradycardia, a recording a patient; females have a deeper lead V1."""
-    folder.mkdir()
+def write_data_set(write_data, folder, rate_hz=RATE_HZ):
+    """Sinus rhythm and bradycardia, a recording a patient; females have a deeper lead V1, and most have a ward."""
     rng = np.random.default_rng(0)
     seconds = np.arange(SAMPLES) / rate_hz
-    windows, rows = [], []
+    slow, female = rng.random(RECORDINGS) < 0.5, rng.random(RECORDINGS) < 0.5
+    windows = []
     for i in range(RECORDINGS):
-        slow, female = rng.random() < 0.5, rng.random() < 0.5
-        beats = np.sin(2 * np.pi * (0.8 if slow else 1.4) * seconds + rng.uniform(0, 6)) ** 20
+        beats = np.sin(2 * np.pi * (0.8 if slow[i] else 1.4) * seconds + rng.uniform(0, 6)) ** 20
         signals_uv = 1000 * beats[:, None] * np.linspace(0.5, 1, 12) + rng.normal(scale=20, size=(SAMPLES, 12))
-        signals_uv[:, 6] *= -2 if female else -1
+        signals_uv[:, 6] *= -2 if female[i] else -1
         windows.append(signals_uv.astype(np.int16))
-        known = {"id": f"r{i}", "patient": f"p{i}", "signal_hash": f"h{i}", "source": "chapman", "file": f"r{i}.csv"}
-        known |= {"codes": "SB" if slow else "SR", "sex": "female" if female else "male", "age_years": "60"}
-        rows.append(known | {"window": 0, "start_s": 0, "original_rate_hz": rate_hz, "valid_samples": SAMPLES})
-    shards.write_shard(folder / "shard-00000.tfrecord", windows, 0)
-    write_csv(folder / shards.RECORDS_FILE, shards.RECORD_COLUMNS, rows)
-    entries = list(shards.shard_entries([folder / "shard-00000.tfrecord"], [RECORDINGS]))
-    sha256 = shards.dataset_sha256([entry["sha256"] for entry in entries], folder / shards.RECORDS_FILE)
+    columns = {"source": ["chapman"] * RECORDINGS, "codes": np.where(slow, "SB", "SR")}
+    write_data(folder, np.stack(windows), [RECORDINGS], rate_hz, sex=np.where(female, "female", "male"), **columns)
+    wards = [["1 north/east", "2 south"][int(one)] if i % 10 else "" for i, one in enumerate(female)]
+    rows = [{"id": f"R{i:03d}", "ward / side": ward, "litres": f"{i / 7:.3f}"} for i, ward in enumerate(wards)]
+    write_csv(folder / shards.LABELS_FILE, list(rows[0]), rows)
+    stated = json.loads((folder / shards.DATASET_FILE).read_text())
+    stated["tables"].append(shards.stated_file(folder / shards.LABELS_FILE))
+    stated["sha256"] = shards.dataset_sha256(file["sha256"] for file in [*stated["shards"], *stated["tables"]])
     counts = {"recordings_in": RECORDINGS, "recordings_kept": RECORDINGS, "recordings_refused": 0}
-    write_json(
-        folder / shards.DATASET_FILE,
-        {
-            "format_version": shards.FORMAT_VERSION,
-            "layout": "chapman",
-            "sources": {"chapman": counts | {"windows_kept": RECORDINGS, "reasons": {}}},
-            "sampling_rate_hz": rate_hz,
-            "window_samples": SAMPLES,
-            "shards": entries,
-            "sha256": sha256,
-        },
-    )
+    sources = {"chapman": counts | {"windows_kept": RECORDINGS, "reasons": {}}}
+    write_json(folder / shards.DATASET_FILE, stated | {"layout": "chapman", "sources": sources})
     return folder
 
 
@@ -66,9 +59,9 @@ def write_run(folder, data, rows):
 
 
 @pytest.fixture(scope="module")
-def folders(tmp_path_factory):
+def folders(tmp_path_factory, write_data):
     root = tmp_path_factory.mktemp("linear-eval")
-    data = write_data_set(root / "data")
+    data = write_data_set(write_data, root / "data")
     return SimpleNamespace(root=root, data=data, run=write_run(root / "run", data, range(SEEN)))
 
 
@@ -87,7 +80,8 @@ def sex(folders):
 
 def test_result_figure_and_table_are_written(sex):
     assert sex.path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    assert sex.output.splitlines()[-1] == f"wrote {sex.path} and {sex.path.with_suffix('.png')}"
+    figure, stored = (sex.path.with_suffix(suffix) for suffix in (".png", ".split.csv"))
+    assert sex.output.splitlines()[-1] == f"wrote {sex.path}, {figure} and {stored}"
     assert "macro AUROC" in sex.output and "Adv" not in sex.output and "SimCLR − untrained" in sex.output
     assert f"{RECORDINGS - SEEN} recordings used, {SEEN} left out" in sex.output
 
@@ -136,6 +130,57 @@ def test_other_draws_and_fractions_keep_the_test_set_and_another_split_seed_does
     assert ids("--fractions", "1", "--split-seed", 1)["sha256_of_ids"] != sex.result["sha256_of_ids"]
 
 
+def test_the_stored_split_lists_every_recording_used(sex, folders):
+    with sex.path.with_suffix(".split.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    records = shards.DataSet.open(folders.data).records.set_index("id")
+    assert [row["id"] for row in rows] == sorted(records.index[SEEN:])
+    for row in rows:
+        assert (row["patient"], row["label"]) == tuple(records.loc[row["id"], ["patient", "sex"]])
+    sizes = Counter((row["part"], row["label"]) for row in rows)
+    assert {part: {name: sizes[part, name] for name in ("female", "male")} for part in PARTS} == (
+        sex.result["counts"]["parts"]
+    )
+
+
+def test_a_stored_split_gives_the_same_result_and_serves_another_run(sex, folders):
+    stored, out = sex.path.with_suffix(".split.csv"), folders.root / "stored.json"
+    again = invoke(folders.run, folders.data, "--task", "sex", *QUICK, "--split", stored, "--out", out)
+    assert again.exit_code == 0, again.output
+    result = json.loads(out.read_text())
+    assert result["results"] == sex.result["results"] and result["sha256_of_ids"] == sex.result["sha256_of_ids"]
+    assert result["split"] == {"path": str(stored), "sha256": sha256_of(stored)}
+    assert result["command"].endswith(f"--split {stored}")
+    assert out.with_suffix(".split.csv").read_bytes() == stored.read_bytes()
+    with stored.open() as stream:
+        parts = {row["id"]: row["part"] for row in csv.DictReader(stream)}
+    rows_of = {part: [int(name[1:]) for name, found in parts.items() if found == part] for part in PARTS}
+    same_ids = sex.result["sha256_of_ids"]
+    trained_on_train = write_run(folders.root / "on-train", folders.data, rows_of["train"][:5])
+    done = invoke(trained_on_train, folders.data, "--task", "sex", *QUICK, "--split", stored, "--out", out)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    assert result["sha256_of_ids"] == same_ids
+    assert (result["counts"]["seen"], result["counts"]["outside_split"]) == (0, SEEN)
+    leaking = write_run(folders.root / "on-test", folders.data, rows_of["test"][:7])
+    done = invoke(leaking, folders.data, "--task", "sex", *QUICK, "--split", stored)
+    assert done.exit_code == 2 and len(done.output.strip().splitlines()) == 1
+    assert "7 recordings of the test part were seen by the encoder" in done.output
+    assert f"R{rows_of['test'][0]:03d}, " in done.output and f"R{rows_of['test'][6]:03d}" not in done.output
+
+
+def test_a_column_of_the_label_table_is_a_task(folders):
+    done = invoke(folders.run, folders.data, "--task", "ward / side", *QUICK, "--no-random")
+    assert done.exit_code == 0, done.output
+    result = json.loads((folders.run / "linear-eval-ward_side-data.json").read_text())
+    assert result["task"] == "ward / side" and result["classes"] == ["1 north/east", "2 south"]
+    assert result["counts"]["unlabelled_reasons"] == {"ward / side is empty": (RECORDINGS - SEEN) // 10}
+    assert result["counts"]["eligible"] == (RECORDINGS - SEEN) * 9 // 10
+    most = max(row["fraction"] for row in result["summary"])
+    (row,) = [row for row in result["summary"] if row["fraction"] == most]
+    assert row["metrics"]["macro_auroc"]["mean"] > 0.95
+
+
 @pytest.mark.slow
 def test_an_untrained_encoder_of_a_preset_can_be_judged_alone(folders):
     out = folders.root / "random.json"
@@ -146,13 +191,15 @@ def test_an_untrained_encoder_of_a_preset_can_be_judged_alone(folders):
     assert result["classes"] == ["SB", "SR"]
 
 
-def test_bad_input_is_one_line_and_exit_code_2(folders):
+def test_bad_input_is_one_line_and_exit_code_2(folders, write_data):
     all_seen = write_run(folders.root / "all-seen", folders.data, range(RECORDINGS))
-    slower = write_data_set(folders.root / "slower", rate_hz=50)
+    slower = write_data_set(write_data, folders.root / "slower", rate_hz=50)
     for arguments, message in (
         ((folders.root, folders.data, "--task", "sex"), "is not a run directory"),
         ((folders.run, folders.root / "none", "--task", "sex"), "is not a data set"),
-        ((folders.run, folders.data, "--task", "tea"), "there are: rhythm, sex"),
+        ((folders.run, folders.data, "--task", "tea"), "(ward / side, litres)"),
+        ((folders.run, folders.data, "--task", "litres"), "120 different numbers, but linear-eval tells classes apart"),
+        ((folders.run, folders.data, "--task", "sex", "--split", folders.root / "no.csv"), "no.csv: cannot be read"),
         ((folders.run, folders.data, "--task", "sex", "--fractions", "a,b"), "expected numbers"),
         ((folders.run, folders.data, "--task", "sex", "--fractions", "0"), "neither a share"),
         ((folders.run, folders.data, "--task", "sex", "--fractions", "4000"), "4000 labels asked for"),
@@ -166,4 +213,4 @@ def test_bad_input_is_one_line_and_exit_code_2(folders):
         done = invoke(*arguments, "--out", out)
         assert done.exit_code == 2, done.output
         assert message in done.output and len(done.output.strip().splitlines()) == 1
-        assert not out.exists() and not out.with_suffix(".png").exists()
+        assert not out.exists() and not out.with_suffix(".png").exists() and not out.with_suffix(".split.csv").exists()
