@@ -21,7 +21,7 @@ from ecg_advmask.export.onnx import Difference, ParityError, export_encoder, gen
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.models.resnet1d import resnet18_1d
 from ecg_advmask.models.weights import weights_sha256
-from ecg_advmask.records import Refused, cut, read_recordings
+from ecg_advmask.records import Refused, Windowing, cut, read_recordings
 
 CONFIG = Config(preset="test", sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)
 
@@ -109,7 +109,7 @@ def test_real_recordings_agree(shared: Path, encoder: keras.Model, exported: Pat
     windows: list[np.ndarray[Any, Any]] = []
     for recording in read_recordings(shared / "data" / "cinc2021" / "training" / "georgia"):
         if not isinstance(recording, Refused) and len(recording.signals_mv) >= 5 * recording.sampling_rate_hz:
-            pieces = cut(recording.signals_mv, recording.sampling_rate_hz, 100, CONFIG.window_samples)
+            pieces = cut(recording.signals_mv, recording.sampling_rate_hz, Windowing(100, CONFIG.window_samples))
             windows += [window.signals_mv for window in pieces.windows]
     assert windows
     assert max(parity(encoder, exported, np.stack(windows)).values()).largest < 1e-5
