@@ -145,12 +145,14 @@ def _signal_line(path: Path, line: str, files: dict[str, Path]) -> SignalLine:
 
 
 def _file_beside(path: Path, name: str) -> Path:
-    """The regular file of this name in the header's folder."""
+    """The regular file of this name in the header's folder; only a link can lead from a bare name out of it."""
+    file = path.parent / name
     try:
-        if any(mark in name for mark in "/\\:"):
+        if name in {".", ".."} or any(mark in name for mark in "/\\:\0"):
             raise InputError("has path parts")
-        file = inside(path.parent, name)
-    except (InputError, OSError, ValueError, RuntimeError) as error:  # the last two: a zero byte, a circle of links
+        if file.is_symlink():
+            file = inside(path.parent, name)
+    except (InputError, OSError, RuntimeError) as error:  # the last two: a circle of links
         raise UnreadableRecordingError(path, f"names {name!r}, which is not a file beside it") from error
     if not file.exists():
         raise UnreadableRecordingError(path, f"names {name}, which does not exist")

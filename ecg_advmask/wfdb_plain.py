@@ -52,17 +52,21 @@ def read_plain(header: Header) -> FloatSignals | None:
         samples = samples.reshape(header.frames, count)[:, columns]
     except (OSError, ValueError) as error:  # the file was replaced since its size was looked at, or may not be read
         raise UnreadableRecordingError(header.path, f"{first.file.name} cannot be read ({error})") from error
-    sums = samples.sum(axis=0, dtype=np.int64).tolist()
+    values = samples.astype(np.float64)
+    sums = [int(value) for value in np.ones(len(values)) @ values]  # exact below 2**53, and quicker than in integers
     check_sums(header, [match["lead"] for match in told], sums, [int(match["checksum"]) for match in told])
 
-    values = samples.astype(np.float64)
-    values -= [int(match["baseline"] or match["zero"]) for match in told]
-    values /= [float(match["gain"]) for match in told]
-    if set(factors) != {1.0}:
-        values *= factors
+    values -= _scalar_if_equal([int(match["baseline"] or match["zero"]) for match in told])
+    values /= _scalar_if_equal([float(match["gain"]) for match in told])
+    values *= _scalar_if_equal(factors)
     signals_mv = values.astype(np.float32)
     signals_mv[samples == MISSING] = np.nan
     return signals_mv
+
+
+def _scalar_if_equal(values: Sequence[float]) -> float | Sequence[float]:
+    """One number for all leads where it is the same for all, since NumPy is several times as quick with it."""
+    return values[0] if len(set(values)) == 1 else values
 
 
 def check_sums(header: Header, leads: Sequence[str], sums: Sequence[int], stated: Sequence[int | None]) -> None:
