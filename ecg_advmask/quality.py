@@ -62,9 +62,8 @@ class Check:
         """
         values = self.measure(span)
         failing = values < self.threshold if self.fails_below else values > self.threshold
-        threshold = f"{self.threshold:g} {self.unit}"
         return [
-            self.says.format(part=self.parts[index], value=f"{values[index]:.4g} {self.unit}", threshold=threshold)
+            self.says.format(part=self.parts[index], value=f"{values[index]:.4g}", threshold=f"{self.threshold:g}")
             for index in np.flatnonzero(failing)
         ]
 
@@ -140,7 +139,7 @@ _IN_ORDER: Final = (
         meaning="A lead has missing or infinite samples.",
         refuses=True,
         measure=missing_samples,
-        says="{part} has {value} that are missing or infinite",
+        says="{part} has {value} missing or infinite samples",
     ),
     # Electrocardiographs must take +-5 mV (IEC 60601-2-25), and the recorder of the PTB database, which keeps electrode
     # offsets, ends at +-16.4 mV. The largest beat in the sources above, an ectopic one, reaches 8.6 mV.
@@ -151,7 +150,7 @@ _IN_ORDER: Final = (
         meaning="A lead reaches an amplitude that no heart produces.",
         refuses=True,
         measure=peak_mv,
-        says="{part} reaches {value}, more than {threshold}",
+        says="{part} reaches {value} mV, more than {threshold} mV",
     ),
     Check(
         "flat",
@@ -160,7 +159,7 @@ _IN_ORDER: Final = (
         meaning="A lead carries no signal: its standard deviation is less than any recorder's noise.",
         refuses=True,
         measure=deviation_uv,
-        says="{part} is flat, its standard deviation of {value} is less than {threshold}",
+        says="{part} is flat, its deviation {value} uV is below {threshold} uV",
         fails_below=True,
     ),
     # Compression and smoothing level the baseline for up to 0.6 s in LUDB and 0.4 s in the other sources.
@@ -171,7 +170,7 @@ _IN_ORDER: Final = (
         meaning="A lead keeps exactly one value for a long stretch, though not throughout: an electrode came off.",
         refuses=True,
         measure=longest_constant_s,
-        says="{part} keeps one value for {value}, longer than {threshold}",
+        says="{part} keeps one value for {value} s, longer than {threshold} s",
     ),
     # The recordings of the sources above stay below 0.13 %. Of their leads at 500 Hz, cut off by us at half of their
     # largest value, 19 in 20 are found.
@@ -182,7 +181,7 @@ _IN_ORDER: Final = (
         meaning="A lead stays again and again at its own largest or smallest value: the recorder was saturated.",
         refuses=True,
         measure=clipped_percent,
-        says="{part} is held at its own extremes for {value} of the time, more than {threshold}",
+        says="{part} is held at its own extremes for {value} % of the time, more than {threshold} %",
     ),
     # Rounding to 4.9 uV leaves 1.3 uV in Chapman-Shaoxing and Ningbo. Leads that were swapped, or scaled one by one as
     # in LUDB, leave tens to hundreds. The law: Kligfield et al. 2007 (AHA/ACC/HRS, Circulation 115:1306-1324).
@@ -193,7 +192,7 @@ _IN_ORDER: Final = (
         meaning="The limb leads break Einthoven's law: they are not of one scale, one moment or one patient.",
         refuses=False,
         measure=einthoven_residual_uv,
-        says="{part} does not hold, the root-mean-square residual of {value} is more than {threshold}",
+        says="{part} does not hold, the root-mean-square residual of {value} uV is more than {threshold} uV",
         parts=EINTHOVEN,
     ),
 )

@@ -45,8 +45,8 @@ def test_missing_and_infinite_samples_are_counted() -> None:
     leads = noise_mv()
     leads[8, 10:15], leads[0, 3], leads[0, 4] = np.nan, np.inf, -np.inf
     assert CHECKS["finite"].find(span(leads)) == [
-        "lead I has 2 samples that are missing or infinite",
-        "lead V3 has 5 samples that are missing or infinite",
+        "lead I has 2 missing or infinite samples",
+        "lead V3 has 5 missing or infinite samples",
     ]
 
 
@@ -62,7 +62,7 @@ def test_amplitude_holds_before_and_after_resampling() -> None:
 def test_flat_means_a_deviation_below_one_microvolt() -> None:
     leads = noise_mv()
     leads[2] = 0.5 + 0.0009 * np.resize([-1, 1], 5000)
-    told = "lead III is flat, its standard deviation of 0.9 uV is less than 1 uV"
+    told = "lead III is flat, its deviation 0.9 uV is below 1 uV"
     assert failing(leads)["flat"] == [told]
     leads[2] = 0.5 + 0.0011 * np.resize([-1, 1], 5000)
     assert "flat" not in failing(leads)

@@ -61,7 +61,7 @@ def test_cut_accounts_for_every_second() -> None:
     signals[2600:2605, STANDARD_LEADS.index("V3")] = np.nan
     found = cut(signals, 257, Windowing(100, 1000))
     assert [window.index for window in found.windows] == [0, 2]
-    assert found.refused == [(1, "finite: lead V3 has 5 samples that are missing or infinite")]
+    assert found.refused == [(1, "finite: lead V3 has 5 missing or infinite samples")]
     assert 10 * 3 + found.trailing_s == pytest.approx(31.0, abs=0.01)
 
 
