@@ -39,8 +39,8 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
     """Change the sampling rate by polyphase filtering, with a linear-phase filter against aliasing.
 
     Measured on pure tones between 100, 250, 257, 500 and 1000 Hz (tests/test_signals.py), the Nyquist frequency being
-    that of the lower rate: up to 0.8 of it the gain is within 0.003 dB of 1; beyond it aliases, and images when the rate
-    rises, are at least 70 dB down, so that 1 mV of interference leaves less than 0.4 uV. There is no delay.
+    that of the lower rate: up to 0.8 of it the gain is within 0.003 dB of 1; beyond it aliases, and images when the
+    rate rises, are at least 70 dB down, so that 1 mV of interference leaves less than 0.4 uV. There is no delay.
 
     The straight line through a lead's first and last sample is taken off before and put back after, so that constants
     and ramps are kept exactly and the ends do not ring. Missing samples are bridged by straight lines while filtering
@@ -74,7 +74,8 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
         first, slope = lead[0], (lead[-1] - lead[0]) / max(len(lead) - 1, 1)
         lead -= first + slope * old_time
         filtered = resample_poly(lead, up, down, window=lowpass)  # type: ignore[call-overload]  # stubs know no taps
-        resampled[row] = filtered + (first + slope * new_time)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and no check lets it pass
+            resampled[row] = filtered + (first + slope * new_time)
         if missing.any():
             resampled[row, _missing_after(missing, ratio, len(new_time))] = np.nan
     return resampled.T
@@ -95,7 +96,8 @@ def _lowpass(factor: int) -> npt.NDArray[np.float64]:
 
 def microvolts(signals_mv: FloatSignals) -> npt.NDArray[np.int16]:
     """Signals rounded to whole microvolts; missing samples and those beyond `LARGEST_MV` become -32768."""
-    rounded = np.rint(signals_mv * np.float32(1000))
+    with np.errstate(over="ignore"):
+        rounded = np.rint(signals_mv * np.float32(1000))
     fits = np.abs(rounded) <= LARGEST_MV * 1000
     return np.where(fits, rounded, -32768).astype("<i2")
 

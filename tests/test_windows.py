@@ -169,6 +169,16 @@ def test_samples_that_cannot_be_stored_refuse_in_any_case(value: float) -> None:
     assert found.refused[0][1].startswith("amplitude: lead aVF" if np.isfinite(value) else "finite: lead aVF")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("from_hz", [100, 500])
+def test_values_at_the_end_of_float32_are_refused_without_a_warning(from_hz: int) -> None:
+    signals = noise_mv(10 * from_hz)
+    signals[300:600:2, 1], signals[301:600:2, 1] = 3.4e38, -3.4e38
+    (reason,) = [reason for _, reason in cut(signals, from_hz, Windowing(100, 1000)).refused]
+    assert reason.startswith("amplitude: lead II reaches ")
+    assert set(microvolts(signals)[300:600, 1]) == {-32768}
+
+
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
