@@ -79,8 +79,10 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
             self.say(f"warning: {warning}")
             self.warned.add(warning)
 
-    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
-        self.bar.close()
+    def close(self) -> None:
+        """End the bar's line, also where an error ends the training: Keras tells its callbacks nothing then."""
+        if self.bar is not None:
+            self.bar.close()
 
 
 def troubles(logs: dict[str, float]) -> set[str]:

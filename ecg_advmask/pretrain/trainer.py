@@ -1,5 +1,6 @@
 """The pretraining loop: a data set and settings in, a run directory out; an interrupted run goes on where it was."""
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -77,7 +78,8 @@ def pretrain(
         rows=rows,
         samples=config.window_samples,
     )
-    with input_errors():
+    progress = Progress(steps, say)
+    with input_errors(), contextlib.closing(progress):
         model.fit(
             batches,
             initial_epoch=finished,
@@ -86,7 +88,7 @@ def pretrain(
             verbose=0,
             shuffle=False,  # the stream has done it
             callbacks=[
-                Progress(steps, say),
+                progress,
                 Keeper(run),
                 keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
                 *([Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []),

@@ -1,42 +1,26 @@
 """Embeddings against NumPy, and the cache: used when it fits, replaced when it does not."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
 
+from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate import embeddings
 from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, embed_dataset
-from ecg_advmask.files import write_csv, write_json
 from ecg_advmask.models.weights import weights_sha256
-from ecg_advmask.pipeline import shards
+from ecg_advmask.pipeline.shards import DataSet
 
 SAMPLES, WINDOWS = 125, 11
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A data set of eleven random windows in two shards."""
-    folder = tmp_path_factory.mktemp("data")
+def data(write_data, tmp_path_factory):
+    """A data set of eleven random windows in two shards; the last two are padded."""
     signals_uv = np.random.default_rng(0).integers(-2000, 2000, size=(WINDOWS, SAMPLES, 12), dtype=np.int16)
-    entries = []
-    for number, part in enumerate((range(6), range(6, WINDOWS))):
-        path = folder / f"shard-{number:05d}.tfrecord"
-        shards.write_shard(path, [signals_uv[i] for i in part], part.start)
-        entries += list(shards.shard_entries([path], [len(part)]))
-    numbers = {"window": 0, "start_s": 0, "age_years": "", "original_rate_hz": 100, "valid_samples": SAMPLES}
-    rows = [dict.fromkeys(shards.RECORD_COLUMNS, "x") | numbers | {"id": f"r{i}"} for i in range(WINDOWS)]
-    write_csv(folder / shards.RECORDS_FILE, shards.RECORD_COLUMNS, rows)
-    write_json(
-        folder / shards.DATASET_FILE,
-        {
-            "format_version": shards.FORMAT_VERSION,
-            "sampling_rate_hz": 100,
-            "window_samples": SAMPLES,
-            "shards": entries,
-            "sha256": shards.dataset_sha256([entry["sha256"] for entry in entries], folder / shards.RECORDS_FILE),
-        },
-    )
-    return shards.DataSet.open(folder)
+    valid = [SAMPLES] * (WINDOWS - 2) + [101, 60]
+    return DataSet.open(write_data(tmp_path_factory.mktemp("data") / "set", signals_uv, [6, 5], valid_samples=valid))
 
 
 @pytest.fixture(scope="module")
@@ -47,9 +31,9 @@ def encoder():
     return keras.Model(signals, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling1D()(signals)))
 
 
-def by_numpy(encoder, data, rows):
+def by_numpy(encoder, data, rows, starts=None, samples=None):
     kernel, bias = encoder.get_weights()
-    signals = data.signals_mv(rows)
+    signals = data.windows_uv(rows, starts, samples) / 1000
     low, high = (extreme(signals, axis=(1, 2), keepdims=True) for extreme in (np.min, np.max))
     return ((signals - low) / (high - low)).mean(axis=1) @ kernel + bias
 
@@ -65,6 +49,22 @@ def test_rows_are_embedded_in_the_order_asked_for(encoder, data):
     result = embed_dataset(encoder, data, rows, 2)
     assert result == pytest.approx(by_numpy(encoder, data, rows), abs=1e-5)
     assert result.dtype == np.float32
+
+
+def test_the_middle_of_longer_windows_is_embedded(encoder, data):
+    rows = np.array([0, 9, 10])
+    result = embed_dataset(encoder, data, rows, samples=100)
+    assert result == pytest.approx(by_numpy(encoder, data, rows, [12, 0, 0], 100), abs=1e-5)
+    assert np.abs(result - embed_dataset(encoder, data, rows)).max() > 1e-3
+
+
+def test_an_altered_shard_is_named(encoder, data, tmp_path):
+    folder = tmp_path / "set"
+    shutil.copytree(data.path, folder)
+    shard = folder / "shard-00001.tfrecord"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    with pytest.raises(InputError, match=r"shard-00001\.tfrecord: was altered"):
+        embed_dataset(encoder, DataSet.open(folder), np.arange(WINDOWS))
 
 
 def test_no_rows_give_no_embeddings(encoder, data):
@@ -124,6 +124,9 @@ def test_cache_is_used_and_replaced_when_it_is_damaged_or_of_other_rows(encoder,
     np.savez(path, **(contents | {"embeddings": np.full_like(first, np.nan)}))
     assert np.isfinite(cached_embeddings(tmp_path, encoder, data, rows)).all()
     assert len(computed) == 6
+    of_crops = cached_embeddings(tmp_path, encoder, data, rows, samples=100)
+    assert len(computed) == 7 and np.abs(of_crops - whole).max() > 1e-3
+    assert np.array_equal(cached_embeddings(tmp_path, encoder, data, rows), whole)
 
 
 def test_without_a_folder_nothing_is_kept(encoder, data, tmp_path):
