@@ -14,7 +14,7 @@ from ecg_advmask.cli.embed import embed
 from ecg_advmask.cli.export import export
 from ecg_advmask.cli.info import info
 from ecg_advmask.cli.linear_eval import linear_eval
-from ecg_advmask.cli.prepare import prepare
+from ecg_advmask.cli.prepare import merge, prepare
 from ecg_advmask.cli.pretrain import pretrain
 from ecg_advmask.cli.report import report
 from ecg_advmask.cli.synth import synth
@@ -51,5 +51,5 @@ def main() -> None:
     """Self-supervised pretraining for 12-lead ECG by adversarial masking."""
 
 
-for _command in (synth, prepare, pretrain, linear_eval, export, embed, report, info):
+for _command in (synth, prepare, merge, pretrain, linear_eval, export, embed, report, info):
     main.add_command(_command)

@@ -13,10 +13,11 @@ from ecg_advmask.files import read_json
 
 @click.command("info")
 @click.argument("path", type=click.Path(path_type=Path))
-def info(path: Path) -> None:
+@click.option("--verify", is_flag=True, help="Compare every file of a data set with its checksum.")
+def info(path: Path, verify: bool) -> None:
     """Say what PATH holds: a prepared data set, a run directory, or an exported encoder (ONNX)."""
     if (path / "dataset.json").is_file():
-        _print_data_set(path)
+        _print_data_set(path, verify)
     elif (path / "config.json").is_file():
         _print_run(path)
     elif path.is_file() and path.suffix == ".onnx":
@@ -27,23 +28,49 @@ def info(path: Path) -> None:
         raise InputError(f"{path}: is neither a data set (dataset.json), a run (config.json) nor an .onnx file")
 
 
-def _print_data_set(path: Path) -> None:
+def _print_data_set(path: Path, verify: bool) -> None:
+    from ecg_advmask.pipeline.account import Account, total
     from ecg_advmask.pipeline.shards import DataSet
+    from ecg_advmask.report.data_account import checks_table, classes_table, recordings_table, remarks
 
+    data = DataSet.open(path, verify=verify)
     stated = read_json(path / "dataset.json")
-    data = DataSet.open(path)
+    megabytes = sum(size for size, _ in data.files.values()) / 1e6
     _print(
         f"data set {path}",
         {
-            "made from": f"{stated.get('source')} ({stated.get('layout')})",
-            "windows": f"{len(data.records)} of {data.window_samples} samples at {data.sampling_rate_hz} Hz",
-            "shards": len(data.shard_paths),
+            "made from": f"{stated.get('source')} ({stated.get('layout')}) by {stated.get('made_by')}",
+            "windows": f"{data.windows} of {data.window_samples} samples at {data.sampling_rate_hz} Hz",
+            "files": f"{len(data.shard_paths)} shards and tables, {megabytes:.1f} MB",
             "sha256": data.sha256,
         },
     )
-    _print("counts", stated.get("counts", {}))
-    for source, counts in stated.get("sources", {}).items():
-        _print(f"source {source}", counts)
+    settings = stated.get("settings", {})
+    _print("settings", settings)
+    try:
+        accounts = {source: Account.from_dict(values) for source, values in stated["sources"].items()}
+        click.echo(f"\n{recordings_table(accounts)}")
+        for line in remarks(total(accounts.values())):
+            click.echo(line)
+        click.echo(f"\n{checks_table(stated['checks'], settings['refuse'], total(accounts.values()))}")
+    except (KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path / 'dataset.json'}: is damaged ({error!r}), prepare the data set again") from error
+    if classes := classes_table(accounts):
+        click.echo(f"\nrecordings by scored class of PhysioNet/CinC\n{classes}")
+    if len(data.labels.columns) > 1:
+        given = {column: data.labels[column] for column in data.labels.columns[1:]}
+        click.echo()
+        _print(
+            "labels",
+            {
+                name: f"{(values != '').sum()} recordings, {values[values != ''].nunique()} values"
+                for name, values in given.items()
+            },
+        )
+    if stated.get("labels_without_recording"):
+        click.echo(f"{stated['labels_without_recording']} rows of the table of labels name no recording.")
+    if verify:
+        click.echo("\nEvery file has the contents it was written with.")
 
 
 def _print_run(path: Path) -> None:

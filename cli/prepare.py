@@ -1,13 +1,18 @@
-"""``ecg-advmask prepare``: from an archive of recordings to a data set."""
+"""``ecg-advmask prepare`` and ``merge``: from an archive of recordings to a data set."""
 
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from ecg_advmask.cli.quiet import import_tensorflow
+from ecg_advmask.errors import InputError
 
 if TYPE_CHECKING:
-    from ecg_advmask.pipeline.prepare import SourceCounts
+    from tqdm import tqdm
+
+    from ecg_advmask.pipeline.account import Account
 
 
 @click.command("prepare")
@@ -16,17 +21,43 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["cinc2021", "chapman"]),
+    type=click.Choice(["cinc2021", "chapman", "wfdb", "csv", "npz"]),
     required=True,
-    help="Layout of SOURCE. cinc2021: a folder of WFDB records per source; chapman: ECGDataDenoised, Diagnostics.xlsx.",
+    help="Layout of SOURCE. cinc2021: PhysioNet/CinC 2020 or 2021, a folder per source; chapman: Chapman-Shaoxing, "
+    "from figshare or PhysioNet; wfdb, csv, npz: your own recordings, in any folders.",
 )
 @click.option("--sampling-rate", default=500, show_default=True, help="Rate of the windows, in Hz.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of a window, in seconds.")
-@click.option("--workers", type=int, help="Processes that read.  [default: one for each processor]")
 @click.option(
+    "--min-seconds",
+    type=float,
+    help="Shorter recordings are refused; those up to a window's length are padded.  [default: half a window]",
+)
+@click.option(
+    "--max-windows", type=click.IntRange(1), help="Windows to keep of a recording, evenly spread.  [default: all]"
+)
+@click.option(
+    "--refuse",
+    metavar="CHECKS",
+    help="Checks that refuse a window, with commas between them; the others only report it. 'ecg-advmask info DEST' "
+    "explains all.  [default: all but einthoven]",
+)
+@click.option(
+    "--labels",
     "--patients",
     type=click.Path(),
-    help="CSV with the columns record and patient (cinc2021). [default: one recording each]",
+    help="CSV file with a column id (or record) and any of patient, age, sex, codes; other columns are labels, which "
+    "linear-eval takes as tasks.",
+)
+@click.option("--source-rate", type=float, help="Sampling rate of files that do not state theirs (csv, npz), in Hz.")
+@click.option(
+    "--source-unit", default="mV", show_default=True, help="Unit of files that do not state theirs (csv, npz)."
+)
+@click.option("--workers", type=int, help="Processes that read.  [default: one for each processor]")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Make only the I-th of N parts, as one job of a cluster; 'ecg-advmask merge DEST' completes the data set.",
 )
 @click.option(
     "--include-chapman",
@@ -40,63 +71,97 @@ def prepare(
     layout: str,
     sampling_rate: int,
     seconds: float,
+    min_seconds: float | None,
+    max_windows: int | None,
+    refuse: str | None,
+    labels: str | None,
+    source_rate: float | None,
+    source_unit: str,
     workers: int | None,
-    patients: str | None,
+    shard: str | None,
     include_chapman: bool,
 ) -> None:
     """Make the data set DEST of the recordings in SOURCE.
 
-    Each recording is read, resampled, cut into windows and checked: twelve leads, finite, not flat, within +-32.767 mV,
-    and as long as a window. DEST/records.csv lists the windows kept, DEST/refused.csv what was refused and why.
+    Each recording is read, resampled, cut into windows and checked. DEST/records.csv lists the windows kept,
+    DEST/refused.csv what was refused and why. Until it is complete the data set is made in DEST.partial; after an
+    interruption the same command goes on there.
     """
-    import_tensorflow()
-    from tqdm import tqdm
-
+    from ecg_advmask.datasets.listing import SourceOptions
     from ecg_advmask.pipeline.prepare import prepare as make
-    from ecg_advmask.pipeline.prepare import total
+    from ecg_advmask.quality import REFUSED
 
-    bars: list[tqdm] = []
+    with closing(_Bars()) as bars:
+        try:
+            accounts = make(
+                source,
+                dest,
+                layout,
+                sampling_rate_hz=sampling_rate,
+                seconds=seconds,
+                min_seconds=min_seconds,
+                max_windows=max_windows,
+                refuse=REFUSED if refuse is None else [name.strip() for name in refuse.split(",") if name.strip()],
+                labels=labels,
+                options=SourceOptions(include_chapman, source_rate, source_unit),
+                workers=workers,
+                shard=None if shard is None else _part(shard),
+                progress=bars,
+            )
+        except KeyboardInterrupt:
+            raise InputError(f"{dest}: interrupted; the same command goes on where it was") from None
+    if accounts is None:
+        click.echo(f"Wrote part {shard} to {dest}.partial; when all parts are there: ecg-advmask merge {dest}")
+    else:
+        _print_account(dest, accounts)
 
-    def bar(recordings: int) -> tqdm:
-        bars.append(tqdm(total=recordings, unit=" recordings", desc="prepare"))
-        return bars[0]
 
-    try:
-        counts = make(
-            source,
-            dest,
-            layout,
-            sampling_rate_hz=sampling_rate,
-            seconds=seconds,
-            workers=workers,
-            patients=patients,
-            include_chapman=include_chapman,
-            progress=bar,
-        )
-    finally:
-        for shown in bars:
-            shown.close()
-    whole = total(counts)
-    _print_table({**dict(sorted(counts.items())), "all": whole})
+@click.command("merge")
+@click.argument("dest", type=click.Path())
+@click.argument("parts", nargs=-1, type=click.Path())
+def merge(dest: str, parts: tuple[str, ...]) -> None:
+    """Complete the data set DEST of which several jobs made parts (prepare --shard I/N).
+
+    Jobs that share a disk leave everything in DEST.partial. Give the folders PARTS (*.partial) of those that do not.
+    """
+    from ecg_advmask.pipeline.prepare import merge as complete
+
+    _print_account(dest, complete(dest, parts))
+
+
+def _part(text: str) -> tuple[int, int]:
+    number, slash, of = text.partition("/")
+    if not (slash and number.isdecimal() and of.isdecimal()):
+        raise InputError(f"--shard {text}: expected I/N, such as 1/8 for the first of eight jobs")
+    return int(number), int(of)
+
+
+class _Bars:
+    """Makes the progress bar when the number of recordings is known, and closes it whatever happens."""
+
+    def __init__(self) -> None:
+        self._bar: tqdm | None = None
+
+    def __call__(self, recordings: int) -> "tqdm":
+        from tqdm import tqdm
+
+        self._bar = tqdm(total=recordings, unit=" recordings", desc="prepare")
+        return self._bar
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
+def _print_account(dest: str, accounts: "Mapping[str, Account]") -> None:
+    from ecg_advmask.pipeline.account import total
+    from ecg_advmask.report.data_account import recordings_table, remarks
+
+    whole = total(accounts.values())
+    click.echo(recordings_table(accounts))
+    for line in remarks(whole):
+        click.echo(line)
     click.echo(
-        f"Wrote {dest}: {whole.windows_kept} windows of {whole.recordings_kept} recordings, "
-        f"{whole.recordings_refused} recordings refused ({dest}/refused.csv tells why)"
+        f"Wrote {Path(dest)}: {whole.windows_kept} windows of {whole.recordings_kept} recordings, "
+        f"{whole.recordings_refused} recordings refused ({Path(dest) / 'refused.csv'} tells why)"
     )
-
-
-def _print_table(counts: "dict[str, SourceCounts]") -> None:
-    width = max(len("source"), *(len(source) for source in counts))
-    click.echo(f"{'source':{width}}  {'in':>6}  {'kept':>6}  {'windows':>7}  {'refused':>7}  reasons")
-    for source, one in counts.items():
-        reasons = ", ".join(f"{reason} {number}" for reason, number in one.reasons.most_common())
-        click.echo(
-            f"{source:{width}}  {one.recordings_in:6}  {one.recordings_kept:6}  {one.windows_kept:7}  "
-            f"{one.recordings_refused:7}  {reasons}".rstrip()
-        )
-    whole = counts["all"]
-    if whole.windows_refused:
-        click.echo(f"{whole.windows_refused} more windows were refused of recordings of which others were kept.")
-    if whole.trailing_seconds >= 0.005:
-        click.echo(f"{whole.trailing_seconds:.2f} s at the ends of recordings did not fill a window.")
-    if whole.duplicates:
-        click.echo(f"{whole.duplicates} recordings have the same signal as an earlier one; they were kept.")

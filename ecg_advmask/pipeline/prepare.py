@@ -1,59 +1,35 @@
-"""From an archive of recordings to a data set: read, check, resample and cut in several processes, write in order.
+"""From an archive of recordings to a data set: dealt to shards, made by several processes, put together at the end.
 
-The bytes written depend on the archive and the settings alone, not on the number of processes. TensorFlow is imported
-only where shards are written, never in the reading processes.
+The bytes written depend on the archive and the settings alone: not on the number of processes or machines, nor on how
+often the work was interrupted. TensorFlow is not needed.
 """
 
+import json
 import os
-import shutil
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Protocol
 
 from ecg_advmask import __version__
-from ecg_advmask.datasets import chapman, cinc2021
-from ecg_advmask.datasets.listing import Entry
+from ecg_advmask.datasets.layouts import LAYOUTS
+from ecg_advmask.datasets.listing import Entry, SourceOptions
+from ecg_advmask.datasets.tables import completed, read_label_table
 from ecg_advmask.errors import InputError
-from ecg_advmask.files import write_csv, write_json
-from ecg_advmask.pipeline import shards
-from ecg_advmask.pipeline.reading import READERS, Outcome, in_order, process_entries
-from ecg_advmask.signals import CHECKS
-
-WINDOWS_PER_SHARD: Final = 256
-REFUSED_COLUMNS: Final = ("id", "file", "reason", "window")
-
-_KINDS = {*CHECKS, "length", "leads", "left out", "duplicate", "missing file", "missing row", "sampling rate"}
+from ecg_advmask.files import read_json, write_json
+from ecg_advmask.pipeline.account import Account
+from ecg_advmask.pipeline.finish import complete, finish
+from ecg_advmask.pipeline.parts import PLAN_FILE, WORK, Job, load_part, take_part
+from ecg_advmask.pipeline.plan import Plan
+from ecg_advmask.pipeline.processes import make_parts
+from ecg_advmask.pipeline.shards import DATASET_FILE
+from ecg_advmask.quality import REFUSED
+from ecg_advmask.windows import Windowing
 
 
 class Bar(Protocol):
     """A progress bar: told how many recordings are done."""
 
     def update(self, n: int, /) -> object: ...
-
-
-@dataclass
-class SourceCounts:
-    """What became of the recordings of one source; ``reasons`` counts refused recordings by kind of reason."""
-
-    recordings_in: int = 0
-    recordings_kept: int = 0
-    recordings_refused: int = 0
-    windows_kept: int = 0
-    windows_refused: int = 0
-    trailing_seconds: float = 0.0
-    duplicates: int = 0
-    reasons: Counter[str] = field(default_factory=Counter)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for `dataset.json`."""
-        reasons = dict(sorted(self.reasons.items()))
-        return vars(self) | {"trailing_seconds": round(self.trailing_seconds, 3), "reasons": reasons}
 
 
 def prepare(
@@ -63,168 +39,186 @@ def prepare(
     *,
     sampling_rate_hz: int = 500,
     seconds: float = 10.0,
+    min_seconds: float | None = None,
+    max_windows: int | None = None,
+    refuse: Sequence[str] = REFUSED,
+    labels: str | Path | None = None,
+    options: SourceOptions = SourceOptions(),  # noqa: B008 (immutable)
     workers: int | None = None,
-    patients: str | Path | None = None,
-    include_chapman: bool = False,
+    shard: tuple[int, int] | None = None,
     progress: Callable[[int], Bar] | None = None,
-) -> dict[str, SourceCounts]:
+) -> dict[str, Account] | None:
     """Make the data set ``destination`` of the archive ``source``; it appears there only when it is complete.
+
+    Until then it is made in the folder ``<destination>.partial``; after an interruption, the same call goes on there.
 
     Args:
         source: folder of the archive.
         destination: folder to make; it may exist if it is empty.
-        layout: a name in `READERS`.
+        layout: a name in `LAYOUTS`.
         sampling_rate_hz: rate of the windows.
         seconds: length of a window.
+        min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
+        max_windows: keep at most so many windows of a recording, evenly spread; by default all.
+        refuse: names of the checks in `ecg_advmask.quality` that refuse a window; the others only report it.
+        labels: table of labels, patients and what else is known (`ecg_advmask.datasets.tables`).
+        options: what the archive does not say itself.
         workers: processes that read; default: one for each processor that may be used.
-        patients: CSV file with the patient of each record (layout cinc2021).
-        include_chapman: take the Chapman-Shaoxing recordings of CinC 2021 in (layout cinc2021).
+        shard: (i, n), 1 <= i <= n: make every n-th shard only, as one of n jobs; `merge` completes the data set.
         progress: makes a progress bar for a number of recordings.
 
     Returns:
-        Counts by source. Every recording found is kept or refused.
+        Counts by source, in which every recording is kept or refused; None for one of several jobs.
 
     Raises:
         InputError: a setting or path does not serve, no recording can be used, or a reading process died.
     """
-    target = Path(destination)
-    window_samples = _window_samples(sampling_rate_hz, seconds)
+    if layout not in LAYOUTS:
+        raise InputError(f"layout {layout!r} is not known, there are: {', '.join(LAYOUTS)}")
+    windowing = _windowing(sampling_rate_hz, seconds, min_seconds, max_windows, refuse)
     processes = len(os.sched_getaffinity(0)) if workers is None else workers
     if processes < 1:
         raise InputError(f"workers {processes}: must be at least 1")
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise InputError(f"{target}: already exists, choose another folder or remove it")
-    entries = _list_entries(source, layout, patients, include_chapman)
-    bar = progress(len(entries)) if progress else None
-    work = partial(process_entries, layout=layout, sampling_rate_hz=sampling_rate_hz, window_samples=window_samples)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    temporary.mkdir()
-    try:
-        writer = _Writer(temporary)
-        for outcomes in in_order(work, entries, processes):
-            for outcome in outcomes:
-                writer.add(outcome)
+    number, of = shard or (1, 1)
+    if not 1 <= number <= of:
+        raise InputError(f"shard {number}/{of}: must be from 1/{of} to {of}/{of}")
+    target = _free(destination)
+    table = None if labels is None else read_label_table(labels)
+    entries: Iterable[Entry] = LAYOUTS[layout].list_entries(Path(source), options)
+    plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
+    if plan.recordings == 0:
+        raise InputError(f"{source}: holds no recordings in the layout {layout}")
+    unused = [] if table is None else table.unused()
+    if table is not None and len(unused) == len(table.rows):
+        raise InputError(f"{labels}: names none of the {plan.recordings} recordings in {source}, check its ids")
+    stated = {
+        "made_by": f"ecg-advmask {__version__}",
+        "layout": layout,
+        "source": str(source),
+        "sampling_rate_hz": sampling_rate_hz,
+        "window_samples": windowing.window_samples,
+        "settings": {
+            "seconds": seconds,
+            "min_seconds": (windowing.shortest_samples or windowing.window_samples) / sampling_rate_hz,
+            "max_windows": max_windows,
+            "refuse": list(refuse),
+            "labels": None if labels is None else str(labels),
+            **{name: getattr(options, name) for name in SourceOptions.__dataclass_fields__},
+        },
+        "label_columns": [] if table is None else list(table.columns),
+        "labels_without_recording": len(unused),
+        "recordings": plan.recordings,
+        "listing_sha256": plan.digest,
+        "shards": plan.shards,
+    }
+    folder = partial_folder(target)
+    if _begin(folder, stated):
+        job = Job(folder, layout, options, windowing)
+        mine = range(number - 1, plan.shards, of)
+        bar = progress(sum(map(plan.size_of, mine))) if progress else None
+        for recordings in make_parts(job, ((k, plan.of_shard(k)) for k in mine), processes):
             if bar is not None:
-                bar.update(len(outcomes))
-        if not writer.rows:
-            reason, count = Counter(str(row["reason"]) for row in writer.refused).most_common(1)[0]
-            raise InputError(
-                f"{source}: none of the {len(entries)} recordings can be used; the commonest reason ({count}): {reason}"
-            )
-        writer.finish(
-            {
-                "format_version": shards.FORMAT_VERSION,
-                "made_by": f"ecg-advmask {__version__}",
-                "layout": layout,
-                "source": str(source),
-                "sampling_rate_hz": sampling_rate_hz,
-                "window_samples": window_samples,
-                "settings": {
-                    "seconds": seconds,
-                    "patients": None if patients is None else str(patients),
-                    "include_chapman": include_chapman,
-                },
-            }
+                bar.update(recordings)
+        if shard is not None:
+            return None
+        return finish(folder, target, stated)
+    return _completed_before(folder, target)
+
+
+def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> dict[str, Account]:
+    """Complete a data set whose shards were made by several jobs (``prepare`` with ``shard``).
+
+    Args:
+        destination: the data set's folder, as the jobs were told.
+        parts: folders ``*.partial`` of jobs that did not share a disk; their shards are copied.
+
+    Returns:
+        Counts by source.
+
+    Raises:
+        InputError: shards are missing, or a part belongs to another archive or has other settings.
+    """
+    target = _free(destination)
+    folder = partial_folder(target)
+    stated = read_json((folder if (folder / PLAN_FILE).is_file() or not parts else Path(parts[0])) / PLAN_FILE)
+    if not _begin(folder, stated):
+        return _completed_before(folder, target)
+    for part in map(Path, parts):
+        _check_same(part, read_json(part / PLAN_FILE), stated)
+    missing = []
+    for shard in range(int(stated["shards"])):
+        if load_part(folder, shard) is None:
+            holder = next((part for part in map(Path, parts) if load_part(part, shard) is not None), None)
+            if holder is None:
+                missing.append(shard)
+            else:
+                take_part(holder, folder, shard)
+    if missing:
+        names = ", ".join(str(shard) for shard in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise InputError(
+            f"{folder}: {len(missing)} of {stated['shards']} shards are not finished ({names}); shard k is made by job "
+            "(k mod N) + 1 of N: run the jobs again, or prepare without --shard to make what is missing"
         )
-        temporary.replace(target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return writer.counts
+    return finish(folder, target, stated)
 
 
-class _Writer:
-    """Takes outcomes in order, writes a shard whenever one is full, and keeps account."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.counts: dict[str, SourceCounts] = {}
-        self.rows: list[dict[str, Any]] = []
-        self.refused: list[dict[str, Any]] = []
-        self._hashes: set[str] = set()
-        self._pending: list[npt.NDArray[np.int16]] = []
-        self._shards: list[tuple[Path, int]] = []
-
-    def add(self, outcome: Outcome) -> None:
-        entry = outcome.entry
-        counts = self.counts.setdefault(entry.source, SourceCounts())
-        counts.recordings_in += 1
-        counts.trailing_seconds += outcome.trailing_s
-        for window, reason in outcome.refused:
-            number = "" if window is None else window
-            self.refused.append({"id": entry.record_id, "file": entry.name, "reason": reason, "window": number})
-        if outcome.rows:
-            counts.recordings_kept += 1
-            counts.windows_kept += len(outcome.rows)
-            counts.windows_refused += len(outcome.refused)
-            counts.duplicates += outcome.rows[0]["signal_hash"] in self._hashes
-            self._hashes.add(outcome.rows[0]["signal_hash"])
-        else:
-            counts.recordings_refused += 1
-            counts.reasons[_kind(outcome.refused[0][1])] += 1
-        self.rows += outcome.rows
-        self._pending += outcome.windows_uv
-        while len(self._pending) >= WINDOWS_PER_SHARD:
-            self._write_shard(WINDOWS_PER_SHARD)
-
-    def finish(self, description: Mapping[str, Any]) -> None:
-        if self._pending:
-            self._write_shard(len(self._pending))
-        write_csv(self.folder / shards.RECORDS_FILE, shards.RECORD_COLUMNS, self.rows)
-        write_csv(self.folder / shards.REFUSED_FILE, REFUSED_COLUMNS, self.refused)
-        entries = list(shards.shard_entries(*zip(*self._shards, strict=True)))
-        by_source = {source: counts.as_dict() for source, counts in sorted(self.counts.items())}
-        sha256 = shards.dataset_sha256([entry["sha256"] for entry in entries], self.folder / shards.RECORDS_FILE)
-        write_json(
-            self.folder / shards.DATASET_FILE,
-            {
-                **description,
-                "counts": total(self.counts).as_dict(),
-                "sources": by_source,
-                "shards": entries,
-                "sha256": sha256,
-            },
-        )
-
-    def _write_shard(self, windows: int) -> None:
-        path = self.folder / f"shard-{len(self._shards):05d}.tfrecord"
-        shards.write_shard(path, self._pending[:windows], sum(count for _, count in self._shards))
-        self._shards.append((path, windows))
-        del self._pending[:windows]
+def partial_folder(target: Path) -> Path:
+    """Where a data set is made until it is complete."""
+    return target.with_name(f"{target.name}.partial")
 
 
-def total(counts: Mapping[str, SourceCounts]) -> SourceCounts:
-    """Sum over the sources."""
-    result = SourceCounts()
-    for one in counts.values():
-        for name, value in vars(one).items():
-            setattr(result, name, getattr(result, name) + value)
-    if result.recordings_in != result.recordings_kept + result.recordings_refused:
-        raise AssertionError("a recording is neither kept nor refused")
-    return result
-
-
-def _list_entries(source: str | Path, layout: str, patients: str | Path | None, include_chapman: bool) -> list[Entry]:
-    if layout == "cinc2021":
-        table = None if patients is None else cinc2021.read_patients(patients)
-        return cinc2021.list_entries(source, patients=table, include_chapman=include_chapman)
-    if layout == "chapman":
-        if patients is not None:
-            raise InputError(
-                f"{patients}: layout chapman takes no table of patients, each recording is a patient's only one"
-            )
-        return chapman.list_entries(source)
-    raise InputError(f"layout {layout!r} is not known, there are: {', '.join(READERS)}")
-
-
-def _window_samples(sampling_rate_hz: int, seconds: float) -> int:
+def _windowing(
+    sampling_rate_hz: int, seconds: float, min_seconds: float | None, max_windows: int | None, refuse: Sequence[str]
+) -> Windowing:
     samples = sampling_rate_hz * seconds
     if sampling_rate_hz < 1 or not 1 <= samples < 10_000_000 or abs(samples - round(samples)) > 1e-6:
         raise InputError(f"window of {seconds:g} s at {sampling_rate_hz} Hz: must be a whole number of samples")
-    return round(samples)
+    shortest = seconds / 2 if min_seconds is None else min_seconds
+    if not 0 < shortest <= seconds:
+        raise InputError(f"least length of {shortest:g} s: must be above 0 and at most a window of {seconds:g} s")
+    return Windowing(
+        sampling_rate_hz, round(samples), max(1, round(shortest * sampling_rate_hz)), max_windows, tuple(refuse)
+    )
 
 
-def _kind(reason: str) -> str:
-    """Kind of a reason for the summary: the word before the colon where it is one of ours."""
-    before = reason.partition(":")[0]
-    return before if before in _KINDS else "unreadable"
+def _free(destination: str | Path) -> Path:
+    target = Path(os.path.normpath(destination))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{target}: already exists, choose another folder or remove it")
+    return target
+
+
+def _begin(folder: Path, stated: Mapping[str, Any]) -> bool:
+    """Begin or go on in a folder; False if all but the last step was done there.
+
+    Raises:
+        InputError: other work was begun there.
+    """
+    done = (folder / DATASET_FILE).is_file()
+    if done or (folder / PLAN_FILE).is_file():
+        _check_same(folder, read_json(folder / (DATASET_FILE if done else PLAN_FILE)), stated)
+    elif folder.exists() and any(path.name != WORK for path in folder.iterdir()):
+        raise InputError(f"{folder}: is in the way, a data set is made there until it is complete; remove it")
+    else:
+        write_json(folder / PLAN_FILE, stated)
+    return not done
+
+
+def _check_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with the work of another archive or other settings."""
+    before = dict(begun) | {"shards": len(begun["shards"])} if isinstance(begun.get("shards"), list) else dict(begun)
+    changed = [
+        f"{name} {json.dumps(before_part.get(name))} -> {json.dumps(value)}"
+        for part, before_part in ((now, before), (now["settings"], before.get("settings", {})))
+        for name, value in part.items()
+        if name != "settings" and before_part.get(name) != value
+    ]
+    if changed:
+        what = "the archive has changed" if changed[0].startswith(("recordings", "listing")) else "; ".join(changed)
+        raise InputError(f"{folder}: was begun with other settings ({what}); remove it to begin anew")
+
+
+def _completed_before(folder: Path, target: Path) -> dict[str, Account]:
+    sources = read_json(folder / DATASET_FILE)["sources"]
+    complete(folder, target)
+    return {source: Account.from_dict(values) for source, values in sources.items()}

@@ -1,102 +1,92 @@
-"""Reading an archive in several processes: what becomes of each entry, handed back in order. No TensorFlow here."""
+"""What becomes of one recording of an archive: read, resampled, cut and judged. No TensorFlow here."""
 
-import multiprocessing
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.datasets import chapman, cinc2021
-from ecg_advmask.datasets.listing import Entry
+from ecg_advmask.datasets.classes import classes_of
+from ecg_advmask.datasets.layouts import LAYOUTS
+from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
-from ecg_advmask.formats import Recording, UnreadableRecordingError
-from ecg_advmask.signals import cut, microvolts, signal_hash
-
-ENTRIES_PER_JOB: Final = 8
-"""Recordings that a process reads before it hands them over; few, since a single one may be half an hour long."""
-
-READERS: Final[Mapping[str, Callable[[Entry], Recording]]] = {"cinc2021": cinc2021.read, "chapman": chapman.read}
-"""Reader of each layout, by the layout's name."""
+from ecg_advmask.formats import UnreadableRecordingError, one_line
+from ecg_advmask.pipeline.account import Account, kind
+from ecg_advmask.signals import microvolts, signal_hash
+from ecg_advmask.windows import Cut, Windowing, cut
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a process hands back for one entry: its windows with their rows of `records.csv`, and what was refused."""
+    """What became of one entry: its windows with their rows of `records.csv`, and what was refused (window, reason).
 
-    entry: Entry
+    The window is None where the reason concerns the recording as a whole; then it has no windows.
+    """
+
     windows_uv: list[npt.NDArray[np.int16]]
     rows: list[dict[str, Any]]
     refused: list[tuple[int | None, str]]
-    trailing_s: float
+    account: Account
 
 
-def process_entries(entries: Sequence[Entry], layout: str, sampling_rate_hz: int, window_samples: int) -> list[Outcome]:
-    """Read, resample, cut and check recordings; what cannot be used comes back with its reason."""
-    return [_process(entry, READERS[layout], sampling_rate_hz, window_samples) for entry in entries]
-
-
-def _process(entry: Entry, read: Callable[[Entry], Recording], sampling_rate_hz: int, window_samples: int) -> Outcome:
+def read_entry(entry: Entry, layout: str, options: SourceOptions, windowing: Windowing) -> Outcome:
+    """Read the recording of an entry and cut it into windows; what cannot be used comes back with its reason."""
     if entry.refusal:
-        return Outcome(entry, [], [], [(None, entry.refusal)], 0.0)
+        return _refused(entry.refusal)
     try:
-        recording = read(entry)
-        pieces = cut(recording.signals_mv, recording.sampling_rate_hz, sampling_rate_hz, window_samples)
+        recording = LAYOUTS[layout].read(entry, options)
+        pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
+        if not pieces.windows:
+            return _refused(_reason(pieces), pieces)
+        age = recording.age_years if entry.age_years is None else entry.age_years
+        known = {
+            "id": entry.record_id,
+            "source": entry.source,
+            "patient": entry.patient,
+            "age_years": "" if age is None else f"{age:g}",
+            "sex": entry.sex or recording.sex,
+            "codes": ";".join(entry.codes or recording.codes),
+            "signal_hash": signal_hash(recording.signals_mv),
+            "file": entry.name,
+            "original_rate_hz": f"{recording.sampling_rate_hz:.10g}",
+        }
     except UnreadableRecordingError as error:
-        return Outcome(entry, [], [], [(None, error.reason)], 0.0)
+        return _refused(error.reason)
     except InputError as error:
-        return Outcome(entry, [], [], [(None, str(error))], 0.0)
-    if not pieces.windows:
-        index, reason = pieces.refused[0]
-        others = (
-            f" (window {index}; none of the {len(pieces.refused)} windows passes)" if len(pieces.refused) > 1 else ""
-        )
-        return Outcome(entry, [], [], [(None, reason + others)], 0.0)
-    known = {
-        "id": entry.record_id,
-        "source": recording.source,
-        "patient": recording.patient,
-        "age_years": "" if recording.age_years is None else f"{recording.age_years:g}",
-        "sex": recording.sex,
-        "codes": ";".join(recording.codes),
-        "signal_hash": signal_hash(recording.signals_mv),
-        "file": recording.file,
-        "original_rate_hz": f"{recording.sampling_rate_hz:.10g}",
-    }
+        return _refused(str(error))
+    except Exception as error:  # one recording must not end the work on a hundred thousand
+        return _refused(f"unexpected: {type(error).__name__} ({one_line(error)}), please report it")
     rows = [
-        known | {"window": piece.index, "start_s": f"{piece.start_s:g}", "valid_samples": piece.valid_samples}
+        known
+        | {"window": piece.index, "start_s": f"{piece.start_s:g}", "valid_samples": piece.valid_samples}
+        | {"reported": ";".join(piece.reported)}
         for piece in pieces.windows
     ]
-    windows_uv = [microvolts(piece.signals_mv) for piece in pieces.windows]
-    return Outcome(entry, windows_uv, rows, list(pieces.refused), pieces.trailing_s)
+    account = Account(
+        recordings_in=1,
+        recordings_kept=1,
+        windows_kept=len(rows),
+        windows_refused=len(pieces.refused),
+        windows_padded=sum(piece.valid_samples < windowing.window_samples for piece in pieces.windows),
+        windows_left_out=pieces.beyond_limit,
+        trailing_seconds=pieces.trailing_s,
+    )
+    account.window_reasons.update(kind(reason) for _, reason in pieces.refused)
+    account.reported.update(name for piece in pieces.windows for name in piece.reported)
+    account.codes.update(set(filter(None, known["codes"].split(";"))))
+    account.classes_2020.update(classes_of(known["codes"], 2020))
+    account.classes_2021.update(classes_of(known["codes"], 2021))
+    return Outcome([microvolts(piece.signals_mv) for piece in pieces.windows], rows, list(pieces.refused), account)
 
 
-def in_order(
-    work: Callable[[Sequence[Entry]], list[Outcome]], entries: Sequence[Entry], workers: int
-) -> Iterator[list[Outcome]]:
-    """Outcomes in the order of the entries, a job's at a time; few jobs are under way, so that memory is bounded.
+def _refused(reason: str, pieces: Cut | None = None) -> Outcome:
+    account = Account(recordings_in=1, recordings_refused=1, trailing_seconds=pieces.trailing_s if pieces else 0.0)
+    account.reasons[kind(reason)] += 1
+    return Outcome([], [], [(None, reason)], account)
 
-    Raises:
-        InputError: one of the processes died.
-    """
-    jobs = (entries[start : start + ENTRIES_PER_JOB] for start in range(0, len(entries), ENTRIES_PER_JOB))
-    if workers == 1:
-        yield from map(work, jobs)
-        return
-    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
-    under_way: deque[Future[list[Outcome]]] = deque()
-    try:
-        for job in jobs:
-            under_way.append(pool.submit(work, job))
-            if len(under_way) > 2 * workers:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
-    except BrokenProcessPool as error:
-        raise InputError("a reading process died, perhaps for lack of memory; try again with fewer workers") from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+
+def _reason(pieces: Cut) -> str:
+    """Why none of the windows could be kept: the reason of the first."""
+    index, reason = pieces.refused[0]
+    others = len(pieces.refused) > 1
+    return f"{reason} (window {index}; none of the {len(pieces.refused)} windows passes)" if others else reason

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_advmask.pipeline import prepare as prepare_module
+from ecg_advmask.pipeline import plan
+from ecg_advmask.pipeline.prepare import prepare
 from ecg_advmask.pipeline.shards import DataSet
 
 RECORDINGS = 37
@@ -27,6 +28,7 @@ def small_data(archive: Path, tmp_path_factory: pytest.TempPathFactory) -> DataS
     """The archive in windows of half a second: 74 windows in shards of 10."""
     folder = tmp_path_factory.mktemp("data") / "set"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prepare_module, "WINDOWS_PER_SHARD", 10)
-        prepare_module.prepare(archive, folder, "cinc2021", sampling_rate_hz=100, seconds=0.5, workers=1)
+        patch.setattr(plan, "RECORDINGS_PER_SHARD", 5)
+        patch.setattr(plan, "SHARDS_AT_LEAST", 1)
+        prepare(archive, folder, "cinc2021", sampling_rate_hz=100, seconds=0.5, workers=1)
     return DataSet.open(folder, verify=True)

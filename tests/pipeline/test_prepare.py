@@ -1,24 +1,34 @@
 """From archive to data set: values, account of every recording, repeatability, and things that go wrong."""
 
 import csv
+import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import wfdb
 
+from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
-from ecg_advmask.pipeline import prepare as prepare_module
-from ecg_advmask.pipeline import reading, shards
-from ecg_advmask.pipeline.prepare import prepare, total
+from ecg_advmask.pipeline import finish as finish_module
+from ecg_advmask.pipeline import parts, reading
+from ecg_advmask.pipeline.account import total
+from ecg_advmask.pipeline.prepare import merge, prepare
+from ecg_advmask.pipeline.processes import make_parts
+from ecg_advmask.pipeline.reading import Outcome
 from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.quality import REFUSED
 from ecg_advmask.signals import signal_hash
+from ecg_advmask.windows import Windowing
 
 Write = Callable[..., Path]
 
@@ -41,11 +51,10 @@ def test_windows_hold_the_signals_of_the_files(tmp_path: Path, write_wfdb: Write
         write_wfdb(tmp_path / "in" / "src" / "g1" / f"{name}.hea", samples(length, seed), 250)
     counts = prepare(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=250, seconds=2, workers=1)
     data = DataSet.open(tmp_path / "out", verify=True)
-    assert (data.sampling_rate_hz, data.window_samples) == (250, 500)
+    assert (data.sampling_rate_hz, data.window_samples, data.windows) == (250, 500, 7)
+    in_order = sorted(lengths, key=lambda name: hashlib.sha256(name.encode()).digest())
     assert list(zip(data.records["id"], data.records["window"], data.records["start_s"], strict=True)) == [
-        *(("A", window, 2.0 * window) for window in range(4)),
-        *(("B", window, 2.0 * window) for window in range(2)),
-        ("C", 0, 0.0),
+        (name, window, 2.0 * window) for name in in_order for window in range(lengths[name] // 500)
     ]
     found = data.signals_mv(range(len(data.records)))
     for row, record in enumerate(data.records.itertuples()):
@@ -61,8 +70,55 @@ def test_windows_hold_the_signals_of_the_files(tmp_path: Path, write_wfdb: Write
         250.0,
     ]
     assert (data.records["valid_samples"] == 500).all()
+    assert counts is not None
     assert counts["src"].trailing_seconds == pytest.approx(499 / 250)
     assert counts["src"].windows_kept == 7
+    assert counts["src"].codes == {"426177001": 3, "164934002": 3}
+    assert counts["src"].classes_2021 == {"SB": 3, "TAb": 3}
+
+
+def test_short_recordings_are_padded_down_to_a_least_length(tmp_path: Path, write_wfdb: Write) -> None:
+    for name, length in {"short": 599, "padded": 600, "whole": 1000}.items():
+        write_wfdb(tmp_path / "in" / "src" / f"{name}.hea", samples(length, length), 100)
+    counts = prepare(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, min_seconds=6, workers=1)
+    data = DataSet.open(tmp_path / "out")
+    assert dict(zip(data.records["id"], data.records["valid_samples"], strict=True)) == {"padded": 600, "whole": 1000}
+    assert counts is not None
+    assert (counts["src"].windows_padded, counts["src"].reasons) == (1, {"length": 1})
+    row = data.records["id"].tolist().index("padded")
+    np.testing.assert_allclose(data.signals_mv([row])[0, :600], samples(600, 600) / 1000, atol=1e-6)
+    means = np.rint(samples(600, 600).mean(axis=0, dtype=np.float64))
+    assert np.abs(data.windows_uv([row])[0, 600:] - means).max() <= 1
+
+
+def test_a_limit_of_windows_per_recording(tmp_path: Path, write_wfdb: Write) -> None:
+    write_wfdb(tmp_path / "in" / "src" / "long.hea", samples(1000), 100)
+    counts = prepare(
+        tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, seconds=1, max_windows=3, workers=1
+    )
+    data = DataSet.open(tmp_path / "out")
+    assert len(data.records) == 3
+    assert data.records["window"].is_monotonic_increasing
+    assert counts is not None
+    assert (counts["src"].windows_kept, counts["src"].windows_left_out) == (3, 7)
+
+
+def test_checks_refuse_or_report_as_asked(tmp_path: Path, write_wfdb: Write) -> None:
+    broken = samples(1000)  # noise in every lead breaks Einthoven's law
+    write_wfdb(tmp_path / "in" / "src" / "noise.hea", broken, 100)
+    counts = prepare(tmp_path / "in", tmp_path / "kept", "cinc2021", sampling_rate_hz=100, workers=1)
+    assert counts is not None
+    assert counts["src"].reported["einthoven"] == 1
+    assert "einthoven" in DataSet.open(tmp_path / "kept").records.loc[0, "reported"].split(";")
+    with pytest.raises(InputError, match=r"none of the 1 recordings can be used; .*einthoven: "):
+        prepare(
+            tmp_path / "in",
+            tmp_path / "out",
+            "cinc2021",
+            sampling_rate_hz=100,
+            refuse=[*REFUSED, "einthoven"],
+            workers=1,
+        )
 
 
 def test_resampling_keeps_a_sine_and_the_hash(tmp_path: Path, write_wfdb: Write) -> None:
@@ -85,7 +141,7 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
     good = samples(1000)
     write_wfdb(folder / "good.hea", good, 100)
     write_wfdb(folder / "same.hea", good, 100)
-    write_wfdb(folder / "short.hea", samples(990), 100)
+    write_wfdb(folder / "short.hea", samples(490), 100)
     write_wfdb(
         folder / "eleven.hea", samples(1000, leads=11), 100, leads=["I", "II", "III", *(f"V{n}" for n in range(1, 9))]
     )
@@ -104,25 +160,29 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
     counts = prepare(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, workers=1)
 
     data = DataSet.open(tmp_path / "out")
-    assert data.records["id"].tolist() == ["good", "partly", "partly", "same"]
-    assert data.records["start_s"].tolist() == [0.0, 0.0, 20.0, 0.0]
+    windows = sorted(zip(data.records["id"], data.records["start_s"], strict=True))
+    assert windows == [("good", 0.0), ("partly", 0.0), ("partly", 20.0), ("same", 0.0)]
+    copies = data.records.set_index("id")["duplicate_of"]
+    assert sorted(copies[["good", "same"]]) in (["", "good"], ["", "same"])
+    assert copies["good"] != "good" and copies["same"] != "same" and (copies["partly"] == "").all()
     reasons = {name: rows[0]["reason"] for name, rows in refused(tmp_path / "out").items()}
     assert reasons == {
         "JS1": "left out: Chapman-Shaoxing is kept for judging encoders, --include-chapman takes it into the data set",
         "address": "names 'https://example.org/x.mat', which is not a file beside it",
-        "cut": "cut.mat is cut short, it has 7000 bytes of at least 24000, fetch it again",
+        "cut": "cut.mat is cut short, it has 7000 bytes of at least 24024, fetch it again",
         "eleven": "leads: has 9 of the 12 standard leads, lacks aVR, aVL, aVF",
         "flat": "flat: lead V2 is flat, its deviation 0 uV is below 1 uV",
         "gaps": "finite: lead V3 has 5 missing or infinite samples",
-        "high": "amplitude: lead I reaches 36.41 mV, more than 32.767 mV",
+        "high": "amplitude: lead I reaches 36.41 mV, more than 20 mV",
         "nofile": "names nofile.mat, which does not exist",
         "outside": "names '../x.mat', which is not a file beside it",
         "partly": "finite: lead aVF has 10 missing or infinite samples",
-        "short": "length: 9.90 s, shorter than a window of 10 s",
+        "short": "length: 4.90 s, shorter than the least of 5 s",
     }
-    windows = {name: rows[0]["window"] for name, rows in refused(tmp_path / "out").items()}
-    assert {name: window for name, window in windows.items() if window} == {"partly": "1"}
-    whole = total(counts)
+    places = {name: rows[0]["window"] for name, rows in refused(tmp_path / "out").items()}
+    assert {name: window for name, window in places.items() if window} == {"partly": "1"}
+    assert counts is not None
+    whole = total(counts.values())
     assert (whole.recordings_in, whole.recordings_kept, whole.recordings_refused) == (13, 3, 10)
     assert (whole.windows_kept, whole.windows_refused, whole.duplicates) == (4, 1, 1)
     assert counts["src"].reasons == {"unreadable": 4, "leads": 1, "flat": 1, "finite": 1, "amplitude": 1, "length": 1}
@@ -130,26 +190,150 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
     assert stated["counts"]["recordings_in"] == 13
     assert stated["sources"]["chapman_shaoxing"]["reasons"] == {"left out": 1}
 
-    prepare(tmp_path / "in", tmp_path / "all", "cinc2021", sampling_rate_hz=100, workers=1, include_chapman=True)
+    prepare(
+        tmp_path / "in",
+        tmp_path / "all",
+        "cinc2021",
+        sampling_rate_hz=100,
+        workers=1,
+        options=SourceOptions(include_chapman=True),
+    )
     assert "JS1" in DataSet.open(tmp_path / "all").records["id"].tolist()
 
 
-def test_the_number_of_processes_changes_no_byte(
-    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prepare_module, "WINDOWS_PER_SHARD", 10)
-    for workers in (1, 2):
-        prepare(archive, tmp_path / str(workers), "cinc2021", sampling_rate_hz=50, seconds=0.5, workers=workers)
-    one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("1", "2"))
-    assert one == two
-    assert len(one) == 3 + 8
+def test_neither_processes_nor_interruptions_nor_jobs_change_a_byte(archive: Path, tmp_path: Path) -> None:
+    settings: dict[str, Any] = {"layout": "cinc2021", "sampling_rate_hz": 50, "seconds": 0.5}
+    prepare(archive, tmp_path / "one", **settings, workers=1)
+    prepare(archive, tmp_path / "two", **settings, workers=2)
+    for number in (3, 1, 2):
+        assert prepare(archive, tmp_path / "jobs", **settings, workers=1, shard=(number, 3)) is None
+    merge(tmp_path / "jobs")
+    for number in (1, 2):
+        prepare(archive, tmp_path / f"far{number}" / "apart", **settings, workers=1, shard=(number, 2))
+    merge(tmp_path / "apart", [tmp_path / "far1" / "apart.partial", tmp_path / "far2" / "apart.partial"])
+    expected = contents(tmp_path / "one")
+    assert len(expected) == 3 + 13
+    for name in ("two", "jobs", "apart"):
+        assert contents(tmp_path / name) == expected
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_work_goes_on_where_it_was_interrupted(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"layout": "cinc2021", "sampling_rate_hz": 50, "seconds": 0.5, "workers": 1}
+    read: list[str] = []
+
+    def read_some(entry: Entry, *rest: Any) -> Outcome:
+        if len(read) == 20:
+            raise KeyboardInterrupt
+        read.append(entry.record_id)
+        return reading.read_entry(entry, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "read_entry", read_some)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(archive, tmp_path / "out", **settings)
+    assert not (tmp_path / "out").exists()
+    done = sorted((tmp_path / "out.partial").glob("shard-*.tfrecord"))
+    assert [path.name for path in done] == [f"shard-{number:05d}.tfrecord" for number in range(6)]  # 18 recordings
+    damaged = done[2].read_bytes()
+    done[2].write_bytes(damaged[:-20] + bytes(20))
+    read_again: list[str] = []
+
+    def note(entry: Entry, *rest: Any) -> Outcome:
+        read_again.append(entry.record_id)
+        return reading.read_entry(entry, *rest)
+
+    monkeypatch.setattr(parts, "read_entry", note)
+    prepare(archive, tmp_path / "out", **settings)
+    assert set(read[:18]) & set(read_again) == set(read[6:9])  # of the finished shards only the damaged one
+    prepare(archive, tmp_path / "undisturbed", **settings)
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+def test_an_end_between_the_last_two_steps(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings: dict[str, Any] = {"layout": "cinc2021", "sampling_rate_hz": 50, "seconds": 0.5, "workers": 1}
+
+    def killed(folder: Path, _: Path) -> None:
+        (folder / "work" / "plan.json").unlink()
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(finish_module, "complete", killed)
+        with pytest.raises(SystemExit):
+            prepare(archive, tmp_path / "out", **settings)
+    counts = prepare(archive, tmp_path / "out", **settings)
+    assert counts is not None
+    assert counts["made"].recordings_kept == 37
+    prepare(archive, tmp_path / "undisturbed", **settings)
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+def test_other_settings_or_another_archive_do_not_go_on(archive: Path, tmp_path: Path, write_wfdb: Write) -> None:
+    copy = shutil.copytree(archive, tmp_path / "archive")
+    settings: dict[str, Any] = {"layout": "cinc2021", "sampling_rate_hz": 50, "workers": 1}
+    prepare(copy, tmp_path / "out", **settings, seconds=0.5, shard=(1, 2))
+    with pytest.raises(InputError, match=r"out\.partial: was begun with other settings \(.*seconds 0\.5 -> 0\.4"):
+        prepare(copy, tmp_path / "out", **settings, seconds=0.4)
+    with pytest.raises(InputError, match=r"6 of 13 shards are not finished \(1, 3, 5, 7, 9, 11\)"):
+        merge(tmp_path / "out")
+    write_wfdb(copy / "training" / "made" / "g1" / "R999.hea", samples(100), 100)
+    with pytest.raises(InputError, match="the archive has changed"):
+        prepare(copy, tmp_path / "out", **settings, seconds=0.5)
+    prepare(copy, tmp_path / "other", **settings, seconds=0.5, shard=(2, 2))
+    with pytest.raises(InputError, match="the archive has changed"):
+        merge(tmp_path / "out", [tmp_path / "other.partial"])
+    with pytest.raises(InputError, match="cannot be read"):
+        merge(tmp_path / "absent")
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(generated_cinc: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "ecg_advmask", "prepare", str(generated_cinc)]
+    options = ["--format", "cinc2021", "--sampling-rate", "100", "--workers", "2"]
+    began = time.monotonic()
+    subprocess.run([*command, str(tmp_path / "undisturbed"), *options], check=True, capture_output=True)
+    duration = time.monotonic() - began
+    generator = np.random.default_rng(3)
+    kills = 0
+    for _ in range(200):
+        process = subprocess.Popen([*command, str(tmp_path / "out"), *options], stderr=subprocess.PIPE, text=True)
+        try:
+            _, said = process.communicate(timeout=generator.uniform(0.1, 1.0) * duration if kills < 20 else None)
+            assert process.returncode == 0, said
+            if kills >= 20:
+                break
+            shutil.rmtree(tmp_path / "out")  # it came to its end first: begin again
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+    assert kills >= 20
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+    assert not (tmp_path / "out.partial").exists()
 
 
 def test_patients_come_from_the_table(archive: Path, tmp_path: Path) -> None:
     table = tmp_path / "patients.csv"
     table.write_text("record,patient\nR001,P1\nR002,P1\n")
-    prepare(archive, tmp_path / "out", "cinc2021", sampling_rate_hz=100, seconds=1, workers=1, patients=table)
-    assert DataSet.open(tmp_path / "out").records["patient"].tolist()[:4] == ["made/R000", "P1", "P1", "made/R003"]
+    prepare(archive, tmp_path / "out", "cinc2021", sampling_rate_hz=100, seconds=1, workers=1, labels=table)
+    patients = DataSet.open(tmp_path / "out").records.set_index("id")["patient"]
+    assert patients[["R000", "R001", "R002", "R003"]].tolist() == ["made/R000", "P1", "P1", "made/R003"]
+
+
+def test_labels_come_along(archive: Path, tmp_path: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("id,ward,grade\nR001,north,2\nR002,,3\nR900,south,1\n")
+    prepare(archive, tmp_path / "out", "cinc2021", sampling_rate_hz=100, seconds=1, workers=1, labels=table)
+    data = DataSet.open(tmp_path / "out", verify=True)
+    assert data.labels.columns.tolist() == ["id", "ward", "grade"]
+    labels = data.labels.set_index("id")
+    assert len(labels) == 37
+    assert labels.loc[["R000", "R001", "R002"]].to_numpy().tolist() == [["", ""], ["north", "2"], ["", "3"]]
+    assert json.loads((tmp_path / "out" / "dataset.json").read_text())["labels_without_recording"] == 1
 
 
 def test_chapman_layout(tmp_path: Path) -> None:
@@ -179,16 +363,6 @@ def test_nothing_usable_leaves_nothing(tmp_path: Path, write_wfdb: Write) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["in"]
 
 
-def test_an_interruption_leaves_nothing(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(shards, "write_shard", interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        prepare(archive, tmp_path / "out", "cinc2021", sampling_rate_hz=100, seconds=1, workers=1)
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_destination_in_use_is_not_touched(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
@@ -210,8 +384,11 @@ def test_a_destination_in_use_is_not_touched(archive: Path, tmp_path: Path) -> N
         ({"seconds": float("nan")}, "whole number of samples"),
         ({"sampling_rate_hz": 100, "seconds": 0.123}, "whole number of samples"),
         ({"workers": 0}, "workers 0: must be at least 1"),
+        ({"shard": (3, 2)}, "shard 3/2: must be from 1/2 to 2/2"),
+        ({"min_seconds": 11.0}, "at most a window of 10 s"),
+        ({"refuse": ["flat", "ugly"]}, "ugly"),
         ({"layout": "tape"}, "layout 'tape' is not known"),
-        ({"patients": "absent.csv"}, r"absent\.csv: cannot be read"),
+        ({"labels": "absent.csv"}, r"absent\.csv: cannot be read"),
     ],
 )
 def test_impossible_settings_are_refused(
@@ -222,11 +399,29 @@ def test_impossible_settings_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_process_that_dies_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
-    killing = "kill -9 $PPID"  # the shell that a reading process starts ends this process
-    monkeypatch.setattr(reading, "ENTRIES_PER_JOB", len(killing))
+class Deadly:
+    """Ends the process that it is sent to."""
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[int]]:
+        return os._exit, (9,)
+
+
+@pytest.mark.parametrize("when", ["at the start", "with the second shard"])
+def test_a_process_that_dies_is_told_of(tmp_path: Path, when: str) -> None:
+    job = parts.Job(tmp_path, "cinc2021", Deadly() if when == "at the start" else SourceOptions(), Windowing(100, 100))  # type: ignore[arg-type]
+    entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
+    second: Any = [Deadly()]
     with pytest.raises(InputError, match="a reading process died"):
-        list(reading.in_order(os.system, killing, workers=2))  # type: ignore[arg-type]
+        list(make_parts(job, iter([(0, entries), (1, second), (2, entries), (3, entries)]), workers=2))
+
+
+def test_an_error_in_a_process_is_that_of_the_whole(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way of a folder")
+    job = parts.Job(tmp_path / "file", "cinc2021", SourceOptions(), Windowing(100, 100))
+    entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
+    with pytest.raises(OSError, match="file") as raised:
+        list(make_parts(job, iter([(0, entries), (1, entries)]), workers=2))
+    assert raised.value.filename is not None
 
 
 def test_reading_processes_do_without_tensorflow() -> None:
@@ -238,10 +433,11 @@ def test_reading_processes_do_without_tensorflow() -> None:
 def test_the_real_archive_is_accounted_for(shared: Path, tmp_path: Path) -> None:
     root = shared / "data" / "cinc2021"
     counts = prepare(
-        root, tmp_path / "out", "cinc2021", sampling_rate_hz=100, patients=shared / "data" / "ptbxl_patients.csv"
+        root, tmp_path / "out", "cinc2021", sampling_rate_hz=100, labels=shared / "data" / "ptbxl_patients.csv"
     )
     headers = list(root.rglob("*.hea"))
-    whole = total(counts)
+    assert counts is not None
+    whole = total(counts.values())
     assert whole.recordings_in == len(headers) == whole.recordings_kept + whole.recordings_refused
     data = DataSet.open(tmp_path / "out", verify=True)
     ids = set(data.records["id"])

@@ -1,8 +1,10 @@
 """Opening data sets: what they hold, and what is refused."""
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytest
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import sha256_of
-from ecg_advmask.pipeline.shards import DataSet, dataset_sha256, write_shard
+from ecg_advmask.pipeline.shards import DataSet, dataset_sha256
 
 
 def test_rows_can_be_read_in_any_order(small_data: DataSet) -> None:
@@ -29,23 +31,35 @@ def test_rows_can_be_read_in_any_order(small_data: DataSet) -> None:
             small_data.signals_mv([row])
 
 
-def test_the_hash_covers_shards_and_records(small_data: DataSet) -> None:
+def test_parts_of_windows_can_be_read(small_data: DataSet) -> None:
+    whole = small_data.windows_uv(range(74))
+    rows, starts = [5, 70, 5, 33], [0, 37, 12, 1]
+    expected = np.stack([whole[row, start : start + 13] for row, start in zip(rows, starts, strict=True)])
+    np.testing.assert_array_equal(small_data.windows_uv(rows, starts, 13), expected)
+    for start, samples in ((-1, 13), (38, 13), (0, 51)):
+        with pytest.raises(IndexError):
+            small_data.windows_uv([0], [start], samples)
+
+
+def test_several_threads_may_read(small_data: DataSet) -> None:
+    data = DataSet.open(small_data.path)
+    whole = small_data.windows_uv(range(74))
+    orders = [np.random.default_rng(seed).permutation(74) for seed in range(16)]
+    with ThreadPoolExecutor(8) as pool:
+        for order, found in zip(orders, pool.map(data.windows_uv, orders), strict=True):
+            np.testing.assert_array_equal(found, whole[order])
+
+
+def test_the_hash_covers_shards_and_tables(small_data: DataSet) -> None:
     hashes = [sha256_of(path) for path in small_data.shard_paths]
-    assert small_data.sha256 == dataset_sha256(hashes, small_data.path / "records.csv")
+    hashes += [sha256_of(small_data.path / name) for name in ("records.csv", "refused.csv")]
+    assert small_data.sha256 == dataset_sha256(hashes) == hashlib.sha256("\n".join(hashes).encode()).hexdigest()
     assert small_data.shard_windows == [10] * 7 + [4]
 
 
-def test_shards_are_little_endian_examples(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    windows = np.arange(2 * 3 * 12, dtype=np.int16).reshape(2, 3, 12) - 30
-    write_shard(tmp_path / "a.tfrecord", windows, first_row=5)
-    records = [
-        tf.train.Example.FromString(raw.numpy()) for raw in tf.data.TFRecordDataset(str(tmp_path / "a.tfrecord"))
-    ]
-    assert [list(record.features.feature["row"].int64_list.value) for record in records] == [[5], [6]]
-    raw = [record.features.feature["signals_uv"].bytes_list.value[0] for record in records]
-    assert raw == [window.astype("<i2").tobytes() for window in windows]
+def test_recordings_are_dealt_in_the_order_of_a_hash(small_data: DataSet) -> None:
+    ids = small_data.records["id"].drop_duplicates().tolist()
+    assert ids == sorted(ids, key=lambda name: hashlib.sha256(name.encode()).digest())
 
 
 def edited(change: Callable[[dict[str, object]], object]) -> Callable[[Path], None]:
@@ -78,9 +92,10 @@ def move_shard_out(folder: Path) -> None:
         (move_shard_out, "not a file inside that folder"),
         (lambda folder: (folder / "shard-00003.tfrecord").unlink(), "is missing"),
         (lambda folder: (folder / "shard-00003.tfrecord").write_bytes(b"short"), "has 5 bytes instead of"),
-        (lambda folder: (folder / "records.csv").unlink(), "cannot be read"),
-        (lambda folder: (folder / "records.csv").write_text("id\nx\n"), "cannot be read"),
-        (cut_table, "has 73 rows"),
+        (lambda folder: (folder / "records.csv").unlink(), "is missing"),
+        (cut_table, r"records\.csv: has \d+ bytes instead of"),
+        (edited(lambda stated: stated.update(window_samples=49)), "is not a shard of 10 windows of 49 samples"),
+        (edited(lambda stated: stated["shards"][1].update(sha256="0")), r"dataset\.json: was altered"),  # type: ignore[index]
     ],
 )
 def test_damaged_data_sets_are_refused(
@@ -94,13 +109,31 @@ def test_damaged_data_sets_are_refused(
     assert "\n" not in str(raised.value)
 
 
-def test_altered_contents_are_found_when_asked_for(small_data: DataSet, tmp_path: Path) -> None:
-    for name in ("shard-00002.tfrecord", "records.csv"):
-        folder = tmp_path / name
-        shutil.copytree(small_data.path, folder)
-        content = bytearray((folder / name).read_bytes())
-        content[-2] ^= 1
-        (folder / name).write_bytes(content)
-        DataSet.open(folder)
-        with pytest.raises(InputError, match=f"{name}: was altered"):
-            DataSet.open(folder, verify=True)
+def altered(data: DataSet, name: str, folder: Path) -> Path:
+    """A copy of a data set in which one bit of a file is turned over."""
+    shutil.copytree(data.path, folder)
+    content = bytearray((folder / name).read_bytes())
+    content[-2] ^= 1
+    (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["shard-00002.tfrecord", "records.csv", "refused.csv"])
+def test_altered_contents_are_found_when_all_is_verified(small_data: DataSet, tmp_path: Path, name: str) -> None:
+    folder = altered(small_data, name, tmp_path / "set")
+    DataSet.open(folder)
+    with pytest.raises(InputError, match=f"{name}: was altered"):
+        DataSet.open(folder, verify=True)
+
+
+def test_a_shard_is_verified_when_it_is_first_opened(small_data: DataSet, tmp_path: Path) -> None:
+    data = DataSet.open(altered(small_data, "shard-00002.tfrecord", tmp_path / "set"))
+    assert data.signals_mv([0, 19, 30]).shape == (3, 50, 12)
+    with pytest.raises(InputError, match=r"shard-00002\.tfrecord: was altered since it was made"):
+        data.signals_mv([0, 29])
+
+
+def test_an_altered_table_is_found_when_it_is_read(small_data: DataSet, tmp_path: Path) -> None:
+    data = DataSet.open(altered(small_data, "records.csv", tmp_path / "set"))
+    with pytest.raises(InputError, match=r"records\.csv: was altered"):
+        len(data.records)

@@ -1,0 +1,83 @@
+"""What became of the recordings of an archive, as text: the account that `prepare` and `info` print.
+
+In: accounts by source and what `dataset.json` says. Out: tables and sentences.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ecg_advmask.datasets.classes import scored_classes
+from ecg_advmask.pipeline.account import Account, total
+
+
+def recordings_table(accounts: Mapping[str, Account]) -> str:
+    """A line for each source and for all: recordings in, kept and refused, windows, reasons of refusal."""
+    rows = [["source", "in", "kept", "refused", "windows", "reasons"]]
+    for source, one in [*sorted(accounts.items()), ("all", total(accounts.values()))]:
+        numbers = (one.recordings_in, one.recordings_kept, one.recordings_refused, one.windows_kept)
+        reasons = ", ".join(f"{reason} {number}" for reason, number in one.reasons.most_common())
+        rows.append([source, *map(str, numbers), reasons])
+    return table(rows, right=range(1, 5))
+
+
+def checks_table(checks: Sequence[Mapping[str, Any]], refuse: Sequence[str], whole: Account) -> str:
+    """A line for each quality check: its threshold, what failed it, and what it looks for."""
+    rows = [["check", "fails", "refused", "refused", "reported", ""], ["", "", "recordings", "windows", "windows", ""]]
+    for check in checks:
+        name = str(check["name"])
+        fails = f"{'below' if check['fails_below'] else 'above'} {check['threshold']:g} {check['unit']}"
+        counts = (whole.reasons[name], whole.window_reasons[name], whole.reported[name])
+        meaning = str(check["meaning"]) + ("" if name in refuse else " (reported only)")
+        rows.append([name, fails, *map(str, counts), meaning])
+    return table(rows, right=(2, 3, 4))
+
+
+def classes_table(accounts: Mapping[str, Account]) -> str:
+    """A line for each class that CinC 2021 scores and a recording has: kept recordings by source.
+
+    The last number counts by the classes of 2020, which did not score three of the codes; empty if there are none.
+    """
+    sources, whole = sorted(accounts), total(accounts.values())
+    rows = [["class", *sources, "all", "as of 2020", "meaning"]]
+    of_2020 = {code: one.name for one in scored_classes(2020) for code in one.codes}
+    for one in scored_classes(2021):
+        if whole.classes_2021[one.name]:
+            names = {of_2020[code] for code in one.codes if code in of_2020}
+            before = str(sum(whole.classes_2020[name] for name in names)) if names else "-"
+            counts = [accounts[source].classes_2021[one.name] for source in sources]
+            rows.append([one.name, *map(str, counts), str(whole.classes_2021[one.name]), before, one.meaning])
+    return table(rows, right=range(1, len(sources) + 3)) if len(rows) > 1 else ""
+
+
+def remarks(whole: Account) -> list[str]:
+    """Sentences on what the table of recordings does not show."""
+    said = []
+    if whole.windows_refused:
+        kinds = ", ".join(f"{name} {number}" for name, number in whole.window_reasons.most_common())
+        said.append(f"{whole.windows_refused} more windows were refused, of recordings that were kept: {kinds}.")
+    if whole.windows_left_out:
+        said.append(f"{whole.windows_left_out} windows were beyond the limit for one recording.")
+    if whole.windows_padded:
+        said.append(f"{whole.windows_padded} windows are padded, of recordings shorter than a window.")
+    if whole.trailing_seconds >= 0.005:
+        said.append(f"{whole.trailing_seconds:.2f} s at the ends of recordings did not fill a window.")
+    for name, number in whole.reported.most_common():
+        said.append(f"{number} windows fail the check {name} and were kept (column reported of records.csv).")
+    if whole.duplicates:
+        said.append(
+            f"{whole.duplicates} recordings have exactly the signal of an earlier one (column duplicate_of); "
+            "pretraining and evaluation leave them out."
+        )
+    return said
+
+
+def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """Cells in columns two blanks apart, those of the columns ``right`` set to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
