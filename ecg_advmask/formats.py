@@ -93,17 +93,22 @@ def read_csv(
             io.StringIO(text),
             header=None,
             skiprows=int(named or numbered),
-            dtype=dict.fromkeys(columns, np.float64),
             skipinitialspace=True,
             skip_blank_lines=False,
+            low_memory=False,
         )
     except pd.errors.EmptyDataError as error:
         raise UnreadableRecordingError(path, "holds no samples") from error
     except (ValueError, OverflowError) as error:
-        problem = "has a cell that is no number" if "convert" in str(error) else "cannot be read as CSV"
-        raise UnreadableRecordingError(path, f"{problem} ({one_line(error)})") from error
+        raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
+    if table.shape[1] != len(names):
+        raise UnreadableRecordingError(path, f"has {table.shape[1]} columns below {len(names)} names of columns")
+    for column in columns:  # by their types, since pandas would turn the words True and False into numbers
+        if table[column].dtype.kind not in "fiu":
+            cell = next((cell for cell in table[column].astype(str) if not _is_number(cell)), "")
+            raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
     with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused as such
-        signals_mv = (table[columns].to_numpy() * millivolts_in(unit, path)).astype(np.float32)
+        signals_mv = (table[columns].to_numpy(np.float64) * millivolts_in(unit, path)).astype(np.float32)
     return Recording(record_id=Path(path).stem, signals_mv=signals_mv, sampling_rate_hz=rate, file=os.fspath(path))
 
 

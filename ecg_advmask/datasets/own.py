@@ -18,7 +18,7 @@ from ecg_advmask.numpy_format import NumpyFile
 from ecg_advmask.walking import Found, walk
 from ecg_advmask.wfdb_format import read_wfdb
 
-OPEN_FILES = 16
+OPEN_FILES = 64
 """NumPy files that a process holds open at once; their samples stay on disk."""
 
 

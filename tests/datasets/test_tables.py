@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from ecg_advmask.datasets.listing import Entry
 from ecg_advmask.datasets.tables import completed, read_label_table
@@ -115,3 +117,19 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
             read_label_table(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):
         read_label_table(tmp_path)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.text(max_size=80), st.text('id,sexag"\n\r\t;0 1mf\0\ufeff', max_size=120)), st.integers(0, 60))
+def test_no_text_makes_another_error(tmp_path: Path, noise: str, place: int) -> None:
+    whole = "id,patient,age,sex,dx,ward\na,p1,61,F,1;2,north\nb,p2,,,,\n"
+    path = tmp_path / "t.csv"
+    path.write_bytes((whole[:place] + noise + whole[place:]).encode("utf-8", "surrogatepass"))
+    try:
+        table = read_label_table(path)
+    except InputError as error:
+        assert "\n" not in str(error)
+        return
+    for name in table.rows:
+        labels = dict(completed(entry(name), table).labels)
+        assert set(labels) <= set(table.columns) and all(labels.values())
