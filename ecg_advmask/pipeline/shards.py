@@ -128,6 +128,14 @@ class DataSet:
         return records
 
     @cached_property
+    def valid_samples(self) -> npt.NDArray[np.int64]:
+        """Samples of each window before its padding, (windows,), read without the rest of `records`; errors alike."""
+        column = self._table(RECORDS_FILE, ["valid_samples"])["valid_samples"]
+        if len(column) != self.windows or not column.str.fullmatch(r"\d+").all():
+            raise InputError(f"{self.path / RECORDS_FILE}: valid_samples is not a number for every window, {_AGAIN}")
+        return column.to_numpy(np.int64)
+
+    @cached_property
     def labels(self) -> pd.DataFrame:
         """The user's columns as text, one row per recording, the column ``id`` first; empty if there are none.
 
@@ -193,10 +201,10 @@ class DataSet:
         if not same:
             raise InputError(f"{self.path / name}: was altered since it was made, {_AGAIN}")
 
-    def _table(self, name: str) -> pd.DataFrame:
+    def _table(self, name: str, columns: list[str] | None = None) -> pd.DataFrame:
         self._verify(name)
         try:
-            return pd.read_csv(self.path / name, dtype=str, keep_default_na=False)
+            return pd.read_csv(self.path / name, dtype=str, keep_default_na=False, usecols=columns)
         except (OSError, ValueError) as error:
             raise InputError(f"{self.path / name}: cannot be read ({error}), {_AGAIN}") from error
 

@@ -183,11 +183,10 @@ def _check_size(data: DataSet, windows: int, batch_size: int, drop_remainder: bo
 def _cropped(data: DataSet, samples: int | None) -> tuple[int, Callable[[Numbers], Numbers]]:
     """How many samples of each window are delivered, and how many of given rows (n,) are valid, (n,)."""
     if samples is None or samples == data.window_samples:
-        return data.window_samples, np.zeros_like  # nothing to choose: the table of records is not needed
+        return data.window_samples, np.zeros_like  # nothing to choose, so no table is read
     if not 0 < samples < data.window_samples:
         raise InputError(f"{data.path}: has windows of {data.window_samples} samples, {samples} are wanted")
-    valid = data.records["valid_samples"].to_numpy(np.int64)
-    return samples, valid.__getitem__
+    return samples, data.valid_samples.__getitem__
 
 
 def _batches(draw: Draw, first_epoch: int, epochs: int, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:

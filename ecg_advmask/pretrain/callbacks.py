@@ -109,7 +109,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         chosen = rows[np.linspace(0, len(rows) - 1, PICTURED_RECORDINGS).astype(int)]
         self.ids = data.records.iloc[chosen]["id"].tolist()
         samples = run.config.window_samples
-        starts = middle_starts(data.records["valid_samples"].to_numpy()[chosen], samples)
+        starts = middle_starts(data.valid_samples[chosen], samples)
         self.signals_mv = data.windows_uv(chosen, starts, samples) * np.float32(1e-3)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002

@@ -102,10 +102,22 @@ def test_chosen_rows_and_no_shuffling(data: DataSet) -> None:
     np.testing.assert_allclose(plain, expected(np.concatenate([rows, rows])), atol=1e-5)
 
 
-def test_whole_windows_are_streamed_without_the_table_of_records(data: DataSet) -> None:
+@pytest.mark.parametrize("samples", [None, 20])
+def test_the_table_of_records_is_not_kept_in_memory(data: DataSet, samples: int | None) -> None:
+    """100,000 rows of text would be there for nothing."""
     fresh = DataSet.open(data.path)
-    joined(stream(fresh, 16, seed=0))
-    assert "records" not in vars(fresh), "100,000 rows of text would be in memory for nothing"
+    joined(stream(fresh, 16, seed=0, samples=samples))
+    assert "records" not in vars(fresh)
+    assert fresh.valid_samples.tolist() == fresh.records["valid_samples"].tolist() == VALID.tolist()
+
+
+@pytest.mark.parametrize("wrong", ["", "20.5", "-1", "x"])
+def test_valid_samples_that_are_no_numbers_are_refused(
+    write_data: Callable[..., Path], tmp_path: Path, wrong: str
+) -> None:
+    folder = write_data(tmp_path / "set", WINDOWS_UV[:3], [3], valid_samples=[50, wrong, 50])
+    with pytest.raises(InputError, match=r"records\.csv: valid_samples is not a number for every window"):
+        stream(DataSet.open(folder), 1, seed=0, samples=20)
 
 
 @pytest.mark.parametrize("balanced", [True, False])
