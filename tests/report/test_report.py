@@ -21,7 +21,7 @@ from ecg_advmask.report import html as pieces
 from ecg_advmask.report.model_card import write_model_card
 from ecg_advmask.report.plots import png, training_curves
 from ecg_advmask.report.report import GENERATED_NOTICE, write_report
-from ecg_advmask.report.results import read_result, summary_rows, terminal_table, verdicts
+from ecg_advmask.report.results import protocol_in_words, read_result, summary_rows, terminal_table, verdicts
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -58,7 +58,7 @@ def evaluation():
     names = rng.choice(["SB", "SR"], size=300).astype(object)
     patients = np.arange(300).astype(str).astype(object)
     protocol = Protocol(fractions=(0.2, 1.0), draws=2, resamples=50)
-    split = split_recordings(names, patients, protocol.shares, 0)
+    split = split_recordings(patients, names, patients, protocol.shares, 0)
     good = rng.normal(size=(300, 4)) + 2 * (names == "SR")[:, None]
     embeddings = {"trained": good, "random": rng.normal(size=(300, 4))}
     return {
@@ -77,7 +77,7 @@ def evaluation():
         "counts": {"windows": 310, "recordings": 310, "seen": 10, "seen_by_id": 10, "seen_by_signal": 9,
                    "seen_by_patient": 8, "copies": 0, "unlabelled": 0, "unlabelled_reasons": {}, "eligible": 300,
                    "patients": 300, "parts": split.counts()},
-        "sha256_of_ids": {part: split.digest(patients, part) for part in PARTS},
+        "sha256_of_ids": {part: split.digest(part) for part in PARTS},
         "protocol": vars(protocol) | {"shares": list(protocol.shares)},
         **linear_evaluation(embeddings, split, protocol),
         "versions": {"scikit-learn": "1.0"},
@@ -141,6 +141,15 @@ def test_report_holds_figures_account_protocol_settings_and_commands(run, evalua
     assert "ecg-advmask pretrain data/pre" in text and evaluation["command"] in text
     assert "adversary_learning_rate" in text and "d" * 64 in text
     assert GENERATED_NOTICE not in text
+
+
+def test_a_stored_split_is_told_with_what_it_leaves_out(evaluation):
+    assert "split once by patient (seed 0), stratified" in " ".join(protocol_in_words(evaluation))
+    stored = evaluation | {"split": {"path": "runs/a/first.split.csv", "sha256": "0" * 64}}
+    stored["counts"] = evaluation["counts"] | {"outside_split": 1234}
+    words = " ".join(protocol_in_words(stored))
+    assert "split once by patient (as stored in first.split.csv), stratified" in words
+    assert "and 1,234 are not in the split. The other" in words
 
 
 def test_banner_where_the_evaluation_or_the_pretraining_used_generated_recordings(run, evaluation):
