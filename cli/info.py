@@ -31,7 +31,7 @@ def info(path: Path, verify: bool) -> None:
 def _print_data_set(path: Path, verify: bool) -> None:
     from ecg_advmask.pipeline.account import Account, total
     from ecg_advmask.pipeline.shards import DataSet
-    from ecg_advmask.report.data_account import checks_table, classes_table, recordings_table, remarks
+    from ecg_advmask.report.data_account import checks_table, classes_table, codes_line, recordings_table, remarks
 
     data = DataSet.open(path, verify=verify)
     stated = read_json(path / "dataset.json")
@@ -57,6 +57,8 @@ def _print_data_set(path: Path, verify: bool) -> None:
         raise InputError(f"{path / 'dataset.json'}: is damaged ({error!r}), prepare the data set again") from error
     if classes := classes_table(accounts):
         click.echo(f"\nrecordings by scored class of PhysioNet/CinC\n{classes}")
+    if codes := codes_line(accounts):
+        click.echo(f"\nrecordings by other codes: {codes}")
     if len(data.labels.columns) > 1:
         given = {column: data.labels[column] for column in data.labels.columns[1:]}
         click.echo()
@@ -68,7 +70,7 @@ def _print_data_set(path: Path, verify: bool) -> None:
             },
         )
     if stated.get("labels_without_recording"):
-        click.echo(f"{stated['labels_without_recording']} rows of the table of labels name no recording.")
+        click.echo(f"rows of the table of labels that name no recording: {stated['labels_without_recording']}")
     if verify:
         click.echo("\nEvery file has the contents it was written with.")
 

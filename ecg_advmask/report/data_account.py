@@ -3,10 +3,11 @@
 In: accounts by source and what `dataset.json` says. Out: tables and sentences.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecg_advmask.datasets.classes import scored_classes
+from ecg_advmask.datasets.classes import name_of, scored_classes
 from ecg_advmask.pipeline.account import Account, total
 
 
@@ -49,24 +50,32 @@ def classes_table(accounts: Mapping[str, Account]) -> str:
     return table(rows, right=range(1, len(sources) + 3)) if len(rows) > 1 else ""
 
 
+def codes_line(accounts: Mapping[str, Account], most: int = 20) -> str:
+    """The commonest codes that CinC 2021 does not score, with their names and kept recordings; empty if none."""
+    scored = {code for one in scored_classes(2021) for code in one.codes}
+    counts = Counter({code: n for code, n in total(accounts.values()).codes.items() if code not in scored})
+    shown = [f"{name_of(code)} {n}" for code, n in counts.most_common(most)]
+    return ", ".join([*shown, *([f"and {len(counts) - most} more"] if len(counts) > most else [])])
+
+
 def remarks(whole: Account) -> list[str]:
-    """Sentences on what the table of recordings does not show."""
+    """Lines on what the table of recordings does not show."""
     said = []
     if whole.windows_refused:
         kinds = ", ".join(f"{name} {number}" for name, number in whole.window_reasons.most_common())
-        said.append(f"{whole.windows_refused} more windows were refused, of recordings that were kept: {kinds}.")
+        said.append(f"windows refused of recordings that were kept: {whole.windows_refused} ({kinds})")
     if whole.windows_left_out:
-        said.append(f"{whole.windows_left_out} windows were beyond the limit for one recording.")
+        said.append(f"windows beyond the limit for one recording: {whole.windows_left_out}")
     if whole.windows_padded:
-        said.append(f"{whole.windows_padded} windows are padded, of recordings shorter than a window.")
+        said.append(f"windows padded, of recordings shorter than a window: {whole.windows_padded}")
     if whole.trailing_seconds >= 0.005:
-        said.append(f"{whole.trailing_seconds:.2f} s at the ends of recordings did not fill a window.")
+        said.append(f"seconds at the ends of recordings that did not fill a window: {whole.trailing_seconds:.2f}")
     for name, number in whole.reported.most_common():
-        said.append(f"{number} windows fail the check {name} and were kept (column reported of records.csv).")
+        said.append(f"windows kept although they fail the check {name} (column reported of records.csv): {number}")
     if whole.duplicates:
         said.append(
-            f"{whole.duplicates} recordings have exactly the signal of an earlier one (column duplicate_of); "
-            "pretraining and evaluation leave them out."
+            "recordings with exactly the signal of an earlier one (column duplicate_of; pretraining and evaluation "
+            f"leave them out): {whole.duplicates}"
         )
     return said
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from ecg_advmask.cli import main
+from ecg_advmask.pipeline import parts
 from ecg_advmask.pipeline.shards import DataSet
 
 Write = Callable[..., Path]
@@ -28,10 +29,10 @@ def test_summary_and_last_line(archive: Path, tmp_path: Path) -> None:
     assert result.exit_code == 0, result.output
     lines = result.stdout.splitlines()
     table = {line.split()[0]: line.split()[1:] for line in lines}
-    assert table["chapman_shaoxing"] == ["1", "0", "0", "1", "left", "out", "1"]
-    assert table["georgia"] == ["1", "1", "1", "0"]
+    assert table["chapman_shaoxing"] == ["1", "0", "1", "0", "left", "out", "1"]
+    assert table["georgia"] == ["1", "1", "0", "1"]
     assert table["all"] == ["2", "1", "1", "1", "left", "out", "1"]
-    assert "1.50 s at the ends of recordings did not fill a window." in lines
+    assert "seconds at the ends of recordings that did not fill a window: 1.50" in lines
     assert lines[-1] == (f"Wrote {out}: 1 windows of 1 recordings, 1 recordings refused ({out}/refused.csv tells why)")
     assert DataSet.open(out).records["id"].tolist() == ["E1"]
 
@@ -39,6 +40,10 @@ def test_summary_and_last_line(archive: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "options", "reason"),
     [
+        ("in", ["--shard", "2"], "--shard 2: expected I/N"),
+        ("in", ["--shard", "3/2"], "shard 3/2: must be from 1/2 to 2/2"),
+        ("in", ["--refuse", "flat,ugly"], "ugly"),
+        ("in", ["--min-seconds", "0"], "least length of 0 s"),
         ("absent", [], "is not a folder"),
         ("", [], "holds no recordings"),
         ("in", ["--seconds", "60"], "none of the 2 recordings can be used"),
@@ -62,8 +67,79 @@ def test_bad_input_is_one_line_and_exit_code_2(
     assert not (tmp_path / "out").exists()
 
 
+def test_jobs_and_merge(archive: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    arguments = ["prepare", str(archive), str(out), "--format", "cinc2021", "--sampling-rate", "100", "--workers", "1"]
+    first = CliRunner().invoke(main, [*arguments, "--shard", "1/2"])
+    assert first.exit_code == 0, first.output
+    assert first.stdout.splitlines()[-1] == (
+        f"Wrote part 1/2 to {out}.partial; when all parts are there: ecg-advmask merge {out}"
+    )
+    early = CliRunner().invoke(main, ["merge", str(out)])
+    assert early.exit_code == 2
+    assert "1 of 2 shards are not finished (1)" in early.stderr
+    assert CliRunner().invoke(main, [*arguments, "--shard", "2/2"]).exit_code == 0
+    merged = CliRunner().invoke(main, ["merge", str(out)])
+    assert merged.exit_code == 0, merged.output
+    assert "Wrote" in merged.stdout.splitlines()[-1]
+    assert DataSet.open(out, verify=True).records["id"].tolist() == ["E1"]
+
+
+def test_an_interruption_says_how_to_go_on(archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(parts, "read_entry", interrupt)
+    arguments = ["prepare", str(archive), str(tmp_path / "out"), "--format", "cinc2021", "--workers", "1"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-1].endswith("out: interrupted; the same command goes on where it was")
+
+
+def test_info_prints_the_whole_account(archive: Path, tmp_path: Path, write_wfdb: Write) -> None:
+    flat = np.random.default_rng(0).integers(-900, 900, (3000, 12)).astype(np.int16)
+    flat[1000:2000, 3] = 5
+    write_wfdb(archive / "training" / "ptb" / "g1" / "S1.hea", flat, 100, comments=["#Dx: 59118001,713427006,1"])
+    write_wfdb(archive / "training" / "ptb" / "g1" / "S2.hea", flat[:300], 100)
+    (tmp_path / "labels.csv").write_text("id,ward\nS1,north\nX,south\n")
+    arguments = ["prepare", str(archive), str(tmp_path / "out"), "--format", "cinc2021", "--sampling-rate", "100"]
+    arguments += ["--labels", str(tmp_path / "labels.csv"), "--workers", "1"]
+    assert CliRunner().invoke(main, arguments).exit_code == 0
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "out"), "--verify"])
+    assert result.exit_code == 0, result.output
+    cells = [line.split() for line in result.stdout.splitlines()]
+    assert ["ptb", "2", "1", "1", "2", "length", "1"] in cells
+    assert ["all", "4", "2", "2", "3", "left", "out", "1,", "length", "1"] in cells
+    flat_line = next(line for line in cells if line[:1] == ["flat"])
+    assert flat_line[:7] == ["flat", "below", "1", "uV", "0", "1", "0"]
+    assert next(line for line in cells if line[:1] == ["einthoven"])[4:7] == ["0", "0", "3"]
+    assert next(line for line in cells if line[:1] == ["CRBBB|RBBB"])[1:6] == ["0", "0", "1", "1", "1"]
+    assert "windows refused of recordings that were kept: 1 (flat 1)" in result.stdout
+    assert "ward: 1 recordings, 1 values" in result.stdout
+    assert "rows of the table of labels that name no recording: 1" in result.stdout
+    assert result.stdout.splitlines()[-1] == "Every file has the contents it was written with."
+
+    shard = next(path for path in (tmp_path / "out").glob("shard-*.tfrecord") if path.stat().st_size)
+    content = bytearray(shard.read_bytes())
+    content[100] ^= 1
+    shard.write_bytes(content)
+    assert CliRunner().invoke(main, ["info", str(tmp_path / "out")]).exit_code == 0
+    result = CliRunner().invoke(main, ["info", str(tmp_path / "out"), "--verify"])
+    assert result.exit_code == 2
+    assert f"{shard.name}: was altered since it was made" in result.stderr
+
+
 def test_help_names_the_options() -> None:
     result = CliRunner().invoke(main, ["prepare", "--help"])
     assert result.exit_code == 0
-    for option in ("--format", "--sampling-rate", "--seconds", "--workers", "--patients", "--include-chapman"):
+    for option in (
+        "--format",
+        "--sampling-rate",
+        "--seconds",
+        "--workers",
+        "--patients",
+        "--include-chapman",
+        "--labels",
+        "--shard",
+    ):
         assert option in result.output
