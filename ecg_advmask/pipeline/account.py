@@ -61,7 +61,8 @@ class Account:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """From plain values."""
-        return cls(**{name: Counter(v) if isinstance(v, dict) else v for name, v in values.items()})
+        plain: dict[str, Any] = {name: Counter(v) if isinstance(v, dict) else v for name, v in values.items()}
+        return cls(**plain)
 
 
 def total(accounts: Iterable[Account]) -> Account:

@@ -56,7 +56,7 @@ def read_window_into(file: int, place: int, window_samples: int, start: int, tar
     ``file`` is an open file descriptor. Other threads go on while this one reads. Returns whether all of it was there.
     """
     offset = place * record_bytes(window_samples) + _BEFORE + start * _BYTES_PER_SAMPLE
-    return os.preadv(file, [target.reshape(-1).view(np.uint8)], offset) == target.nbytes
+    return os.preadv(file, [target.reshape(-1).view(np.uint8).data], offset) == target.nbytes
 
 
 def _masked_crc(data: bytes) -> bytes:
