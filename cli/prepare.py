@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ecg_advmask.errors import InputError
+from ecg_advmask.files import read_json
 
 if TYPE_CHECKING:
     from tqdm import tqdm
@@ -161,6 +162,8 @@ def _print_account(dest: str, accounts: "Mapping[str, Account]") -> None:
     click.echo(recordings_table(accounts))
     for line in remarks(whole):
         click.echo(line)
+    if unused := read_json(Path(dest) / "dataset.json")["labels_without_recording"]:
+        click.echo(f"rows of the table of labels that name no recording: {unused}")
     click.echo(
         f"Wrote {Path(dest)}: {whole.windows_kept} windows of {whole.recordings_kept} recordings, "
         f"{whole.recordings_refused} recordings refused ({Path(dest) / 'refused.csv'} tells why)"
