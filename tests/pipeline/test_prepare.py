@@ -19,6 +19,7 @@ import wfdb
 
 from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
+from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.pipeline import finish as finish_module
 from ecg_advmask.pipeline import parts, reading
 from ecg_advmask.pipeline.account import total
@@ -430,22 +431,38 @@ def test_reading_processes_do_without_tensorflow() -> None:
 
 
 @pytest.mark.slow
-def test_the_real_archive_is_accounted_for(shared: Path, tmp_path: Path) -> None:
-    root = shared / "data" / "cinc2021"
-    counts = prepare(
-        root, tmp_path / "out", "cinc2021", sampling_rate_hz=100, labels=shared / "data" / "ptbxl_patients.csv"
-    )
-    headers = list(root.rglob("*.hea"))
+@pytest.mark.parametrize(
+    ("folder", "layout", "rate"), [("cinc2021", "cinc2021", 100), ("cinc2021", "cinc2021", 500), ("ludb", "wfdb", 500)]
+)
+def test_real_recordings_are_accounted_for_and_keep_their_values(
+    shared: Path, tmp_path: Path, folder: str, layout: str, rate: int
+) -> None:
+    root = shared / "data" / folder
+    counts = prepare(root, tmp_path / "out", layout, sampling_rate_hz=rate)
     assert counts is not None
-    whole = total(counts.values())
-    assert whole.recordings_in == len(headers) == whole.recordings_kept + whole.recordings_refused
+    headers = {path.relative_to(root).as_posix() for path in root.rglob("*.hea")}
     data = DataSet.open(tmp_path / "out", verify=True)
-    ids = set(data.records["id"])
-    left_out = {name for name, rows in refused(tmp_path / "out").items() if not rows[0]["window"]}
-    assert ids.isdisjoint(left_out)
-    assert ids | left_out == {path.stem for path in headers}
-    assert {path.stem for path in headers if "chapman" in str(path)} <= left_out
-    same_rate = data.records[(data.records["original_rate_hz"] == 100) & (data.records["window"] == 0)]
-    for row in same_rate.index[:: max(1, len(same_rate) // 10)]:
-        reference = wfdb.rdrecord(str(root / data.records["file"][row]).removesuffix(".hea")).p_signal
-        np.testing.assert_allclose(data.signals_mv([row])[0], reference[:1000], atol=1e-3)
+    kept = set(data.records["file"])
+    left_out = {row["file"] for rows in refused(tmp_path / "out").values() for row in rows if not row["window"]}
+    assert kept | left_out == headers
+    assert kept.isdisjoint(left_out)
+    assert all(row["reason"] for rows in refused(tmp_path / "out").values() for row in rows)
+    assert {name for name in headers if "chapman" in name} <= left_out
+    for source, account in counts.items():
+        there = [name for name in headers if layout == "wfdb" or f"/{source}/" in name]
+        assert account.recordings_in == len(there) == account.recordings_kept + account.recordings_refused
+        assert account.recordings_kept == len(kept & set(there))
+    whole = total(counts.values())
+    assert (whole.recordings_in, whole.windows_kept) == (len(headers), data.windows)
+
+    largest_uv, compared = 0.0, 0
+    for name, rows in data.records[data.records["original_rate_hz"] == rate].groupby("file"):
+        record = wfdb.rdrecord(str(root / str(name)).removesuffix(".hea"))
+        columns = [[lead.lower() for lead in record.sig_name].index(lead.lower()) for lead in STANDARD_LEADS]
+        for row, record_row in rows.iterrows():
+            start, samples = round(record_row["start_s"] * rate), record_row["valid_samples"]
+            expected_uv = 1000 * record.p_signal[start : start + samples, columns]
+            found_uv = data.windows_uv([int(str(row))])[0, :samples]
+            largest_uv, compared = max(largest_uv, float(np.abs(found_uv - expected_uv).max())), compared + 1
+    assert compared > 0
+    assert largest_uv <= 0.51  # half a microvolt of rounding, and what float32 adds
