@@ -30,6 +30,13 @@ _OLDEST_YEARS = 120
 
 RATES_HZ: Final = (10.0, 100_000.0)
 """Sampling rates that are believed; resampling from one far below would take memory without bound."""
+
+MOST_SAMPLES: Final = 600_000_000
+"""Samples of a recording, all leads together: 48 hours of twelve leads at 280 Hz, which take 5 GB while they are read.
+
+What claims more, such as a file of nothing but size, would use up the memory of most machines.
+"""
+_LARGEST_CSV_BYTES = 1_000_000_000
 _AGE = re.compile(r"\d{1,6}(\.\d*)?", re.ASCII)
 
 
@@ -77,6 +84,10 @@ def read_csv(
 
     rate = positive_rate(sampling_rate_hz, path)
     try:
+        if (size := Path(path).stat().st_size) > _LARGEST_CSV_BYTES:
+            raise UnreadableRecordingError(
+                path, f"has {size} bytes, of at most {_LARGEST_CSV_BYTES} in CSV, save it as .npy or cut it first"
+            )
         text = Path(path).read_text(encoding="utf-8-sig").strip("\r\n")
         first_row = [cell.strip() for cell in next(csv.reader([text.partition("\n")[0]], strict=True), [])]
     except (OSError, ValueError, csv.Error) as error:
@@ -188,6 +199,16 @@ def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
         raise UnreadableRecordingError(path, f"has the sampling rate {value} Hz, expected one from 10 to 100000 Hz")
     return rate
+
+
+def check_samples(samples: int, path: str | os.PathLike[str]) -> None:
+    """Refuse a recording of more than `MOST_SAMPLES`.
+
+    Raises:
+        UnreadableRecordingError: it has more.
+    """
+    if samples > MOST_SAMPLES:
+        raise UnreadableRecordingError(path, f"has {samples} samples, of at most {MOST_SAMPLES}, cut it first")
 
 
 def _is_number(text: str) -> bool:

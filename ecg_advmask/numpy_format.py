@@ -20,6 +20,7 @@ import numpy as np
 from ecg_advmask.formats import (
     Recording,
     UnreadableRecordingError,
+    check_samples,
     lead_columns,
     millivolts_in,
     one_line,
@@ -29,6 +30,7 @@ from ecg_advmask.leads import STANDARD_LEADS
 
 _LARGEST_DEFLATE_RATIO: Final = 1040
 """Deflate cannot pack tighter (zlib's technical details say 1032 to 1); a member that claims so is damaged."""
+_LONGEST_NAME_BYTES: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
 
 
@@ -79,11 +81,11 @@ class NumpyFile:
                     signals, others = _archive(stream, path)
                 else:
                     signals = _header(stream, os.fstat(stream.fileno()).st_size, "the file", path)
+                    _check_signals(signals, path)
         except UnreadableRecordingError:
             raise
         except Exception as error:  # zip, header and memory errors of many kinds mean that it cannot be read
             raise UnreadableRecordingError(path, f"cannot be read as NumPy arrays ({one_line(error)})") from error
-        _check_shape(signals, path)
         names = others.get("leads", list(STANDARD_LEADS))
         if len(names) != signals.shape[-1]:
             swapped = "; put time before the leads" if signals.shape[-2] == len(names) else ""
@@ -91,8 +93,6 @@ class NumpyFile:
                 path, f"signals have {signals.shape[-1]} leads in the last axis, expected {len(names)}{swapped}"
             )
         ids = others.get("ids")
-        if ids is not None and len(ids) != signals.recordings:
-            raise UnreadableRecordingError(path, f"has {len(ids)} ids for {signals.recordings} recordings")
         if ids is not None and not all(ids):
             raise UnreadableRecordingError(path, "has an empty id in ids, give every recording one")
         rate = _single(others.get("sampling_rate_hz"), sampling_rate_hz, "sampling_rate_hz", path)
@@ -163,8 +163,9 @@ def _archive(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[_Array, di
         _check_member(members["signals"], archive_bytes, path)
         with archive.open(members["signals"]) as member:
             signals = _header(member, members["signals"].file_size, "signals", path, members["signals"])
+        _check_signals(signals, path)
         others = {}
-        for name, most in (("leads", 100), ("ids", None), ("sampling_rate_hz", 1), ("unit", 1)):
+        for name, most in (("leads", 100), ("ids", signals.recordings), ("sampling_rate_hz", 1), ("unit", 1)):
             if name in members:
                 _check_member(members[name], archive_bytes, path)
                 with archive.open(members[name]) as member:
@@ -172,12 +173,14 @@ def _archive(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[_Array, di
     return signals, others
 
 
-def _small(member: Any, info: zipfile.ZipInfo, most: int | None, name: str, path: str | os.PathLike[str]) -> list[str]:
-    """Values of one of the arrays beside the signals, at most ``most`` numbers or words."""
+def _small(member: Any, info: zipfile.ZipInfo, most: int, name: str, path: str | os.PathLike[str]) -> list[str]:
+    """Values of one of the arrays beside the signals, at most ``most`` numbers or words of a length to be believed."""
     array = _header(member, info.file_size, name, path)
     values = math.prod(array.shape)
-    if array.dtype.kind not in "fiuSU" or (most is not None and values > most):
-        expected = "names" if most is None else "one value" if most == 1 else f"at most {most} names"
+    if name == "ids" and values != most:
+        raise UnreadableRecordingError(path, f"has {values} ids for {most} recordings")
+    if array.dtype.kind not in "fiuSU" or values > most or array.dtype.itemsize > _LONGEST_NAME_BYTES:
+        expected = "one value" if most == 1 and name != "ids" else f"at most {most} names"
         raise UnreadableRecordingError(
             path, f"{name} have shape {array.shape} and type {array.dtype}, expected {expected}"
         )
@@ -211,13 +214,14 @@ def _check_member(info: zipfile.ZipInfo, archive_bytes: int, path: str | os.Path
         raise UnreadableRecordingError(path, "is damaged, signals claim more bytes than the archive holds")
 
 
-def _check_shape(signals: _Array, path: str | os.PathLike[str]) -> None:
+def _check_signals(signals: _Array, path: str | os.PathLike[str]) -> None:
     if len(signals.shape) not in {2, 3} or signals.dtype.kind not in "fiu":
         raise UnreadableRecordingError(
             path, f"signals have shape {signals.shape} and type {signals.dtype}, expected numbers (N, T, 12) or (T, 12)"
         )
     if 0 in signals.shape:
         raise UnreadableRecordingError(path, f"holds no samples (signals have shape {signals.shape})")
+    check_samples(math.prod(signals.shape[-2:]), path)
 
 
 def _single(stated: list[str] | None, said: Any, name: str, path: str | os.PathLike[str]) -> Any:

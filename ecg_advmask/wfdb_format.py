@@ -21,6 +21,10 @@ from ecg_advmask.signals import FloatSignals
 from ecg_advmask.wfdb_header import Header, read_header
 from ecg_advmask.wfdb_plain import check_sums, read_plain
 
+_FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sample, checksum, block size, description
+    r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(\(-?\d*\))?(/\S*)?[ \t]+\d+([ \t]+-?\d+){4}[ \t]+\S.*",
+    re.ASCII,
+)
 _NO_CODE: Final = {"unknown", "nan", "none"}
 
 
@@ -89,6 +93,9 @@ def _read_by_package(header: Header) -> tuple[FloatSignals, int]:
     if not np.isfinite(scales).all():
         header.refuse("has a gain or baseline that is no finite number")
     columns = lead_columns(record.sig_name, header.path)
+    for column in columns:  # where a field is missing or malformed, the package takes the next one for it
+        if not _FIELDS.fullmatch(header.signals[column].fields):
+            header.refuse(f"describes a signal as {header.signals[column].fields[:80]!r}, which is not WFDB's form")
     (samples_per_frame, *others) = {record.samps_per_frame[column] for column in columns}
     if others:
         header.refuse("has leads of different sampling rates, resample them to one first")

@@ -16,10 +16,10 @@ from typing import Final, NoReturn
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import inside
-from ecg_advmask.formats import UnreadableRecordingError
+from ecg_advmask.formats import UnreadableRecordingError, check_samples
 
 LONGEST_HOURS: Final = 48
-"""Longer recordings are refused. For FLAC files, whose size says little of their length, this bounds the memory."""
+"""Longer recordings are refused."""
 
 LARGEST_HEADER_BYTES: Final = 1_000_000
 
@@ -68,8 +68,8 @@ def read_header(path: Path) -> Header:
 
     Raises:
         UnreadableRecordingError: the header is missing, malformed or of several segments; it states no signals, no
-            positive rate or a longer duration than above; it names anything but regular files beside it, or files too
-            short for what it states; or its signals do not fit together.
+            positive rate, a longer duration than above or more samples than are taken; it names anything but regular
+            files beside it, or files too short for what it states; or its signals do not fit together.
     """
     lines, comments = _lines(path)
     record, signal_lines = lines[0].split(), lines[1:]
@@ -93,6 +93,7 @@ def read_header(path: Path) -> Header:
     if frames > LONGEST_HOURS * 3600 * frame_rate_hz:
         hours = frames / frame_rate_hz / 3600
         raise UnreadableRecordingError(path, f"lasts {hours:.6g} hours, of at most {LONGEST_HOURS}, cut it first")
+    check_samples(frames * sum(signal.samples_per_frame for signal in signals), path)
     return Header(path, frame_rate_hz, frames, signals, comments)
 
 

@@ -10,6 +10,7 @@ a patient of its own, unless a label table says otherwise.
 """
 
 import functools
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -65,7 +66,7 @@ def list_entries(folder: Path, options: SourceOptions) -> Iterator[Entry]:
     Raises:
         InputError: the folder is missing or cannot be listed, or it holds no header.
     """
-    top, empty = folder.resolve(), True
+    top, empty = Path(os.path.realpath(folder)), True  # silent on a link that leads back to itself
     for found in walk(folder, (".hea",)):
         empty = False
         record_id = Path(found.stem).name

@@ -126,5 +126,5 @@ def _entry(found: Found, source: str, refusal: str) -> Entry:
 
 def _source(folder: Path) -> str:
     """Name of the folder, as the name of the source."""
-    name = folder.resolve().name
+    name = Path(os.path.realpath(folder)).name  # unlike Path.resolve, silent on a link that leads back to itself
     return name if name.isprintable() else ascii(name)
