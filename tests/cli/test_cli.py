@@ -104,5 +104,7 @@ def test_info_tells_what_a_data_set_holds(generated_data: Path) -> None:
     result = CliRunner().invoke(main, ["info", str(generated_data)])
     assert result.exit_code == 0
     assert "250 samples at 100 Hz" in result.output
-    assert "source generated" in result.output
+    (whole,) = [line.split() for line in result.output.splitlines() if line.startswith("all ")]
+    assert whole[1] == "48"
+    assert int(whole[2]) + int(whole[3]) == 48
     assert '"recordings_in": 48' in result.output or "recordings_in: 48" in result.output
