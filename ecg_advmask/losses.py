@@ -1,4 +1,4 @@
-"""The two terms of the game: the contrastive loss that both players fight over, and the adversary's area penalty."""
+"""The terms of the game: the contrastive loss that both players fight over, and the adversary's area penalty."""
 
 import math
 from typing import Any, Literal
@@ -36,6 +36,44 @@ def nt_xent(
         candidates_2 = ops.concatenate([candidates_2, _others(z_2, temperature)], axis=1)
     log_sums = ops.logsumexp(ops.stack([candidates_1, candidates_2]), axis=2)
     return ops.mean(log_sums - positives)
+
+
+def nt_xent_of_patients(
+    projections_1: Any,
+    projections_2: Any,
+    patients: Any,
+    temperature: float = 0.1,
+    negatives: Literal["both", "other"] = "both",
+) -> Any:
+    """NT-Xent in which all views of one patient are positives of one another; Gopal et al. 2021 (3KG).
+
+    For each of the 2B anchors, the mean over its positives of ``-log(exp(s(anchor, positive) / t) / sum over candidates
+    of exp(s(anchor, .) / t))``, as in equation 2 of Khosla et al. 2020; candidates are positives and negatives alike.
+    With one recording of each patient it is `nt_xent`. Computed in float32.
+
+    Args:
+        projections_1: (B, D).
+        projections_2: (B, D); row i is another view of row i of ``projections_1``.
+        patients: (B,) whole numbers, equal for recordings of one patient.
+        temperature: t, above 0.
+        negatives: ``both`` takes the other 2B - 1 projections as candidates, ``other`` the B of the other view.
+
+    Returns:
+        The loss, a float32 scalar, at least 0.
+    """
+    z = ops.concatenate([_unit_rows(projections_1), _unit_rows(projections_2)])
+    patient = ops.concatenate([patients, patients])
+    view = ops.repeat(ops.arange(2), ops.shape(patients)[0])
+    anchors = ops.arange(ops.shape(z)[0])
+    if negatives == "both":
+        candidates = anchors[:, None] != anchors[None, :]
+    else:
+        candidates = view[:, None] != view[None, :]
+    positives = ops.cast(ops.logical_and(candidates, patient[:, None] == patient[None, :]), "float32")
+    similarity = ops.where(candidates, ops.matmul(z, ops.transpose(z)) / temperature, -1e30)
+    surprise = ops.logsumexp(similarity, axis=1, keepdims=True) - similarity
+    per_anchor = ops.sum(positives * surprise, axis=1) / ops.sum(positives, axis=1)
+    return ops.mean(per_anchor)
 
 
 def sparsity_penalty(masks: Any, alpha: float = 0.1, ratio: float = 1.0) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ecg_advmask.losses import contrastive_accuracy, nt_xent, sparsity_penalty
+from ecg_advmask.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients, sparsity_penalty
 
 
 def value(tensor: object) -> float:
@@ -48,6 +48,48 @@ def test_nt_xent_of_identical_embeddings_is_log_of_the_number_of_candidates(pair
     z = np.tile(np.arange(1.0, 9.0, dtype=np.float32), (pairs, 1))
     assert value(nt_xent(z, z, 0.1)) == pytest.approx(math.log(2 * pairs - 1), abs=1e-5)
     assert value(nt_xent(z, z, 0.1, "other")) == pytest.approx(math.log(pairs), abs=1e-5)
+
+
+def patients_loop(z1: np.ndarray, z2: np.ndarray, patients: list[int], temperature: float, negatives: str) -> float:
+    """Anchor by anchor and positive by positive, in float64."""
+    z = np.concatenate([z1, z2]).astype(np.float64)
+    z /= np.linalg.norm(z, axis=1, keepdims=True)
+    pairs = len(z1)
+    total = 0.0
+    for anchor in range(2 * pairs):
+        others = [
+            other
+            for other in range(2 * pairs)
+            if other != anchor and not (negatives == "other" and (anchor < pairs) == (other < pairs))
+        ]
+        denominator = sum(math.exp(z[anchor] @ z[other] / temperature) for other in others)
+        positives = [other for other in others if patients[other % pairs] == patients[anchor % pairs]]
+        terms = [-math.log(math.exp(z[anchor] @ z[other] / temperature) / denominator) for other in positives]
+        total += sum(terms) / len(terms)
+    return total / (2 * pairs)
+
+
+@pytest.mark.parametrize("negatives", ["both", "other"])
+@pytest.mark.parametrize("patients", [[0, 0], [4, 4, 7], [1, 2, 1, 3, 1, 2, 9, 9]])
+def test_nt_xent_of_patients_equals_the_loop(patients: list[int], negatives: str) -> None:
+    z1, z2 = np.random.default_rng(5).normal(size=(2, len(patients), 6)).astype(np.float32)
+    loss = nt_xent_of_patients(z1, z2, np.array(patients), 0.2, negatives)
+    assert value(loss) == pytest.approx(patients_loop(z1, z2, patients, 0.2, negatives), abs=1e-5)
+
+
+@pytest.mark.parametrize("negatives", ["both", "other"])
+def test_nt_xent_of_patients_with_one_recording_each_is_nt_xent(negatives: str) -> None:
+    z1, z2 = np.random.default_rng(6).normal(size=(2, 32, 8)).astype(np.float32)
+    loss = nt_xent_of_patients(z1, z2, np.arange(32)[::-1].copy(), 0.1, negatives)
+    assert value(loss) == pytest.approx(value(nt_xent(z1, z2, 0.1, negatives)), abs=1e-5)
+
+
+def test_nt_xent_of_patients_has_a_finite_gradient_where_all_are_of_one_patient() -> None:
+    z = tf.Variable(np.random.default_rng(7).normal(size=(4, 8)).astype(np.float32))
+    with tf.GradientTape() as tape:
+        loss = nt_xent_of_patients(z, z, tf.zeros(4, tf.int64))
+    assert np.isfinite(value(loss))
+    assert np.isfinite(tape.gradient(loss, z).numpy()).all()
 
 
 def test_nt_xent_does_not_see_the_length_of_a_projection() -> None:
