@@ -74,10 +74,15 @@ def inside(folder: str | os.PathLike[str], name: str) -> Path:
     """``folder / name``, for a name that was read from a file.
 
     Raises:
-        InputError: the name is empty, absolute, a URL, or leads out of the folder (also through a symbolic link).
+        InputError: the name is empty, absolute, a URL, or leads out of the folder (also through a symbolic link), or
+            no file can have it.
     """
-    root = Path(folder).resolve()
-    path = (root / name).resolve()
-    if not name or "://" in name or Path(name).is_absolute() or not path.is_relative_to(root):
+    try:
+        root = Path(folder).resolve()
+        path = (root / name).resolve()
+        leads_out = not name or "://" in name or Path(name).is_absolute() or not path.is_relative_to(root)
+    except (OSError, RuntimeError, ValueError):  # too long, a circle of links, a zero byte
+        leads_out = True
+    if leads_out:
         raise InputError(f"{folder}: refers to {name!r}, which is not a file inside that folder")
     return path

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 
 import numpy as np
 
-from ecg_advmask.errors import InputError
+from ecg_advmask.errors import InputError, printable
 from ecg_advmask.leads import STANDARD_LEADS, lead_index
 from ecg_advmask.signals import FloatSignals
 
@@ -36,17 +36,25 @@ MOST_SAMPLES: Final = 600_000_000
 
 What claims more, such as a file of nothing but size, would use up the memory of most machines.
 """
+_LONGEST_REASON = 400
 _LARGEST_CSV_BYTES = 1_000_000_000
+_LONGEST_CSV_LINE = 10_000
 _AGE = re.compile(r"\d{1,6}(\.\d*)?", re.ASCII)
 
 
 class UnreadableRecordingError(InputError):
-    """A file that does not hold a recording as it should; ``reason`` is the message without the file's name."""
+    """A file that does not hold a recording as it should.
+
+    ``reason`` is the message without the file's name. It may quote the file: what cannot be printed is escaped, and a
+    long text is shortened in its middle.
+    """
 
     def __init__(self, file: str | os.PathLike[str], reason: str) -> None:
-        super().__init__(f"{os.fspath(file)}: {reason}")
         self.file = os.fspath(file)
-        self.reason = reason
+        self.reason = printable(reason)
+        if len(self.reason) > _LONGEST_REASON:
+            self.reason = f"{self.reason[: _LONGEST_REASON // 2]} ... {self.reason[-_LONGEST_REASON // 2 :]}"
+        super().__init__(f"{self.file}: {self.reason}")
 
 
 @dataclass(frozen=True)
@@ -89,6 +97,7 @@ def read_csv(
                 path, f"has {size} bytes, of at most {_LARGEST_CSV_BYTES} in CSV, save it as .npy or cut it first"
             )
         text = Path(path).read_text(encoding="utf-8-sig").strip("\r\n")
+        _check_csv_lines(text, path)
         first_row = [cell.strip() for cell in next(csv.reader([text.partition("\n")[0]], strict=True), [])]
     except (OSError, ValueError, csv.Error) as error:
         raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
@@ -121,6 +130,18 @@ def read_csv(
     with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused as such
         signals_mv = (table[columns].to_numpy(np.float64) * millivolts_in(unit, path)).astype(np.float32)
     return Recording(record_id=Path(path).stem, signals_mv=signals_mv, sampling_rate_hz=rate, file=os.fspath(path))
+
+
+def _check_csv_lines(text: str, path: str | os.PathLike[str]) -> None:
+    """Refuse a file with a very long line: pandas takes minutes and gigabytes for one of a million cells."""
+    start = 0
+    while len(text) - start > _LONGEST_CSV_LINE:
+        end = text.rfind("\n", start, start + _LONGEST_CSV_LINE + 1)
+        if end < 0:
+            raise UnreadableRecordingError(
+                path, f"has a line of more than {_LONGEST_CSV_LINE} characters, expected a row for each sample"
+            )
+        start = end + 1
 
 
 def _check_csv_text(text: str, first_row: list[str], path: str | os.PathLike[str]) -> None:
@@ -212,6 +233,8 @@ def check_samples(samples: int, path: str | os.PathLike[str]) -> None:
 
 
 def _is_number(text: str) -> bool:
+    if not text.isascii() or "_" in text:  # Python takes 1_000 and digits of all scripts, other programs do not
+        return False
     try:
         float(text)
     except ValueError:

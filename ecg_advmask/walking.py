@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecg_advmask.errors import InputError
+from ecg_advmask.errors import InputError, printable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +46,13 @@ def walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Found]:
                     if item.is_dir(follow_symlinks=False):
                         waiting.append((item.path, f"{name}/"))
                     elif item.name.lower().endswith(suffixes) or _is_link_to_folder(item):
-                        yield Found(item.path, _printable(name), _refusal(item, name, root))
+                        yield Found(item.path, printable(name), _refusal(item, name, root))
         except OSError as error:
-            raise InputError(f"{_printable(place)}: cannot be listed ({error.strerror}), make it readable") from error
+            raise InputError(f"{printable(place)}: cannot be listed ({error.strerror}), make it readable") from error
 
 
 def _refusal(item: "os.DirEntry[str]", name: str, root: Path) -> str:
-    if name != _printable(name):
+    if name != printable(name):
         return "its name cannot be printed, rename it"
     if item.is_symlink():
         try:
@@ -71,10 +71,3 @@ def _is_link_to_folder(item: "os.DirEntry[str]") -> bool:
         return item.is_symlink() and item.is_dir()
     except OSError:  # a link that leads back to itself
         return False
-
-
-def _printable(name: str) -> str:
-    """The name itself, with escapes for what is not text (bytes that are no UTF-8, control characters)."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in name
-    )

@@ -22,7 +22,7 @@ from ecg_advmask.wfdb_header import Header, read_header
 from ecg_advmask.wfdb_plain import check_sums, read_plain
 
 _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sample, checksum, block size, description
-    r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?(\(-?\d*\))?(/\S*)?[ \t]+\d+([ \t]+-?\d+){4}[ \t]+\S.*",
+    r"[+-]?(\d{1,18}\.?\d{0,18}|\.\d{1,18})(e[+-]?\d{1,2})?(\(-?\d*\))?(/\S*)?[ \t]+\d+([ \t]+-?\d+){4}[ \t]+\S.*",
     re.ASCII,
 )
 _NO_CODE: Final = {"unknown", "nan", "none"}
