@@ -48,19 +48,36 @@ class Config:
     pairing: Literal["simclr", "cmsc"] = _setting(
         "simclr", "simclr: the window and its altered copy; cmsc: its first half and its altered second half"
     )
-    augmentations: tuple[str, ...] = _setting((), "augmentations of the second view, in order, before the mask")
+    augmentations: tuple[str, ...] = _setting((), "augmentations, in order, before the mask")
+    augment: Literal["second", "both"] = _setting("second", "which view is augmented; 3KG perturbs both")
+    positives: Literal["recording", "patient"] = _setting(
+        "recording", "positives are views of one recording, or of all recordings of one patient in a batch (3KG)"
+    )
 
     masks: Literal[1, 2, 3, 4, 12] = _setting(1, "number of masks; 12 means one per lead")
     mask_choice: Literal["single", "all"] = _setting(
         "single", "single: one mask per recording, at random; all: the loss summed over all masks (ADIOS)"
     )
     mask_sharpness: float = _setting(50.0, "slope of the soft binarisation sigmoid(slope * (mask - 0.5))", 0.0)
+    mask_activation: Literal["auto", "sigmoid", "softmax"] = _setting(
+        "auto", "of the U-Net's logits; auto: sigmoid for 1 and 12 masks, else softmax over the masks (ADIOS)"
+    )
+    mask_lead_dropout: float = _setting(0.0, "probability that a lead of a recording is spared by the mask", 0.0, 0.99)
     adversary_width: int = _setting(512, "filters at the top level of the U-Net", 8)
     adversary_depth: int = _setting(1, "residual blocks per level of the U-Net", 0)
     alpha: float = _setting(0.1, "weight of the sparsity penalty", 0.0)
     ratio: float = _setting(1.0, "ratio in the penalty 1 / sin(pi * ratio * mask area)", 0.01, 1.0)
     update: Literal["alternating", "simultaneous"] = _setting(
         "alternating", "alternating: encoder, then adversary through it (ADIOS); simultaneous: one reversed gradient"
+    )
+
+    adversary_objective: Literal["game", "sparsity", "none"] = _setting(
+        "game", "game: the adversary plays; sparsity: only the area penalty trains it; none: it stays as initialised"
+    )
+    adversary_every: int = _setting(1, "updates of the encoder for one update of the adversary", 1)
+    adversary_warmup_steps: int = _setting(0, "updates of the encoder before the adversary's first", 0)
+    adversary_decay_steps: int = _setting(
+        0, "updates over which the adversary's learning rate falls to 0, along a cosine; 0: it stays as it is", 0
     )
 
     learning_rate: float = _setting(4e-4, "Adam's rate for encoder and projector", 0.0)
@@ -81,6 +98,8 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+        if self.mask_activation == "softmax" and self.masks == 1:
+            raise InputError("mask_activation = 'softmax': a single mask would be 1 everywhere, use sigmoid")
         halves = 2 if self.pairing == "cmsc" else 1
         samples = self.sampling_rate_hz * self.window_seconds
         if samples != int(samples) or int(samples) % (POOLING_OF_MASKS * halves):

@@ -65,10 +65,8 @@ def nt_xent_of_patients(
     patient = ops.concatenate([patients, patients])
     view = ops.repeat(ops.arange(2), ops.shape(patients)[0])
     anchors = ops.arange(ops.shape(z)[0])
-    if negatives == "both":
-        candidates = anchors[:, None] != anchors[None, :]
-    else:
-        candidates = view[:, None] != view[None, :]
+    apart = anchors if negatives == "both" else view
+    candidates = apart[:, None] != apart[None, :]
     positives = ops.cast(ops.logical_and(candidates, patient[:, None] == patient[None, :]), "float32")
     similarity = ops.where(candidates, ops.matmul(z, ops.transpose(z)) / temperature, -1e30)
     surprise = ops.logsumexp(similarity, axis=1, keepdims=True) - similarity

@@ -1,6 +1,6 @@
 """The adversary: a one-dimensional U-Net that reads a view and proposes what to occlude (Bo et al. 2022)."""
 
-from typing import Any
+from typing import Any, Literal
 
 import keras
 from keras import layers, ops
@@ -10,7 +10,14 @@ _STEP = 5
 _GATE_REDUCTION = 8
 
 
-def unet1d(width: int = 512, depth: int = 1, masks: int = 1, leads: int = 12, name: str = "adversary") -> keras.Model:
+def unet1d(
+    width: int = 512,
+    depth: int = 1,
+    masks: int = 1,
+    leads: int = 12,
+    activation: Literal["auto", "sigmoid", "softmax"] = "auto",
+    name: str = "adversary",
+) -> keras.Model:
     """Adversary from ``(B, L, leads)`` float32 views to ``(B, L, masks)`` float32 masks in [0, 1].
 
     Four levels, stride 5 between them, with ``width`` times 1, 2, 3 and 4 filters and ``depth`` residual blocks each;
@@ -19,8 +26,9 @@ def unet1d(width: int = 512, depth: int = 1, masks: int = 1, leads: int = 12, na
     Args:
         width: filters at the top level, at least 8.
         depth: residual blocks per level.
-        masks: 1 gives a sigmoid mask; 12 one sigmoid mask per lead; any other number a softmax over the masks.
+        masks: how many; 12 are one per lead.
         leads: channels of the view.
+        activation: of the logits; ``auto`` is a sigmoid for 1 and 12 masks, and for others a softmax over the masks.
         name: name of the Keras model.
     """
     view = keras.Input((None, leads), name="view")
@@ -33,7 +41,8 @@ def unet1d(width: int = 512, depth: int = 1, masks: int = 1, leads: int = 12, na
     for level, skip, filters in ((2, level_2, 3 * width), (1, level_1, 2 * width), (0, level_0, width)):
         x = _conv_norm_relu(_beside(layers.UpSampling1D(_STEP)(x), skip), filters, name=f"up{level}")
     logits = layers.Conv1D(masks, _KERNEL, padding="same", dtype="float32", name="logits")(x)
-    activation = "sigmoid" if masks in (1, leads) else "softmax"
+    if activation == "auto":
+        activation = "sigmoid" if masks in (1, leads) else "softmax"
     return keras.Model(view, layers.Activation(activation, dtype="float32", name="masks")(logits), name=name)
 
 

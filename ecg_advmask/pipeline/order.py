@@ -16,7 +16,10 @@ SHARDS_AT_ONCE: Final = 16
 """Shards whose windows are mixed with one another: few, so that reads stay within few files; enough that a batch shows
 every source even where each shard holds a single one."""
 
-_SHUFFLED, _BALANCED, _CROPPED = range(3)
+MOST_TOGETHER: Final = 4
+"""Windows of one patient that follow one another where they are to meet: few, so that no patient fills a batch."""
+
+_SHUFFLED, _BALANCED, _CROPPED, _TOGETHER = range(4)
 
 
 def shuffled(
@@ -49,6 +52,30 @@ def shuffled(
     groups = -(-len(used) // SHARDS_AT_ONCE)
     group = rng.permutation(len(used)) * groups // max(1, len(used))
     return wanted[np.lexsort((rng.random(len(wanted)), group[shard_of]))]
+
+
+def together(rows: Rows, patients: Sequence[int] | npt.NDArray[np.integer], *, seed: int, epoch: int) -> Rows:
+    """Rows in a random order in which windows of one patient follow one another, at most `MOST_TOGETHER` at a time.
+
+    Windows that stand together here may lie in different shards, so the reads of an epoch are spread over all of them.
+
+    Args:
+        rows: (n,) int64, in any order.
+        patients: (n,) number of the patient of each.
+        seed: with the epoch, the only source of the order.
+        epoch: number of the epoch, from 0.
+
+    Returns:
+        The rows, each once: (n,) int64.
+    """
+    rng = _generator(seed, epoch, _TOGETHER)
+    mixed = rng.permutation(len(rows))
+    by_patient = mixed[np.argsort(np.asarray(patients)[mixed], kind="stable")]
+    begins = np.append(True, np.diff(np.asarray(patients)[by_patient]) != 0)[: len(rows)]
+    rank = np.arange(len(rows)) - np.maximum.accumulate(np.where(begins, np.arange(len(rows)), 0))
+    group = np.cumsum(rank % MOST_TOGETHER == 0) - 1
+    place = rng.permutation(len(rows))[group]
+    return np.asarray(rows, dtype=np.int64)[by_patient[np.argsort(place, kind="stable")]]
 
 
 def balanced(labels: Sequence[object] | npt.NDArray[Any], *, seed: int, epoch: int, draws: int | None = None) -> Rows:

@@ -42,6 +42,7 @@ def stream(
     shuffle: bool = True,
     drop_remainder: bool = True,
     samples: int | None = None,
+    patients: Rows | None = None,
 ) -> tf.data.Dataset:
     """Batches for training, one epoch after the other; no batch spans two epochs.
 
@@ -56,10 +57,13 @@ def stream(
         shuffle: deliver the windows in a new order each epoch (`order.shuffled`), else always in the data set's.
         drop_remainder: leave out a last batch that is not full.
         samples: take a random crop of this length from each window, another in each epoch; by default whole windows.
+        patients: number of the patient of every window in the data set; windows of one patient then follow one another
+            (`order.together`, in place of ``shuffle``).
 
     Returns:
-        Dataset of (batch_size, samples, 12) float32, each window with mean 0 and deviation 1 over time and leads. A
-        shard that was altered is found when it is first read, by an error as `input_errors` explains.
+        Dataset of (batch_size, samples, 12) float32, each window with mean 0 and deviation 1 over time and leads; with
+        ``patients`` of pairs of that and of their numbers, (batch_size,) int64. A shard that was altered is found when
+        it is first read, by an error as `input_errors` explains.
 
     Raises:
         InputError: the data set, or ``rows``, holds less than one batch, or its windows are shorter than ``samples``.
@@ -68,12 +72,20 @@ def stream(
     _check_size(data, len(wanted), batch_size, drop_remainder)
     length, valid_samples = _cropped(data, samples)
 
+    patient_of = None if patients is None else np.asarray(patients, np.int64)
+
     def draw(epoch: int) -> tuple[Numbers, ...]:
-        drawn = order.shuffled(data.shard_windows, wanted, seed=seed, epoch=epoch) if shuffle else wanted
-        return drawn, order.crop_starts(valid_samples(drawn), length, seed=seed, epoch=epoch)
+        if patient_of is not None:
+            drawn = order.together(wanted, patient_of[wanted], seed=seed, epoch=epoch)
+        else:
+            drawn = order.shuffled(data.shard_windows, wanted, seed=seed, epoch=epoch) if shuffle else wanted
+        starts = order.crop_starts(valid_samples(drawn), length, seed=seed, epoch=epoch)
+        return (drawn, starts) if patient_of is None else (drawn, starts, patient_of[drawn])
 
     batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
-    return _read(batches, data, batch_size, length, lambda signals, _: signals)
+    if patient_of is None:
+        return _read(batches, data, batch_size, length, lambda signals, _: signals)
+    return _read(batches, data, batch_size, length, lambda signals, drawn: (signals, drawn[:, 2]))
 
 
 def labelled(

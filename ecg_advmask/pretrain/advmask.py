@@ -3,6 +3,8 @@
 min over E, max over A of ``L_SSL(E, A) - L_sparse(A)``; Bo et al. 2022, after Shi et al. 2022 (ADIOS).
 """
 
+import contextlib
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -12,7 +14,7 @@ from keras import ops
 from ecg_advmask.config import Config
 from ecg_advmask.losses import sparsity_penalty
 from ecg_advmask.models.unet1d import unet1d
-from ecg_advmask.pretrain.simclr import Logs, SimCLR
+from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR
 from ecg_advmask.scaling import scale_to_unit
 
 
@@ -26,7 +28,9 @@ class AdvMask(SimCLR):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.adversary = unet1d(config.adversary_width, config.adversary_depth, config.masks)
+        self.adversary = unet1d(
+            config.adversary_width, config.adversary_depth, config.masks, activation=config.mask_activation
+        )
 
     def compile(self, optimizer: Any, adversary_optimizer: Any, **options: Any) -> None:
         """Take one optimizer per player; the options are those of Keras."""
@@ -41,74 +45,98 @@ class AdvMask(SimCLR):
     def state(self) -> list[Any]:
         return [*super().state, *self.adversary_optimizer.variables]
 
-    def train_step(self, windows: Any) -> Logs:
+    def train_step(self, data: Any) -> Logs:
         """One update of each player: the adversary's against the new encoder, or both from the same pass."""
-        pair = (*self.views(windows), self.choose_masks(windows))
-        if self.config.update == "simultaneous":
-            (for_learner, for_adversary), logs = self.accumulated(self.both_gradients, *pair)
+        pairs = self.pairs(data)
+        step = self.optimizer.iterations + 0  # as it is before this step's updates
+        if self.config.update == "simultaneous" and self.config.adversary_objective == "game":
+            (for_learner, for_adversary), logs = self.accumulated(self.both_gradients, pairs)
             self.optimizer.apply(for_learner, self.learner_variables)
+            self.when_due(step, lambda: self.update_adversary(for_adversary))
         else:
-            for_learner, logs = self.accumulated(self.learner_gradients, *pair)
+            for_learner, logs = self.accumulated(self.learner_gradients, pairs)
             self.optimizer.apply(for_learner, self.learner_variables)
-            for_adversary, more_logs = self.accumulated(self.adversary_gradients, *pair)
-            logs |= more_logs
-        self.adversary_optimizer.apply(for_adversary, self.adversary.trainable_variables)
+            if self.config.adversary_objective != "none":
+                self.when_due(step, lambda: self.update_adversary(self.accumulated(self.adversary_gradients, pairs)))
         return self.averaged(logs)
 
-    def learner_gradients(self, view_1: Any, view_2: Any, chosen: Any) -> tuple[list[Any], Logs]:  # type: ignore[override]
+    def update_adversary(self, gradients: list[Any]) -> None:
+        self.adversary_optimizer.apply(gradients, self.adversary.trainable_variables)
+
+    def when_due(self, step: Any, update: Callable[[], None]) -> None:
+        """Let the adversary move if it is its turn: after the encoder's warm-up, and then every so many steps."""
+        warmup, every = self.config.adversary_warmup_steps, self.config.adversary_every
+        if warmup == 0 and every == 1:
+            update()
+        else:
+            due = ops.logical_and(step >= warmup, (step - warmup) % every == 0)
+            tf.cond(due, lambda: [update(), tf.constant(0)][1], lambda: tf.constant(0))
+
+    def pairs(self, data: Any) -> Pairs:
+        """The views, and for each recording the ``chosen`` mask as one-hot (B, N) and its ``masked`` leads (B, 12)."""
+        pairs = super().pairs(data)
+        recordings, masks = ops.shape(pairs["patients"])[0], self.config.masks
+        number = keras.random.randint((recordings,), 0, masks, seed=self.seed_generator)
+        drawn = keras.random.uniform((recordings, 12), seed=self.seed_generator)
+        masked = ops.cast(drawn >= self.config.mask_lead_dropout, "float32")
+        return pairs | {"chosen": ops.one_hot(number, masks, dtype="float32"), "masked": masked}
+
+    def learner_gradients(self, pairs: Pairs) -> tuple[list[Any], Logs]:
         """Gradients of L_SSL for encoder and projector, the masks given."""
-        with keras.StatelessScope():  # the adversary keeps its moving statistics
-            masks = self.adversary(view_2, training=True)
+        frozen = self.config.adversary_objective == "none"  # then nothing else keeps its moving statistics
+        with contextlib.nullcontext() if frozen else keras.StatelessScope():
+            masks = self.adversary(pairs["view_2"], training=True)
         with tf.GradientTape() as tape:
-            loss, logs = self.contrast_masked(view_1, view_2, ops.stop_gradient(masks), chosen)
-        return tape.gradient(loss, self.learner_variables), logs
+            loss, logs = self.contrast_masked(pairs, ops.stop_gradient(masks))
+        return tape.gradient(loss, self.learner_variables), logs | self.penalise(masks)[1]
 
-    def adversary_gradients(self, view_1: Any, view_2: Any, chosen: Any) -> tuple[list[Any], Logs]:
-        """Gradients of ``-L_SSL + L_sparse`` for the adversary, the learner given."""
+    def adversary_gradients(self, pairs: Pairs) -> list[Any]:
+        """Gradients of ``-L_SSL + L_sparse`` for the adversary, the learner given; without L_SSL if so set."""
         with tf.GradientTape() as tape:
-            masks = self.adversary(view_2, training=True)
-            penalty, logs = self.penalise(masks)
-            with keras.StatelessScope():  # the learner keeps its moving statistics
-                loss, _ = self.contrast_masked(view_1, view_2, masks, chosen)
-            objective = penalty - loss
-        return tape.gradient(objective, self.adversary.trainable_variables), logs
+            masks = self.adversary(pairs["view_2"], training=True)
+            objective, _ = self.penalise(masks)
+            if self.config.adversary_objective == "game":
+                with keras.StatelessScope():  # the learner keeps its moving statistics
+                    loss, _ = self.contrast_masked(pairs, masks)
+                objective -= loss
+        gradients: list[Any] = tape.gradient(objective, self.adversary.trainable_variables)
+        return gradients
 
-    def both_gradients(self, view_1: Any, view_2: Any, chosen: Any) -> tuple[tuple[list[Any], list[Any]], Logs]:
+    def both_gradients(self, pairs: Pairs) -> tuple[tuple[list[Any], list[Any]], Logs]:
         """Gradients for learner and adversary from one pass, in which that of L_SSL is reversed at the masks."""
         with tf.GradientTape() as tape:
-            masks = self.adversary(view_2, training=True)
+            masks = self.adversary(pairs["view_2"], training=True)
             penalty, mask_logs = self.penalise(masks)
-            loss, logs = self.contrast_masked(view_1, view_2, 2 * ops.stop_gradient(masks) - masks, chosen)
+            loss, logs = self.contrast_masked(pairs, 2 * ops.stop_gradient(masks) - masks)
             objective = loss + penalty
         gradients = tape.gradient(objective, (self.learner_variables, self.adversary.trainable_variables))
         return gradients, logs | mask_logs
 
-    def contrast_masked(self, view_1: Any, view_2: Any, masks: Any, chosen: Any) -> tuple[Any, Logs]:
-        """L_SSL of the clean view and the occluded one; of every mask in turn, summed, where ``mask_choice`` is all.
+    def contrast_masked(self, pairs: Pairs, masks: Any) -> tuple[Any, Logs]:
+        """L_SSL of the first views and the occluded second ones, masks (B, L, N).
 
-        Shapes: views (B, L, 12), masks (B, L, N), ``chosen`` (B, N) with a one at each recording's mask.
+        Of every mask in turn, summed, where ``mask_choice`` is all; else of the chosen one.
         """
+        view, masked = pairs["view_2"], pairs["masked"]
         if self.config.masks in (1, 12):
-            return self.contrast(view_1, self.occlude(view_2, masks))
+            return self.contrast(pairs, self.occlude(view, masks, masked))
         if self.config.mask_choice == "single":
-            mask = ops.sum(masks * chosen[:, None, :], axis=2, keepdims=True)
-            return self.contrast(view_1, self.occlude(view_2, mask))
+            mask = ops.sum(masks * pairs["chosen"][:, None, :], axis=2, keepdims=True)
+            return self.contrast(pairs, self.occlude(view, mask, masked))
         each = [
-            self.contrast(view_1, self.occlude(view_2, mask)) for mask in ops.split(masks, self.config.masks, axis=2)
+            self.contrast(pairs, self.occlude(view, mask, masked))
+            for mask in ops.split(masks, self.config.masks, axis=2)
         ]
         logs = {name: sum(logs[name] for _, logs in each) / len(each) for name in each[0][1]}
         return sum(loss for loss, _ in each), logs
 
-    def occlude(self, view: Any, mask: Any) -> Any:
-        """The view (B, L, 12) without what the mask (B, L, 1 or 12) covers, softly binarised and scaled to [0, 1]."""
-        covered = ops.sigmoid(self.config.mask_sharpness * (mask - 0.5))
-        return scale_to_unit(view * (1.0 - covered))
+    def occlude(self, view: Any, mask: Any, masked: Any) -> Any:
+        """The view (B, L, 12) without what the mask (B, L, 1 or 12) covers of the ``masked`` leads (B, 12).
 
-    def choose_masks(self, windows: Any) -> Any:
-        """One mask per recording, uniformly at random, as one-hot rows (B, N)."""
-        masks = self.config.masks
-        chosen = keras.random.randint((ops.shape(windows)[0],), 0, masks, seed=self.seed_generator)
-        return ops.one_hot(chosen, masks, dtype="float32")
+        The mask is softly binarised; the result is scaled to [0, 1].
+        """
+        covered = ops.sigmoid(self.config.mask_sharpness * (mask - 0.5)) * masked[:, None, :]
+        return scale_to_unit(view * (1.0 - covered))
 
     def penalise(self, masks: Any) -> tuple[Any, Logs]:
         """L_sparse, and what the masks of the batch are like (the extremes are averaged over an epoch's batches).

@@ -9,23 +9,26 @@ from keras import ops
 
 from ecg_advmask.augment import compose
 from ecg_advmask.config import Config
-from ecg_advmask.losses import contrastive_accuracy, nt_xent
+from ecg_advmask.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients
 from ecg_advmask.models.heads import projector
 from ecg_advmask.models.resnet1d import resnet18_1d
 from ecg_advmask.scaling import scale_to_unit
 
 Logs = dict[str, Any]
+Pairs = dict[str, Any]
+"""What a step contrasts, tensors with the recordings first: the two views, (B, L or L / 2, 12) each and scaled to
+[0, 1], the ``patients`` (B,), and whatever a subclass has drawn for them."""
 
 
 class SimCLR(keras.Model):  # type: ignore[misc]
     """The learner alone: Chen et al. 2020, with the pairs of SimCLR or of CMSC (Kiyasseh et al. 2021).
 
-    A training step takes ``(accumulation * B, L, 12)`` float32 standardised windows, contrasts B of them with one
-    another at a time, and updates once with the mean gradient. Called, it gives the ``(B, embedding_dim)`` embeddings
-    of windows in any unit.
+    A training step takes ``(accumulation * B, L, 12)`` float32 standardised windows (with ``positives = patient`` also
+    the number of the patient of each), contrasts B of them with one another at a time, and updates once with the mean
+    gradient. Called, it gives the ``(B, embedding_dim)`` embeddings of windows in any unit.
     """
 
-    tracked: tuple[str, ...] = ("loss", "contrastive_accuracy", "embedding_std")
+    tracked: tuple[str, ...] = ("loss", "contrastive_accuracy", "embedding_std", "embedding_rank")
 
     def __init__(self, config: Config) -> None:
         super().__init__(name=config.method)
@@ -60,49 +63,53 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """Every variable that the next step depends on: weights, moving statistics, optimizers, random numbers."""
         return [*self.variables, *self.optimizer.variables]
 
-    def train_step(self, windows: Any) -> Logs:
+    def train_step(self, data: Any) -> Logs:
         """One update of encoder and projector."""
-        gradients, logs = self.accumulated(self.learner_gradients, *self.views(windows))
+        gradients, logs = self.accumulated(self.learner_gradients, self.pairs(data))
         self.optimizer.apply(gradients, self.learner_variables)
         return self.averaged(logs)
 
-    def views(self, windows: Any) -> tuple[Any, Any]:
-        """The two views that form a positive pair, (B, L or L / 2, 12) each, scaled to [0, 1]."""
-        first = second = windows
-        if self.config.pairing == "cmsc":
-            first, second = ops.split(windows, 2, axis=1)
+    def pairs(self, data: Any) -> Pairs:
+        """The views that a step contrasts, from windows alone or with the numbers of their patients."""
+        windows, patients = data if isinstance(data, tuple) else (data, ops.arange(ops.shape(data)[0]))
+        first, second = ops.split(windows, 2, axis=1) if self.config.pairing == "cmsc" else (windows, windows)
+        if self.config.augment == "both":
+            first = self.augment(first, self.seed_generator, self.config.sampling_rate_hz)
         second = self.augment(second, self.seed_generator, self.config.sampling_rate_hz)
-        return scale_to_unit(first), scale_to_unit(second)
+        return {"view_1": scale_to_unit(first), "view_2": scale_to_unit(second), "patients": patients}
 
-    def learner_gradients(self, view_1: Any, view_2: Any) -> tuple[list[Any], Logs]:
+    def learner_gradients(self, pairs: Pairs) -> tuple[list[Any], Logs]:
         """Gradients of the contrastive loss with respect to `learner_variables`."""
         with tf.GradientTape() as tape:
-            loss, logs = self.contrast(view_1, view_2)
+            loss, logs = self.contrast(pairs, pairs["view_2"])
         return tape.gradient(loss, self.learner_variables), logs
 
-    def contrast(self, view_1: Any, view_2: Any) -> tuple[Any, Logs]:
-        """The contrastive loss of two views, on batch statistics, and what is watched beside it."""
-        embedding = self.encoder(view_1, training=True)
+    def contrast(self, pairs: Pairs, view_2: Any) -> tuple[Any, Logs]:
+        """The contrastive loss of the first views and these second ones, on batch statistics, and what is watched."""
+        embedding = self.encoder(pairs["view_1"], training=True)
         z_1 = self.projector(embedding, training=True)
         z_2 = self.projector(self.encoder(view_2, training=True), training=True)
-        loss = nt_xent(z_1, z_2, self.config.temperature, self.config.negatives)
+        if self.config.positives == "patient":
+            loss = nt_xent_of_patients(z_1, z_2, pairs["patients"], self.config.temperature, self.config.negatives)
+        else:
+            loss = nt_xent(z_1, z_2, self.config.temperature, self.config.negatives)
         accuracy = contrastive_accuracy(z_1, z_2)
-        return loss, {"loss": loss, "contrastive_accuracy": accuracy, "embedding_std": _spread(embedding)}
+        return loss, {"loss": loss, "contrastive_accuracy": accuracy, **_spread(embedding)}
 
-    def accumulated(self, gradients_of: Callable[..., Any], *tensors: Any) -> Any:
+    def accumulated(self, gradients_of: Callable[[Pairs], Any], pairs: Pairs) -> Any:
         """The mean of ``gradients_of`` over the accumulated batches, computed one after the other to bound memory."""
         count = self.config.accumulation
         if count == 1:
-            return gradients_of(*tensors)
-        batches = [ops.reshape(tensor, (count, -1, *tensor.shape[1:])) for tensor in tensors]
-        total = gradients_of(*[batch[0] for batch in batches])
+            return gradients_of(pairs)
+        batches = {name: ops.reshape(value, (count, -1, *value.shape[1:])) for name, value in pairs.items()}
+
+        def of_batch(index: Any) -> Any:
+            return gradients_of({name: value[index] for name, value in batches.items()})
+
         (_, total) = tf.while_loop(
             lambda index, _: index < count,
-            lambda index, total: (
-                index + 1,
-                tf.nest.map_structure(tf.add, total, gradients_of(*[batch[index] for batch in batches])),
-            ),
-            (tf.constant(1), total),
+            lambda index, total: (index + 1, tf.nest.map_structure(tf.add, total, of_batch(index))),
+            (tf.constant(1), of_batch(0)),
             maximum_iterations=count - 1,
             parallel_iterations=1,
         )
@@ -115,7 +122,16 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         return {name: average.result() for name, average in self.averages.items()}
 
 
-def _spread(embedding: Any) -> Any:
-    """Mean deviation per dimension of embeddings scaled to length sqrt(D): 1 if spread evenly, 0 if collapsed."""
+def _spread(embedding: Any) -> Logs:
+    """How embeddings (B, D), scaled to length 1, spread over their dimensions.
+
+    ``embedding_std``: the mean deviation per dimension times sqrt(D), 1 if they spread evenly, 0 if they have collapsed.
+    ``embedding_rank``: among how many directions their variance is shared, the squared sum of the covariance's
+    eigenvalues over the sum of their squares (participation ratio), from 1 to the smaller of B and D.
+    """
     unit = ops.normalize(ops.cast(embedding, "float32"), axis=1)
-    return ops.mean(ops.std(unit, axis=0)) * ops.sqrt(ops.cast(ops.shape(unit)[1], "float32"))
+    centred = unit - ops.mean(unit, axis=0)
+    overlap = ops.matmul(centred, ops.transpose(centred))
+    rank = ops.square(ops.trace(overlap)) / ops.maximum(ops.sum(ops.square(overlap)), 1e-20)
+    std = ops.mean(ops.std(unit, axis=0)) * ops.sqrt(ops.cast(ops.shape(unit)[1], "float32"))
+    return {"embedding_std": std, "embedding_rank": rank}

@@ -4,11 +4,12 @@ import contextlib
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import keras
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from ecg_advmask.config import Config
 from ecg_advmask.datasets.splits import split_by_patient
@@ -77,6 +78,7 @@ def pretrain(
         epochs=config.epochs,
         rows=rows,
         samples=config.window_samples,
+        patients=pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None,
     )
     progress = Progress(steps, say)
     with input_errors(), contextlib.closing(progress):
@@ -108,7 +110,11 @@ def build(config: Config) -> SimCLR:
         keras.config.set_dtype_policy(policy)  # it counts when layers are made
     optimizers = {"optimizer": _adam(config.learning_rate)}
     if config.method == "advmask":
-        optimizers["adversary_optimizer"] = _adam(config.adversary_learning_rate)
+        rate = config.adversary_learning_rate
+        steps = config.adversary_decay_steps
+        optimizers["adversary_optimizer"] = _adam(
+            keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
+        )
     model.compile(**optimizers, jit_compile=config.jit_compile)
     model.build_optimizers()
     return model
@@ -131,7 +137,7 @@ def pretraining_rows(data: DataSet, config: Config) -> tuple[npt.NDArray[np.int6
     return np.flatnonzero(chosen & ~is_copy), int((chosen & is_copy).sum())
 
 
-def _adam(learning_rate: float) -> keras.optimizers.Optimizer:
+def _adam(learning_rate: Any) -> keras.optimizers.Optimizer:
     return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
 
 

@@ -1,9 +1,20 @@
 """The order of an epoch: every window once, well mixed from few files at a time; balanced draws; crops."""
 
+import itertools
+from collections import Counter
+
 import numpy as np
 import pytest
 
-from ecg_advmask.pipeline.order import SHARDS_AT_ONCE, balanced, crop_starts, middle_starts, shuffled
+from ecg_advmask.pipeline.order import (
+    MOST_TOGETHER,
+    SHARDS_AT_ONCE,
+    balanced,
+    crop_starts,
+    middle_starts,
+    shuffled,
+    together,
+)
 
 SHARDS = [100] * 40 + [37]
 WINDOWS = sum(SHARDS)
@@ -169,3 +180,31 @@ def test_crops_of_short_windows_begin_at_their_start() -> None:
     assert set(starts[:, 2]) == {0, 1}
     assert starts[:, 3].max() <= 995
     assert middle_starts(valid, 5).tolist() == [0, 0, 0, 497]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_of_a_patient_come_together_a_few_at_a_time(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = rng.permutation(1000)[:700]
+    patients = np.append(rng.integers(0, 300, 600), np.full(100, 999))
+    drawn = together(rows, patients, seed=seed, epoch=3)
+    assert sorted(drawn) == sorted(rows)
+    patient_of = dict(zip(rows.tolist(), patients.tolist(), strict=True))
+    sequence = [patient_of[row] for row in drawn.tolist()]
+    runs = [(patient, len(list(group))) for patient, group in itertools.groupby(sequence)]
+    for patient, count in Counter(patients.tolist()).items():
+        lengths = [length for one, length in runs if one == patient]
+        assert sum(lengths) == count
+        assert len(lengths) <= -(-count // MOST_TOGETHER)  # as few runs as there can be; two may meet by chance
+    assert max(length for patient, length in runs if patient != 999) <= max(
+        count for patient, count in Counter(patients.tolist()).items() if patient != 999
+    )
+    long_runs = [length for patient, length in runs if patient == 999]
+    assert len(long_runs) > 15  # of 25 groups of 4, dealt at random over the epoch, few meet
+    assert np.array_equal(drawn, together(rows, patients, seed=seed, epoch=3))
+    assert not np.array_equal(drawn, together(rows, patients, seed=seed, epoch=4))
+    assert not np.array_equal(drawn, together(rows, patients, seed=seed + 1, epoch=3))
+
+
+def test_together_without_windows_gives_none() -> None:
+    assert len(together(np.empty(0, np.int64), [], seed=0, epoch=0)) == 0

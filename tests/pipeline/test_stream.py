@@ -2,11 +2,13 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -218,3 +220,15 @@ def test_few_batches_are_read_ahead(
 def test_steps_per_epoch(windows: int, batch: int, dropped: int, kept: int) -> None:
     assert steps_per_epoch(windows, batch) == dropped
     assert steps_per_epoch(windows, batch, drop_remainder=False) == kept
+
+
+def test_with_patients_batches_hold_several_of_one_and_their_numbers(small_data: DataSet) -> None:
+    numbers = pd.factorize(small_data.records["id"])[0]  # two windows of each
+    signals, patients = zip(*stream(small_data, 10, seed=4, patients=numbers, drop_remainder=False), strict=True)
+    found = np.concatenate([part.numpy() for part in patients])
+    assert Counter(found.tolist()) == Counter(numbers.tolist())
+    assert (found[::2] == found[1::2]).all()
+    whole, rows = next(iter(ordered(small_data, 74)))
+    of_patient = {int(numbers[row]): whole.numpy()[numbers == numbers[row]] for row in rows.numpy()}
+    for window, patient in zip(np.concatenate([part.numpy() for part in signals]), found.tolist(), strict=True):
+        assert min(np.abs(window - other).max() for other in of_patient[patient]) == 0

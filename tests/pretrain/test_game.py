@@ -10,9 +10,9 @@ import pytest
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.losses import nt_xent, sparsity_penalty
+from ecg_advmask.losses import nt_xent, nt_xent_of_patients, sparsity_penalty
 from ecg_advmask.pretrain.advmask import AdvMask
-from ecg_advmask.pretrain.simclr import SimCLR
+from ecg_advmask.pretrain.simclr import SimCLR, _spread
 
 TINY = Config(
     sampling_rate_hz=125,
@@ -80,14 +80,14 @@ def unit_scaled(x: Any) -> Any:
     return (x - low) / (high - low)
 
 
-def adversary_gradient_written_out(model: Any, windows: Any, chosen: Any) -> list[np.ndarray]:
+def adversary_gradient_written_out(model: Any, windows: Any, drawn: dict[str, np.ndarray]) -> list[np.ndarray]:
     """d(-L_SSL + L_sparse)/dA with the two terms differentiated by tapes of their own; nothing of the model's step."""
     config, batch = model.config, model.config.batch_size
     total: list[np.ndarray] | None = None
     before = values(model.variables)
     for first in range(0, len(windows), batch):
         view = unit_scaled(windows[first : first + batch])
-        chosen_here = chosen[first : first + batch]
+        chosen_here, masked_here = (drawn[name][first : first + batch] for name in ("chosen", "masked"))
         view_1, view_2 = (
             (view, view) if config.pairing == "simclr" else tf.split(windows[first : first + batch], 2, axis=1)
         )
@@ -104,7 +104,8 @@ def adversary_gradient_written_out(model: Any, windows: Any, chosen: Any) -> lis
                 used = [tf.stack([masks[i, :, int(np.argmax(chosen_here[i]))] for i in range(batch)])[:, :, None]]
             loss = tf.constant(0.0)
             for mask in used:
-                masked = unit_scaled(view_2 * (1 - tf.sigmoid(config.mask_sharpness * (mask - 0.5))))
+                covered = tf.sigmoid(config.mask_sharpness * (mask - 0.5)) * masked_here[:, None, :]
+                masked = unit_scaled(view_2 * (1 - covered))
                 z_1 = model.projector(model.encoder(view_1, training=True), training=True)
                 z_2 = model.projector(model.encoder(masked, training=True), training=True)
                 loss += nt_xent(z_1, z_2, config.temperature, config.negatives)
@@ -141,6 +142,7 @@ def received_by(optimizer: Any, run: Callable[[], object]) -> list[np.ndarray]:
         {"masks": 3, "mask_choice": "all"},
         {"masks": 12},
         {"masks": 1, "pairing": "cmsc", "negatives": "other"},
+        {"masks": 2, "mask_activation": "sigmoid", "mask_lead_dropout": 0.4},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -151,10 +153,10 @@ def test_the_adversary_receives_the_gradient_of_its_own_objective(
     model = model_of(update=update, accumulation=accumulation, **changes)
     windows = windows_for(model.config)
     state_of_random_numbers = values([model.seed_generator.state])
-    chosen = keras.ops.convert_to_numpy(model.choose_masks(windows))
+    drawn = {name: keras.ops.convert_to_numpy(value) for name, value in model.pairs(windows).items()}
     model.seed_generator.state.assign(state_of_random_numbers[0])
     if update == "simultaneous":
-        expected = adversary_gradient_written_out(model, windows, chosen)
+        expected = adversary_gradient_written_out(model, windows, drawn)
         received = received_by(model.adversary_optimizer, lambda: model.train_step(windows))
     else:
         received = received_by(model.adversary_optimizer, lambda: model.train_step(windows))
@@ -162,7 +164,7 @@ def test_the_adversary_receives_the_gradient_of_its_own_objective(
             variable.assign_add(
                 model.config.adversary_learning_rate * gradient
             )  # as it was: undo the step of plain SGD
-        expected = adversary_gradient_written_out(model, windows, chosen)
+        expected = adversary_gradient_written_out(model, windows, drawn)
     assert max(np.abs(gradient).max() for gradient in expected) > 1e-4
     close(received, expected)
 
@@ -171,15 +173,15 @@ def test_the_adversary_receives_the_gradient_of_its_own_objective(
 def test_an_encoder_step_leaves_the_adversary_bitwise_and_the_reverse(accumulation: int) -> None:
     model = model_of(accumulation=accumulation)
     windows = windows_for(model.config)
-    pair = (*model.views(windows), model.choose_masks(windows))
+    pairs = model.pairs(windows)
 
     adversary = values(model.adversary.variables)
-    gradients, _ = model.accumulated(model.learner_gradients, *pair)
+    gradients, _ = model.accumulated(model.learner_gradients, pairs)
     model.optimizer.apply(gradients, model.learner_variables)
     assert all_equal(adversary, values(model.adversary.variables))
 
     learner_before = values(learner(model))
-    gradients, _ = model.accumulated(model.adversary_gradients, *pair)
+    gradients = model.accumulated(model.adversary_gradients, pairs)
     model.adversary_optimizer.apply(gradients, model.adversary.trainable_variables)
     assert all_equal(learner_before, values(learner(model)))
     assert not all_equal(adversary, values(model.adversary.variables))
@@ -255,9 +257,10 @@ def test_a_step_compiled_by_xla_is_the_eager_step(update: str, masks: int, accum
 def test_occluding_nothing_and_everything() -> None:
     model = model_of()
     view = unit_scaled(windows_for(model.config))
-    nothing = model.occlude(view, tf.zeros((len(view), 250, 1)))
+    leads = tf.ones((len(view), 12))
+    nothing = model.occlude(view, tf.zeros((len(view), 250, 1)), leads)
     np.testing.assert_allclose(nothing, view, atol=1e-6)
-    everything = model.occlude(view, tf.ones((len(view), 250, 1)))
+    everything = model.occlude(view, tf.ones((len(view), 250, 1)), leads)
     assert np.isfinite(everything).all()
 
 
@@ -266,7 +269,7 @@ def test_a_mask_per_lead_occludes_its_own_lead() -> None:
     view = unit_scaled(windows_for(model.config))
     mask = np.zeros((len(view), 250, 12), np.float32)
     mask[:, 100:150, 3] = 1
-    occluded = model.occlude(view, mask).numpy()
+    occluded = model.occlude(view, mask, tf.ones((len(view), 12))).numpy()
     assert (occluded[:, 100:150, 3] < 1e-6).all()
     others = np.delete(np.arange(12), 3)
     np.testing.assert_allclose(occluded[:, :, others], view.numpy()[:, :, others], atol=1e-5)
@@ -274,7 +277,7 @@ def test_a_mask_per_lead_occludes_its_own_lead() -> None:
 
 def test_masks_are_chosen_uniformly() -> None:
     model = model_of(masks=4, batch_size=4000)
-    chosen = keras.ops.convert_to_numpy(model.choose_masks(tf.zeros((4000, 250, 12))))
+    chosen = keras.ops.convert_to_numpy(model.pairs(tf.zeros((4000, 250, 12)))["chosen"])
     assert (chosen.sum(axis=1) == 1).all()
     assert np.abs(chosen.mean(axis=0) - 0.25).max() < 4 * np.sqrt(0.25 * 0.75 / 4000)
 
@@ -282,6 +285,90 @@ def test_masks_are_chosen_uniformly() -> None:
 def test_views_of_cmsc_are_the_two_halves() -> None:
     model = model_of(pairing="cmsc")
     windows = windows_for(model.config)
-    first, second = model.views(windows)
+    pairs = model.pairs(windows)
+    first, second = pairs["view_1"], pairs["view_2"]
     np.testing.assert_allclose(first, unit_scaled(windows[:, :125]), atol=1e-6)
     np.testing.assert_allclose(second, unit_scaled(windows[:, 125:]), atol=1e-6)
+
+
+def test_dropout_spares_leads_at_the_stated_rate() -> None:
+    model = model_of(mask_lead_dropout=0.3, batch_size=4000)
+    masked = keras.ops.convert_to_numpy(model.pairs(tf.zeros((4000, 250, 12)))["masked"])
+    assert set(np.unique(masked)) == {0.0, 1.0}
+    assert masked.mean() == pytest.approx(0.7, abs=4 * np.sqrt(0.21 / 48000))
+    view = unit_scaled(windows_for(dataclasses.replace(TINY, batch_size=6)))
+    leads = np.ones((6, 12), np.float32)
+    leads[:, 4] = 0
+    occluded = model.occlude(view, tf.ones((6, 250, 1)), leads).numpy()
+    assert np.ptp(occluded[:, :, [0, 1, 2, 3, 5]], axis=1).max() < 1e-4
+    assert np.ptp(occluded[:, :, 4], axis=1).min() > 0.5
+
+
+@pytest.mark.parametrize("update", UPDATES)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_adversary_moves_when_it_is_its_turn(update: str, compiled: bool) -> None:
+    model = model_of(update=update, adversary_warmup_steps=2, adversary_every=3)
+    step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step
+    moved = []
+    for _ in range(7):
+        before = values(model.adversary.trainable_variables)
+        learner_before = values(model.learner_variables)
+        step(windows_for(model.config))
+        moved.append(not all_equal(before, values(model.adversary.trainable_variables)))
+        assert not all_equal(learner_before, values(model.learner_variables))
+    assert moved == [False, False, True, False, False, True, False]
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_a_frozen_adversary_keeps_its_weights_and_follows_the_statistics(update: str) -> None:
+    model = model_of(update=update, adversary_objective="none")
+    weights, statistics = values(model.adversary.trainable_variables), values(model.adversary.non_trainable_variables)
+    logs = model.train_step(windows_for(model.config))
+    assert all_equal(weights, values(model.adversary.trainable_variables))
+    assert not all_equal(statistics, values(model.adversary.non_trainable_variables))
+    assert 0 < float(logs["mask_area"]) < 1
+
+
+@pytest.mark.parametrize("update", UPDATES)
+def test_sparsity_alone_trains_the_adversary_where_it_is_to(update: str) -> None:
+    model = model_of(update=update, adversary_objective="sparsity")
+    windows = windows_for(model.config)
+    with tf.GradientTape() as tape:
+        masks = model.adversary(unit_scaled(windows), training=True)
+        penalty = sparsity_penalty(masks, model.config.alpha, model.config.ratio)
+    expected = tape.gradient(penalty, model.adversary.trainable_variables)
+    received = received_by(model.adversary_optimizer, lambda: model.train_step(windows))
+    assert max(np.abs(gradient).max() for gradient in received) > 1e-5
+    close(received, expected)
+
+
+def test_views_of_3kg_are_both_augmented_and_contrasted_by_patient() -> None:
+    model = model_of(method="simclr", augment="both", augmentations=("gaussian",), positives="patient")
+    windows = windows_for(model.config)
+    patients = tf.constant([3, 3, 5, 9, 9, 9], tf.int64)
+    pairs = model.pairs((windows, patients))
+    clean = unit_scaled(windows).numpy()
+    assert np.abs(pairs["view_1"] - clean).max() > 1e-3
+    assert np.abs(pairs["view_2"] - clean).max() > 1e-3
+    assert np.abs(pairs["view_1"] - pairs["view_2"]).max() > 1e-3
+    z_1, z_2 = (
+        model.projector(model.encoder(pairs[view], training=True), training=True) for view in ("view_1", "view_2")
+    )
+    loss, _ = model.contrast(pairs, pairs["view_2"])
+    assert float(loss) == pytest.approx(float(nt_xent_of_patients(z_1, z_2, patients)), abs=1e-5)
+    assert abs(float(loss) - float(nt_xent(z_1, z_2))) > 1e-2
+
+
+def test_spread_and_rank_of_embeddings() -> None:
+    rng = np.random.default_rng(0)
+    even = _spread(rng.normal(size=(4000, 16)).astype(np.float32))
+    assert float(even["embedding_std"]) == pytest.approx(1, abs=0.02)
+    assert float(even["embedding_rank"]) == pytest.approx(16, rel=0.02)
+    collapsed = _spread(np.tile(rng.normal(size=(1, 16)), (50, 1)).astype(np.float32))
+    assert float(collapsed["embedding_std"]) < 1e-3
+    in_a_plane = rng.normal(size=(2000, 2)) @ rng.normal(size=(2, 16))
+    unit = in_a_plane / np.linalg.norm(in_a_plane, axis=1, keepdims=True)
+    eigenvalues = np.linalg.eigvalsh(np.cov(unit.T))
+    found = float(_spread(in_a_plane.astype(np.float32))["embedding_rank"])
+    assert found == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum(), rel=1e-3)
+    assert 1 < found <= 2.001
