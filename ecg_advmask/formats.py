@@ -125,7 +125,7 @@ def read_csv(
         raise UnreadableRecordingError(path, f"has {table.shape[1]} columns below {len(names)} names of columns")
     for column in columns:  # by their types, since pandas would turn the words True and False into numbers
         if table[column].dtype.kind not in "fiu":
-            cell = next((cell for cell in table[column].astype(str) if not _is_number(cell)), "")
+            cell = next((cell for cell in map(str, table[column]) if not _is_number(cell)), "")
             raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
     with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused as such
         signals_mv = (table[columns].to_numpy(np.float64) * millivolts_in(unit, path)).astype(np.float32)
