@@ -91,6 +91,13 @@ class Config:
     pretraining_share: float = _setting(
         1.0, "share of the patients whose recordings are used; the others stay unseen, for evaluation", 0.01, 1.0
     )
+    probe_task: str = _setting(
+        "", "task of an online probe on labelled pretraining patients (rhythm, sex, or a column of labels); empty: none"
+    )
+    probe_every: int = _setting(1, "epochs between two probes", 1)
+    patience: int = _setting(
+        0, "stop after so many epochs without a better probe, and keep the encoder of the best; 0: never", 0
+    )
     pictures_every: int = _setting(5, "epochs between two pictures of the masks; 0: only at the end", 0)
     keep_checkpoints: int = _setting(2, "how many checkpoints stay on disk", 1)
     seed: int = _setting(0, "seed of initial weights, order of the data, augmentations and choice of masks", 0)
@@ -100,6 +107,8 @@ class Config:
             _check(field, getattr(self, field.name))
         if self.mask_activation == "softmax" and self.masks == 1:
             raise InputError("mask_activation = 'softmax': a single mask would be 1 everywhere, use sigmoid")
+        if self.patience and not self.probe_task:
+            raise InputError("patience needs a probe: set probe_task, or patience = 0 for a fixed number of epochs")
         halves = 2 if self.pairing == "cmsc" else 1
         samples = self.sampling_rate_hz * self.window_seconds
         if samples != int(samples) or int(samples) % (POOLING_OF_MASKS * halves):

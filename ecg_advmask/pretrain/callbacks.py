@@ -15,6 +15,7 @@ from ecg_advmask.files import write_csv
 from ecg_advmask.pipeline.order import middle_starts
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
+from ecg_advmask.pretrain.probe import Probe
 from ecg_advmask.pretrain.run import HISTORY_FILE, Run
 from ecg_advmask.scaling import scale_to_unit
 
@@ -30,12 +31,16 @@ LEAST_SPREAD: Final = 0.05
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
-    """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count."""
+    """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count.
 
-    def __init__(self, run: Run) -> None:
+    Of a run that a probe may stop, the networks kept are those of the epoch that the probe likes best.
+    """
+
+    def __init__(self, run: Run, probe: Probe | None = None) -> None:
         super().__init__()
-        self.run = run
-        self.rows = cast("list[dict[str, Any]]", run.history().to_dict("records"))
+        self.run, self.probe = run, probe
+        history = run.history()
+        self.rows = cast("list[dict[str, Any]]", history.astype(object).where(history.notna(), "").to_dict("records"))
         self.began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
@@ -44,10 +49,14 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         averages = logs or {}
-        values = {name: float(f"{float(averages[name]):.6g}") for name in self.model.tracked}
+        values: dict[str, Any] = {name: float(f"{float(averages[name]):.6g}") for name in self.model.tracked}
+        if self.probe is not None:
+            probed = averages.get("probe_auroc")
+            values["probe_auroc"] = "" if probed is None else float(f"{probed:.6g}")
         self.rows.append({"epoch": epoch + 1, **values, "seconds": round(time.perf_counter() - self.began, 2)})
         write_csv(self.run.path / HISTORY_FILE, list(self.rows[-1]), self.rows)
-        self.run.save(self.model)
+        if self.probe is None or not self.run.config.patience or self.probe.best_epoch == epoch + 1:
+            self.run.save(self.model)
         keep = self.run.config.keep_checkpoints
         checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model.state, keep)
 
@@ -71,7 +80,8 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         averages = logs or {}
-        values = {name: float(averages[name]) for name in self.model.tracked}
+        probed = ["probe_auroc"] if "probe_auroc" in averages else []
+        values = {name: float(averages[name]) for name in [*self.model.tracked, *probed]}
         described = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         self.bar.clear()
         self.say(f"epoch {epoch + 1}/{self.params['epochs']}  {described}")

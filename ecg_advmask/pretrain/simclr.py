@@ -125,7 +125,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
 def _spread(embedding: Any) -> Logs:
     """How embeddings (B, D), scaled to length 1, spread over their dimensions.
 
-    ``embedding_std``: the mean deviation per dimension times sqrt(D), 1 if they spread evenly, 0 if they have collapsed.
+    ``embedding_std``: the mean deviation per dimension times sqrt(D), 1 if they spread evenly, 0 if they collapsed.
     ``embedding_rank``: among how many directions their variance is shared, the squared sum of the covariance's
     eigenvalues over the sum of their squares (participation ratio), from 1 to the smaller of B and D.
     """

@@ -19,6 +19,7 @@ from ecg_advmask.pipeline.stream import input_errors, steps_per_epoch, stream
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.callbacks import DrawMasks, Keeper, Pictures, Progress
+from ecg_advmask.pretrain.probe import Probe, Probing
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.simclr import SimCLR
 
@@ -65,6 +66,10 @@ def pretrain(
     if finished >= config.epochs:
         say(f"{run.path}: all {config.epochs} epochs are finished already")
         return run
+    probing = _probing(run, data, rows) if config.probe_task else None
+    if probing is not None and probing.is_over(finished):
+        say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {probing.probe.best_epoch}")
+        return run
     if copies:
         say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
     say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
@@ -90,13 +95,22 @@ def pretrain(
             verbose=0,
             shuffle=False,  # the stream has done it
             callbacks=[
+                *([probing] if probing else []),  # first: the others are told its value
                 progress,
-                Keeper(run),
+                Keeper(run, probing.probe if probing else None),
                 keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
                 *([Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []),
             ],
         )
     return run
+
+
+def _probing(run: Run, data: DataSet, rows: npt.NDArray[np.int64]) -> Probing:
+    """The probe of a run, which remembers its values in the epochs that are finished."""
+    history = run.history()
+    known = history.dropna(subset=["probe_auroc"]) if "probe_auroc" in history else history[:0].assign(probe_auroc=0.0)
+    values = dict(zip(known["epoch"].tolist(), known["probe_auroc"].tolist(), strict=True))
+    return Probing(Probe(data, rows, run.config), run.config, values)
 
 
 def build(config: Config) -> SimCLR:
