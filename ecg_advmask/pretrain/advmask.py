@@ -66,11 +66,16 @@ class AdvMask(SimCLR):
     def when_due(self, step: Any, update: Callable[[], None]) -> None:
         """Let the adversary move if it is its turn: after the encoder's warm-up, and then every so many steps."""
         warmup, every = self.config.adversary_warmup_steps, self.config.adversary_every
-        if warmup == 0 and every == 1:
+
+        def move() -> Any:
             update()
+            return tf.constant(True)
+
+        if warmup == 0 and every == 1:
+            move()
         else:
             due = ops.logical_and(step >= warmup, (step - warmup) % every == 0)
-            tf.cond(due, lambda: [update(), tf.constant(0)][1], lambda: tf.constant(0))
+            tf.cond(due, move, lambda: tf.constant(False))
 
     def pairs(self, data: Any) -> Pairs:
         """The views, and for each recording the ``chosen`` mask as one-hot (B, N) and its ``masked`` leads (B, 12)."""
