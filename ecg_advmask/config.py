@@ -6,6 +6,7 @@ Each field carries its help text where it is declared; ``ecg-advmask pretrain --
 import dataclasses
 import importlib.resources
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,7 +49,9 @@ class Config:
     pairing: Literal["simclr", "cmsc"] = _setting(
         "simclr", "simclr: the window and its altered copy; cmsc: its first half and its altered second half"
     )
-    augmentations: tuple[str, ...] = _setting((), "augmentations, in order, before the mask")
+    augmentations: tuple[str, ...] = _setting(
+        (), "augmentations, in order, before the mask; parameters in parentheses: vcg(angle_degrees=30, scale=2)"
+    )
     augment: Literal["second", "both"] = _setting("second", "which view is augmented; 3KG perturbs both")
     positives: Literal["recording", "patient"] = _setting(
         "recording", "positives are views of one recording, or of all recordings of one patient in a batch (3KG)"
@@ -204,6 +207,10 @@ def _with_overrides(values: dict[str, Any], origin: str, overrides: Sequence[str
     return from_mapping(values, origin)
 
 
+_COMMA_BETWEEN_WORDS = re.compile(r",(?![^(]*\))")
+"""Not one within parentheses, as in ``vcg(angle_degrees=30, scale=2),time_mask``."""
+
+
 def _parse_override(text: str) -> tuple[str, Any]:
     """``KEY=VALUE`` with the value in TOML's notation; a bare word is a string, ``a,b`` a list where one is due."""
     key, equals, value = (part.strip() for part in text.partition("="))
@@ -211,7 +218,7 @@ def _parse_override(text: str) -> tuple[str, Any]:
     if not equals or key not in fields:
         raise InputError(f"--set {text}: expected KEY=VALUE with a known KEY (ecg-advmask pretrain --help lists them)")
     if get_origin(fields[key].type) is tuple and not value.startswith("["):
-        return key, [word for word in value.split(",") if word]
+        return key, [word.strip() for word in _COMMA_BETWEEN_WORDS.split(value) if word]
     try:
         return key, tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:

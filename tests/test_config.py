@@ -47,6 +47,19 @@ def test_overrides_take_toml_values_bare_words_and_lists() -> None:
     assert configuration.override(config, ["alpha=0.5"]) == dataclasses.replace(config, alpha=0.5)
 
 
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("vcg(angle_degrees=45, scale=1.5),time_mask", ("vcg(angle_degrees=45, scale=1.5)", "time_mask")),
+        ("time_mask, vcg(scale=2), gaussian", ("time_mask", "vcg(scale=2)", "gaussian")),
+        ('["vcg(angle_degrees=45, scale=2)", "gaussian"]', ("vcg(angle_degrees=45, scale=2)", "gaussian")),
+        ("", ()),
+    ],
+)
+def test_commas_within_parentheses_do_not_divide_augmentations(value: str, expected: tuple[str, ...]) -> None:
+    assert configuration.load("cpu-simclr", overrides=[f"augmentations={value}"]).augmentations == expected
+
+
 def test_a_file_of_settings(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('alpha = 0.3\nmethod = "simclr"\n')

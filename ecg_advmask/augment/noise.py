@@ -1,11 +1,186 @@
-"""Additive noise on standardised signals, drawn anew for every recording of a batch."""
+"""Additive noise on standardised signals, drawn anew for every recording of a batch.
 
+Every function takes and returns ``(B, L, 12)`` signals in standardised units and keeps their type. A parameter called
+``maximum`` bounds the absolute value of what is added to any sample. The kinds of noise are those of Bo et al. 2022,
+whose published code has them from fairseq-signals; their amplitudes are stated for signals in other units, so the
+defaults of amplitudes here are ours.
+"""
+
+import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from ecg_advmask.augment import draws
+from ecg_advmask.augment.masks import block
+from ecg_advmask.augment.parameters import Amplitude, Hertz, MainsHertz, Seconds
+from ecg_advmask.errors import InputError
 
-def gaussian(signals: Any, seed: keras.random.SeedGenerator, sampling_rate_hz: float) -> Any:  # noqa: ARG001
-    """White noise of deviation 0.1 on every sample and lead; ``(B, L, 12)`` in standardised units."""
-    return signals + keras.random.normal(ops.shape(signals), stddev=0.1, dtype=signals.dtype, seed=seed)
+_WANDERING_COSINES = 3
+
+
+def gaussian(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,  # noqa: ARG001
+    *,
+    deviation: Amplitude = 0.1,
+) -> Any:
+    """White Gaussian noise of this deviation on every sample and lead; it is not clipped, so it has no maximum."""
+    return _add(signals, deviation * draws.normal(ops.shape(signals), seed))
+
+
+def baseline_wander(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,
+    *,
+    maximum: Amplitude = 1.0,
+    lowest_hz: Hertz = 0.01,
+    highest_hz: Hertz = 0.2,
+) -> Any:
+    """The slow drift of respiration and of electrodes: three cosines, the same in all leads but for their amplitude.
+
+    Each cosine has a frequency uniform between ``lowest_hz`` and ``highest_hz``, a uniform phase, and an amplitude
+    uniform up to a third of ``maximum``; each lead takes a uniform part, 0 to 1, of their sum. Number of cosines and
+    frequencies are those of the published code of Bo et al. 2022.
+
+    Raises:
+        InputError: ``lowest_hz`` is above ``highest_hz``.
+    """
+    if lowest_hz > highest_hz:
+        raise InputError(
+            f"baseline_wander: lowest_hz = {lowest_hz:g} is above highest_hz = {highest_hz:g}; exchange them"
+        )
+    recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], ops.shape(signals)[2]
+    cosines = (recordings, 1, _WANDERING_COSINES)
+    wander = _wander(
+        draws.uniform(cosines, seed, lowest_hz, highest_hz) if lowest_hz < highest_hz else ops.full(cosines, lowest_hz),
+        draws.uniform(cosines, seed, 0, 2 * math.pi),
+        draws.uniform(cosines, seed) * (maximum / _WANDERING_COSINES),
+        draws.uniform((recordings, 1, leads), seed),
+        np.arange(samples) / sampling_rate_hz,
+    )
+    return _add(signals, wander)
+
+
+def baseline_shift(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,
+    *,
+    maximum: Amplitude = 1.0,
+    seconds: Seconds = 2.0,
+) -> Any:
+    """A sudden displacement, as by a moved electrode, that ends after so many seconds, or with a shorter window.
+
+    It begins at one uniform place for all leads; each lead is moved by its own uniform amount between -``maximum`` and
+    ``maximum``. Two seconds of ten are the share of the published code of Bo et al. 2022.
+    """
+    recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], ops.shape(signals)[2]
+    length = min(samples, max(1, round(seconds * sampling_rate_hz)))
+    start = draws.whole((recordings, 1, 1), seed, samples - length + 1)
+    amplitude = maximum * draws.uniform((recordings, 1, leads), seed, -1, 1)
+    return _add(signals, _shift(start, length, amplitude, samples))
+
+
+def powerline(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,
+    *,
+    maximum: Amplitude = 0.5,
+    frequency_hz: MainsHertz = None,
+) -> Any:
+    """Hum of the mains: one sinusoid of uniform phase, the same in all leads, of amplitude uniform up to ``maximum``.
+
+    By default each recording hums at 50 or at 60 Hz with equal chance, as in the published code of Bo et al. 2022, but
+    not at what exceeds half the sampling rate: no properly sampled recording holds it.
+
+    Raises:
+        InputError: the frequency, or both 50 and 60 Hz, exceed half the sampling rate.
+    """
+    wanted = (50.0, 60.0) if frequency_hz is None else (frequency_hz,)
+    frequencies_hz = np.array([frequency for frequency in wanted if frequency <= sampling_rate_hz / 2])
+    if not frequencies_hz.size:
+        raise InputError(
+            f"powerline: {min(wanted):g} Hz cannot be in signals sampled at {sampling_rate_hz:g} Hz; "
+            f"take frequency_hz up to {sampling_rate_hz / 2:g}"
+        )
+    recordings, samples = ops.shape(signals)[0], signals.shape[1]
+    hum = _hum(
+        draws.whole((recordings,), seed, len(frequencies_hz)),
+        draws.uniform((recordings, 1), seed, 0, 2 * math.pi),
+        maximum * draws.uniform((recordings, 1), seed),
+        2 * np.pi * frequencies_hz[:, None] * np.arange(samples) / sampling_rate_hz,
+    )
+    return _add(signals, hum)
+
+
+def emg(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,
+    *,
+    maximum: Amplitude = 0.5,
+    lowest_hz: Hertz = 20.0,
+    highest_hz: Hertz = 150.0,
+) -> Any:
+    """Noise of muscles: a flat spectrum of random phases between two frequencies, independent in every lead.
+
+    The largest absolute value in each lead is uniform up to ``maximum``. What lies above half the sampling rate is left
+    out. The published code of Bo et al. 2022 has white Gaussian noise with an amplitude of each lead instead; the band
+    is ours: movement rules below 20 Hz, and muscles are strongest at 50 to 150 Hz (De Luca 2002, Surface
+    electromyography: detection and recording).
+
+    Raises:
+        InputError: no frequency of the window lies in the band.
+    """
+    samples = signals.shape[1]
+    first = math.ceil(lowest_hz * samples / sampling_rate_hz)
+    last = min(math.floor(highest_hz * samples / sampling_rate_hz), (samples - 1) // 2)
+    if first > last:
+        raise InputError(
+            f"emg: no frequency between lowest_hz = {lowest_hz:g} and highest_hz = {highest_hz:g} is in a window of "
+            f"{samples} samples at {sampling_rate_hz:g} Hz; lower lowest_hz or raise highest_hz"
+        )
+    recordings, leads = ops.shape(signals)[0], ops.shape(signals)[2]
+    phases = draws.uniform((recordings, leads, last - first + 1), seed, 0, 2 * math.pi)
+    return _add(signals, _muscles(phases, maximum * draws.uniform((recordings, leads, 1), seed), first, samples))
+
+
+def _add(signals: Any, noise: Any) -> Any:
+    return signals + ops.cast(noise, signals.dtype)
+
+
+def _wander(frequencies_hz: Any, phases: Any, amplitudes: Any, gains: Any, time_s: Any) -> Any:
+    """(B, L, 12) from the cosines' (B, 1, K) frequencies, phases and amplitudes, and the leads' (B, 1, 12) gains."""
+    time_s = ops.reshape(ops.convert_to_tensor(time_s, "float32"), (1, -1, 1))
+    cosines = amplitudes * ops.cos(2 * math.pi * frequencies_hz * time_s + phases)
+    return ops.sum(cosines, axis=2, keepdims=True) * gains
+
+
+def _shift(start: Any, length: int, amplitude: Any, samples: int) -> Any:
+    """(B, L, 12): ``amplitude`` (B, 1, 12) from ``start`` (B, 1, 1) on for ``length`` samples, zero elsewhere."""
+    return ops.cast(block(start, length, samples), "float32") * amplitude
+
+
+def _hum(choice: Any, phases: Any, amplitudes: Any, angles: Any) -> Any:
+    """(B, L, 1) sinusoids: the chosen (B,) rows of ``angles`` (F, L), with (B, 1) phases and amplitudes.
+
+    By addition of angles: the float32 of a large angle plus a phase would be off by 1e-4.
+    """
+    cosines, sines = (
+        ops.take(ops.convert_to_tensor(function(angles), "float32"), choice, axis=0) for function in (np.cos, np.sin)
+    )
+    return ops.expand_dims(amplitudes * (ops.cos(phases) * cosines - ops.sin(phases) * sines), 2)
+
+
+def _muscles(phases: Any, amplitudes: Any, first: int, samples: int) -> Any:
+    """(B, L, 12) of (B, 12, 1) amplitude: cosines of (B, 12, K) phases, ``first``, ``first`` + 1, ... to a window."""
+    around = ((0, 0), (0, 0), (first, samples // 2 + 1 - first - phases.shape[2]))
+    spectrum = tuple(ops.pad(part, around) for part in (ops.cos(phases), ops.sin(phases)))
+    noise = ops.irfft(spectrum, fft_length=samples)
+    return ops.transpose(amplitudes * noise / ops.max(ops.abs(noise), axis=2, keepdims=True), (0, 2, 1))
