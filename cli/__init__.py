@@ -14,6 +14,7 @@ from ecg_advmask.cli.embed import embed
 from ecg_advmask.cli.export import export
 from ecg_advmask.cli.info import info
 from ecg_advmask.cli.linear_eval import linear_eval
+from ecg_advmask.cli.masks import masks
 from ecg_advmask.cli.prepare import merge, prepare
 from ecg_advmask.cli.pretrain import pretrain
 from ecg_advmask.cli.report import report
@@ -51,5 +52,5 @@ def main() -> None:
     """Self-supervised pretraining for 12-lead ECG by adversarial masking."""
 
 
-for _command in (synth, prepare, merge, pretrain, linear_eval, export, embed, report, info):
+for _command in (synth, prepare, merge, pretrain, linear_eval, masks, export, embed, report, info):
     main.add_command(_command)

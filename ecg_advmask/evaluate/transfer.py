@@ -63,7 +63,7 @@ def evaluate_run(
         raise InputError(f"{run_path}: --preset goes with RUN = random, and RUN = random needs it")
     config = load(preset) if run is None else run.config
     data = DataSet.open(Path(data_path))
-    _check_fit(config, data, run_path)
+    check_fit(config, data, run_path)
 
     recordings = recordings_of(data.records, None if run is None else run.seen())
     class_names, reasons = labelled(task, recordings, data.labels, data.path)
@@ -112,7 +112,12 @@ def evaluate_run(
     return result, split
 
 
-def _check_fit(config: Config, data: DataSet, run_path: str) -> None:
+def check_fit(config: Config, data: DataSet, run_path: str) -> None:
+    """See that a run can work with the windows of a data set: of its rate, and as long or longer.
+
+    Raises:
+        InputError: it cannot.
+    """
     if data.sampling_rate_hz != config.sampling_rate_hz or data.window_samples < config.window_samples:
         raise InputError(
             f"{data.path}: windows of {data.window_samples} samples at {data.sampling_rate_hz} Hz, but {run_path} "

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from ecg_advmask.cli import main
 
-COMMANDS = ["synth", "prepare", "pretrain", "linear-eval", "export", "embed", "report", "info"]
+COMMANDS = ["synth", "prepare", "pretrain", "linear-eval", "masks", "export", "embed", "report", "info"]
 
 
 def run(*arguments: object) -> tuple[int, str]:
