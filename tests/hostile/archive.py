@@ -85,7 +85,9 @@ def header_of(name: str, values: Microvolts, leads: Sequence[str] = STANDARD_LEA
 
 def matlab(values: npt.NDArray[np.integer], dtype: str = "<i2") -> bytes:
     """Signals as a MATLAB v4 file, as CinC 2021 has them."""
-    return np.array([30, values.shape[1], len(values), 0, 4], "<i4").tobytes() + b"val\0" + values.astype(dtype).tobytes()
+    return (
+        np.array([30, values.shape[1], len(values), 0, 4], "<i4").tobytes() + b"val\0" + values.astype(dtype).tobytes()
+    )
 
 
 @dataclass

@@ -13,8 +13,8 @@ from hostile.archive import Place
 
 Ends = Literal["kept", "refused", "stated", "stops", "any"]
 """How a damage ends when it is the only one: the victim is kept with its values, is refused, is refused or kept with
-exactly what its files state by `hostile.oracle`, or the whole work stops with one error. ``any``: it hurts more than the
-victim, so that sound recordings may be refused with it, or the work stops."""
+exactly what its files state by `hostile.oracle`, or the whole work stops with one error. ``any``: it hurts more than
+the victim, so that sound recordings may be refused with it, or the work stops."""
 
 FORMS: Final = {"labels": ("wfdb", "csv", "npz"), "folders": ("wfdb", "csv", "npz")}
 """Forms of archives in which damage to tables of labels and to folders is done; other damage has its own form."""

@@ -40,50 +40,129 @@ def header(*rows: str) -> Callable[[str, Random], str]:
 NAMES = ",".join(STANDARD_LEADS)
 
 rewritten("csv_cut_anywhere", "stated", lambda text, random: text[: random.randrange(len(text))])
-rewritten("csv_characters_altered", "stated", lambda text, random: _altered(text, random))
+rewritten("csv_characters_altered", "stated", lambda text, random: _altered(text, random))  # noqa: PLW0108 (defined below)
 rewritten("csv_separated_otherwise", "refused", lambda text, random: text.replace(",", random.choice(";\t|: ")))
 rewritten("csv_decimal_commas", "refused", lambda text, _: text.replace(",", ";").replace(".", ","))
 rewritten("csv_decimal_commas_and_commas", "refused", lambda text, _: text.replace(".", ","))
-rewritten("csv_quoted_numbers", "kept", lambda text, _: "\n".join(
-    ",".join(f'"{cell}"' for cell in row.split(",")) for row in text.splitlines()))  # fmt: skip
+rewritten(
+    "csv_quoted_numbers",
+    "kept",
+    lambda text, _: "\n".join(",".join(f'"{cell}"' for cell in row.split(",")) for row in text.splitlines()),
+)
 rewritten("csv_quote_left_open", "refused", lambda text, random: _inserted(text, '"', random))
-rewritten("csv_ragged_rows", "refused", lambda text, random: _ragged(text, random))
-rewritten("csv_empty", "refused", lambda _, random: random.choice(["", "\n", " ", "\r\n\r\n", "\ufeff", "\t"]), "no samples")
+rewritten("csv_ragged_rows", "refused", lambda text, random: _ragged(text, random))  # noqa: PLW0108 (defined below)
+rewritten(
+    "csv_empty", "refused", lambda _, random: random.choice(["", "\n", " ", "\r\n\r\n", "\ufeff", "\t"]), "no samples"
+)
 rewritten("csv_names_alone", "refused", lambda _, random: random.choice([NAMES, f"{NAMES}\n", f"\n{NAMES}\n\n"]))
-rewritten("csv_of_one_row", "refused", lambda text, random: "\n".join(text.splitlines()[: random.choice([2, 3])]), "length")
+rewritten(
+    "csv_of_one_row", "refused", lambda text, random: "\n".join(text.splitlines()[: random.choice([2, 3])]), "length"
+)
 rewritten("csv_with_a_byte_order_mark", "kept", lambda text, _: "\ufeff" + text)
 rewritten("csv_with_other_line_ends", "kept", lambda text, random: text.replace("\n", random.choice(["\r\n", "\r"])))
-rewritten("csv_with_mixed_line_ends", "kept", lambda text, random: _mixed(text, random))
+rewritten("csv_with_mixed_line_ends", "kept", lambda text, random: _mixed(text, random))  # noqa: PLW0108 (defined below)
 rewritten("csv_with_blanks_about", "kept", lambda text, _: text.replace(",", " , "))
 rewritten("csv_with_an_empty_row", "refused", lambda text, random: _row(text, "", random), "finite")
-rewritten("csv_with_a_row_of_words", "refused", lambda text, random: _row(text, random.choice(
-    [",".join(["mV"] * 12), NAMES, "# remark", "sep=,", "end of file"]), random))  # fmt: skip
+rewritten(
+    "csv_with_a_row_of_words",
+    "refused",
+    lambda text, random: _row(
+        text, random.choice([",".join(["mV"] * 12), NAMES, "# remark", "sep=,", "end of file"]), random
+    ),
+)
 rewritten("csv_sep_line_of_a_spreadsheet", "refused", lambda text, _: "sep=,\n" + text)
 rewritten("csv_of_eleven_names", "refused", header(NAMES[3:], NAMES.rpartition(",")[0]))
 rewritten("csv_of_thirteen_names", "refused", header(f"{NAMES},V7", f"time,{NAMES}"))
 rewritten("csv_of_a_name_twice", "refused", header(NAMES.replace("V6", "V5"), NAMES.replace("III", "ii")), "twice")
-rewritten("csv_of_unknown_names", "refused", header(NAMES.lower().replace("v", "c"), ",".join("abcdefghijkl"), "," * 11, "I" * 12))
+rewritten(
+    "csv_of_unknown_names",
+    "refused",
+    header(NAMES.lower().replace("v", "c"), ",".join("abcdefghijkl"), "," * 11, "I" * 12),
+)
 rewritten("csv_of_names_partly_numbers", "refused", header(NAMES.replace("V6", "12"), NAMES.replace("II,", "")))
-rewritten("csv_index_of_pandas", "kept", lambda text, _: "\n".join(
-    f"{number - 1 if number else ''},{row}" for number, row in enumerate(text.splitlines())))  # fmt: skip
-rewritten("csv_leads_in_any_order", "kept", lambda text, random: _shuffled(text, random))
+rewritten(
+    "csv_index_of_pandas",
+    "kept",
+    lambda text, _: "\n".join(f"{number - 1 if number else ''},{row}" for number, row in enumerate(text.splitlines())),
+)
+rewritten("csv_leads_in_any_order", "kept", lambda text, random: _shuffled(text, random))  # noqa: PLW0108 (defined below)
 rewritten("csv_cell_huge", "refused", cell("1e300", "1e38", "-1e39", "9" * 400, "123456789012345678901234567890"), "")
 rewritten("csv_cell_infinite", "refused", cell("inf", "-inf", "1e400", "Infinity", "-1e999"))
 rewritten("csv_cell_missing", "refused", cell("", "NaN", "nan", "NA", "null", "None", "#N/A", "n/a", " "), "finite")
-rewritten("csv_cell_no_number", "refused", cell(
-    "x", "True", "False", "0x10", "1_0", "1 0", "1e", "--1", "1.2.3", "١٢", "１", "−1", "=1+1", "1+2j", "2020-01-01",
-    "0.1f", "e5", ".", "$1", "1,", "'1", "[0]", "1d5", "1'000"))  # fmt: skip
-rewritten("csv_cell_written_otherwise", "stated", cell("+0.5", "5e-1", ".5", "5.e-1", "0000.5", "0.5E0", "-0", "1e-400", '"0.5"'))
-rewritten("csv_first_row_of_words_for_numbers", "stated", lambda text, random: "\n".join([
-    ",".join([random.choice(["nan", "inf", "", "1_0", "١", "0x1", "NA", "-"]), *["0.1"] * 11]), *text.splitlines()[1:]]))  # fmt: skip
-rewritten("csv_rows_of_true_and_false", "refused", lambda text, random: "\n".join(
-    [NAMES, *[",".join(random.choice(["True", "False"]) for _ in range(12))] * 200]))  # fmt: skip
-rewritten("csv_all_of_one_value", "refused", lambda _, random: "\n".join([",".join([random.choice("0159")] * 12)] * 200), "flat")
+rewritten(
+    "csv_cell_no_number",
+    "refused",
+    cell(
+        "x",
+        "True",
+        "False",
+        "0x10",
+        "1_0",
+        "1 0",
+        "1e",
+        "--1",
+        "1.2.3",
+        "١٢",
+        "１",
+        "−1",
+        "=1+1",
+        "1+2j",
+        "2020-01-01",
+        "0.1f",
+        "e5",
+        ".",
+        "$1",
+        "1,",
+        "'1",
+        "[0]",
+        "1d5",
+        "1'000",
+    ),
+)
+rewritten(
+    "csv_cell_written_otherwise",
+    "stated",
+    cell("+0.5", "5e-1", ".5", "5.e-1", "0000.5", "0.5E0", "-0", "1e-400", '"0.5"'),
+)
+rewritten(
+    "csv_first_row_of_words_for_numbers",
+    "stated",
+    lambda text, random: "\n".join(
+        [
+            ",".join([random.choice(["nan", "inf", "", "1_0", "١", "0x1", "NA", "-"]), *["0.1"] * 11]),
+            *text.splitlines()[1:],
+        ]
+    ),
+)
+rewritten(
+    "csv_rows_of_true_and_false",
+    "refused",
+    lambda _, random: "\n".join([NAMES, *[",".join(random.choice(["True", "False"]) for _ in range(12))] * 200]),
+)
+rewritten(
+    "csv_all_of_one_value",
+    "refused",
+    lambda _, random: "\n".join([",".join([random.choice("0159")] * 12)] * 200),
+    "flat",
+)
 rewritten("csv_of_microvolts", "refused", lambda text, _: text.replace("0.", ""), "amplitude")
 rewritten("csv_of_zero_bytes", "refused", lambda text, random: _inserted(text, "\0" * random.randint(1, 9), random))
-rewritten("csv_of_another_thing", "refused", lambda _, random: random.choice([
-    "<html><body>404</body></html>", "{\"signals\": []}", "victim 12 100 200\n", "version https://git-lfs.github.com/spec/v1\n",
-    "%PDF-1.4\n", "PK\x03\x04", "#!/bin/sh\nrm -rf /\n", "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6\n1 2 3\n"]))  # fmt: skip
+rewritten(
+    "csv_of_another_thing",
+    "refused",
+    lambda _, random: random.choice(
+        [
+            "<html><body>404</body></html>",
+            '{"signals": []}',
+            "victim 12 100 200\n",
+            "version https://git-lfs.github.com/spec/v1\n",
+            "%PDF-1.4\n",
+            "PK\x03\x04",
+            "#!/bin/sh\nrm -rf /\n",
+            "I II III aVR aVL aVF V1 V2 V3 V4 V5 V6\n1 2 3\n",
+        ]
+    ),
+)
 
 
 @damages("csv", "stated")
@@ -104,8 +183,8 @@ def csv_in_another_encoding(place: Place, random: Random) -> None:
 
 @damages("csv", "refused", claims=True)
 def csv_of_one_line_of_ten_million_characters(place: Place, random: Random) -> None:
-    letter = random.choice(["1", "1,", '"', "x", " ", ",", "\r", "1e9"])
-    place.victim.write_text((letter * 10_000_000)[:10_000_000], newline="")
+    line = (random.choice(["1", "1,", '"', "x", " ", ",", "\r", "1e9"]) * 10_000_000)[:10_000_000]
+    place.victim.write_text(random.choice(["", f"{NAMES}\n", place.victim.read_text()]) + line, newline="")
 
 
 @damages("csv", "refused", claims=True)
@@ -119,7 +198,9 @@ def csv_that_is_no_file(place: Place, random: Random) -> None:
     if random.random() < 0.5:
         os.mkfifo(place.victim)
     else:
-        place.victim.symlink_to(random.choice(["../outside/bait.csv", place.outside / "bait.csv", "/dev/zero", "victim.csv"]))
+        place.victim.symlink_to(
+            random.choice(["../outside/bait.csv", place.outside / "bait.csv", "/dev/zero", "victim.csv"])
+        )
 
 
 @damages("csv", "stated")
@@ -149,7 +230,9 @@ def _row(text: str, row: str, random: Random) -> str:
 def _ragged(text: str, random: Random) -> str:
     rows = text.splitlines()
     at = random.randrange(1, len(rows))
-    rows[at] = random.choice([rows[at] + ",1", rows[at] + ",", rows[at].rpartition(",")[0], rows[at][:1], "," + rows[at]])
+    rows[at] = random.choice(
+        [rows[at] + ",1", rows[at] + ",", rows[at].rpartition(",")[0], rows[at][:1], "," + rows[at]]
+    )
     return "\n".join(rows)
 
 

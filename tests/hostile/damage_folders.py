@@ -10,16 +10,45 @@ from hostile.archive import Place
 from hostile.damage import damages
 
 NAMES = (
-    'a,b"c', "it's", "a b", " ", "-rf", "~", "*", "%s{0}{x}", "=1+1", "CON", "a.b.c", "a;b", "$HOME", "`x`", "é", "e\u0301",
-    "\U0001f600", "心電図", "x" * 240, "#1", "a&b<c>", "\\", "a\\b", "nan", "NULL", "0", "a::b", "http:", "a%2fb", "@", "!",
-)  # fmt: skip
+    'a,b"c',
+    "it's",
+    "a b",
+    " ",
+    "-rf",
+    "~",
+    "*",
+    "%s{0}{x}",
+    "=1+1",
+    "CON",
+    "a.b.c",
+    "a;b",
+    "$HOME",
+    "`x`",
+    "é",
+    "e\u0301",
+    "\U0001f600",
+    "心電図",
+    "x" * 240,
+    "#1",
+    "a&b<c>",
+    "\\",
+    "a\\b",
+    "nan",
+    "NULL",
+    "0",
+    "a::b",
+    "http:",
+    "a%2fb",
+    "@",
+    "!",
+)
 UNPRINTABLE = ("a\nb", "a\tb", "\x1b[31m", "a\rb", "\u2028", "\u202e", "\x7f", "\u200b", "\xa0")
 
 
 def rename(place: Place, name: bytes) -> None:
     """Give the victim's own file another name; a WFDB header still names its signals."""
     suffix = place.victim.suffix.encode()
-    os.rename(os.fsencode(place.victim), os.fsencode(place.folder) + b"/" + name + suffix)
+    os.rename(os.fsencode(place.victim), os.fsencode(place.folder) + b"/" + name + suffix)  # noqa: PTH104 (bytes)
 
 
 @damages("folders", "kept")
@@ -51,7 +80,7 @@ def folder_that_cannot_be_printed(place: Place, random: Random) -> None:
 
 @damages("folders", "kept")
 def folders_very_deep(place: Place, random: Random) -> None:
-    _move(place, place.folder.joinpath(*[random.choice("ab")] * random.choice([5, 100, 900])))
+    _move(place, place.folder.joinpath(*[random.choice("ab")] * random.choice([5, 100, 300])))
 
 
 @damages("folders", "stops", "cannot be listed")
@@ -179,4 +208,4 @@ def archive_vanishes(place: Place, _random: Random) -> None:
 def _move(place: Place, folder: Path) -> None:
     folder.mkdir(parents=True)
     for file in place.folder.glob("victim.*"):
-        os.rename(file, os.fspath(folder) + "/" + file.name)
+        file.rename(folder / file.name)

@@ -49,42 +49,168 @@ def one_sample(*values: float) -> Callable[[dict[str, Any], Random], object]:
     return alter
 
 
-arrays("npz_of_pickled_objects", "refused", lambda held, random: held.update(
-    {random.choice(["signals", "sampling_rate_hz", "unit", "ids", "leads"]): np.array([Bomb()] * 12, object)}))  # fmt: skip
-arrays("npz_signals_of_another_type", "refused", changed(lambda values, random: random.choice([
-    values.astype(bool), values.astype("c16"), values.astype("S5"), values.astype("U5"), values.astype("m8[s]"),
-    np.zeros(200, [(lead, "f4") for lead in STANDARD_LEADS]), values.astype("V2")])))  # fmt: skip
-arrays("npz_signals_of_another_shape", "refused", changed(lambda values, random: random.choice([
-    np.array(7), values.ravel(), values[:0], values[:, :0], values[None, None], values.T, values[:, :11],
-    np.concatenate([values, values], axis=1), values[None, :0], np.zeros((0, 200, 12)), values.reshape(-1, 6)])))  # fmt: skip
-arrays("npz_signals_in_another_number_format", "kept", changed(lambda values, random: values.astype(
-    random.choice([">i2", "<i8", ">f8", "<f4", "f2", ">i4", "i8", "longdouble"]))))  # fmt: skip
-arrays("npz_signals_in_fortran_order", "kept", changed(lambda values, random: np.asfortranarray(
-    random.choice([values, values[None]]))))  # fmt: skip
-arrays("npz_signals_unsigned", "refused", changed(lambda values, random: values.astype(random.choice(["u2", "u8", "u4"]))))
+arrays(
+    "npz_of_pickled_objects",
+    "refused",
+    lambda held, random: held.update(
+        {random.choice(["signals", "sampling_rate_hz", "unit", "ids", "leads"]): np.array([Bomb()] * 12, object)}
+    ),
+)
+arrays(
+    "npz_signals_of_another_type",
+    "refused",
+    changed(
+        lambda values, random: random.choice(
+            [
+                values.astype(bool),
+                values.astype("c16"),
+                values.astype("S5"),
+                values.astype("U5"),
+                values.astype("m8[s]"),
+                np.zeros(200, [(lead, "f4") for lead in STANDARD_LEADS]),
+                values.astype("V2"),
+            ]
+        )
+    ),
+)
+arrays(
+    "npz_signals_of_another_shape",
+    "refused",
+    changed(
+        lambda values, random: random.choice(
+            [
+                np.array(7),
+                values.ravel(),
+                values[:0],
+                values[:, :0],
+                values[None, None],
+                values.T,
+                values[:, :11],
+                np.concatenate([values, values], axis=1),
+                values[None, :0],
+                np.zeros((0, 200, 12)),
+                values.reshape(-1, 6),
+            ]
+        )
+    ),
+)
+arrays(
+    "npz_signals_in_another_number_format",
+    "kept",
+    changed(
+        lambda values, random: values.astype(
+            random.choice([">i2", "<i8", ">f8", "<f4", "f2", ">i4", "i8", "longdouble"])
+        )
+    ),
+)
+arrays(
+    "npz_signals_in_fortran_order",
+    "kept",
+    changed(lambda values, random: np.asfortranarray(random.choice([values, values[None]]))),
+)
+arrays(
+    "npz_signals_unsigned", "refused", changed(lambda values, random: values.astype(random.choice(["u2", "u8", "u4"])))
+)
 arrays("npz_sample_missing", "refused", one_sample(np.nan), "finite")
 arrays("npz_sample_infinite", "refused", one_sample(np.inf, -np.inf, 1e300, -1e42))
 arrays("npz_sample_huge", "refused", one_sample(1e30, -1e38, 3e38, 2.1e4), "amplitude")
-arrays("npz_all_of_one_value", "refused", changed(lambda values, random: np.full_like(values, random.randint(-99, 99))), "flat")
-arrays("npz_rate_absurd", "refused", put(sampling_rate_hz=(np.nan, np.inf, -100, 0, 1e-300, 1e300, 9.9, 2**63, -np.inf, np.float16(1))))
-arrays("npz_rate_of_another_form", "refused", put(sampling_rate_hz=(
-    [100, 100], np.array([]), "fast", b"\xff", True, 1j, [[1]] * 3, "", np.datetime64("2020"), "1_00", "١٠٠")))  # fmt: skip
-arrays("npz_rate_written_otherwise", "kept", put(sampling_rate_hz=([[100]], "100", b"100", np.float16(100), [100.0], " 1e2 ")))
+arrays(
+    "npz_all_of_one_value",
+    "refused",
+    changed(lambda values, random: np.full_like(values, random.randint(-99, 99))),
+    "flat",
+)
+arrays(
+    "npz_rate_absurd",
+    "refused",
+    put(sampling_rate_hz=(np.nan, np.inf, -100, 0, 1e-300, 1e300, 9.9, 2**63, -np.inf, np.float16(1))),
+)
+arrays(
+    "npz_rate_of_another_form",
+    "refused",
+    put(
+        sampling_rate_hz=(
+            [100, 100],
+            np.array([]),
+            "fast",
+            b"\xff",
+            True,
+            1j,
+            [[1]] * 3,
+            "",
+            np.datetime64("2020"),
+            "1_00",
+            "١٠٠",
+        )
+    ),
+)
+arrays(
+    "npz_rate_written_otherwise",
+    "kept",
+    put(sampling_rate_hz=([[100]], "100", b"100", np.float16(100), [100.0], " 1e2 ")),
+)
 arrays("npz_rate_absent", "refused", put(sampling_rate_hz=None), "does not state its sampling rate")
 arrays("npz_unit_absurd", "refused", put(unit=("mmHg", "", 7, ["uV", "mV"], b"\xff", np.array([]), "uV" * 5000)))
-arrays("npz_leads_absurd", "refused", put(leads=(
-    ["I"] * 12, list(STANDARD_LEADS)[:11], [], [*STANDARD_LEADS, "V7"], "I", list(range(12)), [b"\xff"] * 12,
-    ["x" * 10000] * 12, np.array([STANDARD_LEADS] * 9), ["I"] * 1000)))  # fmt: skip
-arrays("npz_leads_in_any_order", "kept", lambda held, random: _reordered(held, random))
+arrays(
+    "npz_leads_absurd",
+    "refused",
+    put(
+        leads=(
+            ["I"] * 12,
+            list(STANDARD_LEADS)[:11],
+            [],
+            [*STANDARD_LEADS, "V7"],
+            "I",
+            list(range(12)),
+            [b"\xff"] * 12,
+            ["x" * 10000] * 12,
+            np.array([STANDARD_LEADS] * 9),
+            ["I"] * 1000,
+        )
+    ),
+)
+arrays("npz_leads_in_any_order", "kept", lambda held, random: _reordered(held, random))  # noqa: PLW0108 (defined below)
 arrays("npz_ids_too_few_or_many", "refused", put(ids=([], ["a", "b"], ["a"] * 1000, [[], []])))
-arrays("npz_ids_absurd", "refused", put(ids=([""], [" "], ["a\nb"], ["\x1b[31m"], ["\0\0"], ["\u2028"], [True], [1j], [b"\xff"], ["a\tb"])))
-arrays("npz_ids_unusual", "kept", put(ids=(
-    ["../../etc/passwd"], ["a,b"], ['"'], ["é" * 1000], ["/"], [7], [b"seven"], ["=1+1"], ["\U0001f600"], ["NaN"])))  # fmt: skip
+arrays(
+    "npz_ids_absurd",
+    "refused",
+    put(ids=([""], [" "], ["a\nb"], ["\x1b[31m"], ["\0\0"], ["\u2028"], [True], [1j], [b"\xff"], ["a\tb"])),
+)
+arrays(
+    "npz_ids_unusual",
+    "kept",
+    put(
+        ids=(
+            ["../../etc/passwd"],
+            ["a,b"],
+            ['"'],
+            ["é" * 1000],
+            ["/"],
+            [7],
+            [b"seven"],
+            ["=1+1"],
+            ["\U0001f600"],
+            ["NaN"],
+        )
+    ),
+)
 arrays("npz_id_of_another", "refused", put(ids=(["good0"], ["sub/good1-00001"])), "repeated id")
-arrays("npz_ids_repeated", "stated", lambda held, _: held.update(signals=np.stack([held["signals"]] * 3), ids=["a", "b", "a"]))
+arrays(
+    "npz_ids_repeated",
+    "stated",
+    lambda held, _: held.update(signals=np.stack([held["signals"]] * 3), ids=["a", "b", "a"]),
+)
 arrays("npz_without_signals", "refused", lambda held, random: held.update({random.choice("xs"): held.pop("signals")}))
-arrays("npz_of_other_length", "stated", changed(lambda values, random: np.concatenate([values] * 3)[: random.randint(1, 600)]))
-arrays("npz_of_many", "stated", changed(lambda values, random: np.stack([values + n for n in range(random.randint(1, 40))])))
+arrays(
+    "npz_of_other_length",
+    "stated",
+    changed(lambda values, random: np.concatenate([values] * 3)[: random.randint(1, 600)]),
+)
+arrays(
+    "npz_of_many",
+    "stated",
+    changed(lambda values, random: np.stack([values + n for n in range(random.randint(1, 40))])),
+)
 
 
 @damages("npz", "stated")
@@ -115,7 +241,9 @@ def npz_cut_anywhere(place: Place, random: Random) -> None:
 @damages("npz", "refused")
 def npz_of_random_bytes(place: Place, random: Random) -> None:
     data = np.random.default_rng(random.randrange(2**32)).bytes(random.randint(0, 3000))
-    place.victim.write_bytes(random.choice([b"", b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY\x01\0", b"\x93NUMPY\x02\0"]) + data)
+    place.victim.write_bytes(
+        random.choice([b"", b"PK\x03\x04", b"PK\x05\x06", b"\x93NUMPY\x01\0", b"\x93NUMPY\x02\0"]) + data
+    )
 
 
 def claiming(shape: tuple[int, ...], descr: object = "<i2", more: str = "") -> bytes:
@@ -125,10 +253,21 @@ def claiming(shape: tuple[int, ...], descr: object = "<i2", more: str = "") -> b
 
 
 CLAIMS: tuple[tuple[tuple[int, ...], object], ...] = (
-    ((10**12, 12), "<i2"), ((10**6, 10**6, 12), "<i2"), ((10**30, 12), "<f8"), ((2**63, 12), "<i2"), ((-1, 12), "<i2"),
-    ((2**61, 2**61, 12), "<f8"), ((10**9,) * 30, "<f4"), ((200, 12), "<V1000000000"), ((0, 10**18, 12), "<i2"),
-    ((200, 12), "<U999999999"), ((10**18, 0, 12), "<i2"), ((200, 12, 0), "<i2"), ((0,) * 3, "<i2"), ((10**12, 1, 12), "|V0"),
-)  # fmt: skip
+    ((10**12, 12), "<i2"),
+    ((10**6, 10**6, 12), "<i2"),
+    ((10**30, 12), "<f8"),
+    ((2**63, 12), "<i2"),
+    ((-1, 12), "<i2"),
+    ((2**61, 2**61, 12), "<f8"),
+    ((10**9,) * 30, "<f4"),
+    ((200, 12), "<V1000000000"),
+    ((0, 10**18, 12), "<i2"),
+    ((200, 12), "<U999999999"),
+    ((10**18, 0, 12), "<i2"),
+    ((200, 12, 0), "<i2"),
+    ((0,) * 3, "<i2"),
+    ((10**12, 1, 12), "|V0"),
+)
 
 
 @damages("npz", "refused", claims=True)
@@ -158,12 +297,26 @@ def npz_bomb(place: Place, random: Random) -> None:
 
 @damages("npz", "refused")
 def npz_header_that_is_code(place: Place, random: Random) -> None:
-    text = random.choice([
-        "__import__('os').system('true')", "1/0", "(" * 5000, "{'descr': '<i2'}", "{" * 300, "'a' * 10**10", "",
-        "{'descr': [('a', 'O')], 'fortran_order': False, 'shape': (1,)}", "9**9**9", "[]", "-" * 9000 + "1", "\0\0",
-        "{'descr': '<i2', 'fortran_order': 1, 'shape': (200, 12)}", "{'descr': '<i2', 'fortran_order': False, 'shape': 9}",
-        "{'descr': None, 'fortran_order': False, 'shape': ()}", "{'shape': (True, 12), 'descr': '<i2', 'fortran_order': False}",
-    ])  # fmt: skip
+    text = random.choice(
+        [
+            "__import__('os').system('true')",
+            "1/0",
+            "(" * 5000,
+            "{'descr': '<i2'}",
+            "{" * 300,
+            "'a' * 10**10",
+            "",
+            "{'descr': [('a', 'O')], 'fortran_order': False, 'shape': (1,)}",
+            "9**9**9",
+            "[]",
+            "-" * 9000 + "1",
+            "\0\0",
+            "{'descr': '<i2', 'fortran_order': 1, 'shape': (200, 12)}",
+            "{'descr': '<i2', 'fortran_order': False, 'shape': 9}",
+            "{'descr': None, 'fortran_order': False, 'shape': ()}",
+            "{'shape': (True, 12), 'descr': '<i2', 'fortran_order': False}",
+        ]
+    )
     data = b"\x93NUMPY\x01\0" + len(text).to_bytes(2, "little") + text.encode() + place.values_uv.tobytes()
     with zipfile.ZipFile(place.victim, "w") as archive:
         archive.writestr("signals.npy", data)
@@ -181,7 +334,15 @@ def npz_packed_otherwise(place: Place, random: Random) -> None:
 @damages("npz", "refused")
 def npz_of_strange_members(place: Place, random: Random) -> None:
     with zipfile.ZipFile(place.victim, "w") as archive:
-        names = ["../signals.npy", "/signals.npy", "signals.npy/", "signals", "Signals.npy", "signals.npy.npy", "signals.npy"]
+        names = [
+            "../signals.npy",
+            "/signals.npy",
+            "signals.npy/",
+            "signals",
+            "Signals.npy",
+            "signals.npy.npy",
+            "signals.npy",
+        ]
         for name in random.sample(names[:3] + names[4:6], 3) + random.choice([[], ["signals.npy", "signals"]]):
             archive.writestr(name, _npy(place.values_uv))
 
@@ -206,7 +367,9 @@ def npz_that_is_no_file(place: Place, random: Random) -> None:
     if random.random() < 0.5:
         os.mkfifo(place.victim)
     else:
-        place.victim.symlink_to(random.choice(["../outside/bait.npz", place.outside / "bait.npz", "/dev/zero", "victim.npz"]))
+        place.victim.symlink_to(
+            random.choice(["../outside/bait.npz", place.outside / "bait.npz", "/dev/zero", "victim.npz"])
+        )
 
 
 class Bomb:

@@ -31,7 +31,12 @@ def workbook(place: Place, rows: Table) -> None:
     book = openpyxl.Workbook()
     for row in rows:
         book.active.append(row)
-    book.save(place.folder / "Diagnostics.xlsx")
+    stream = io.BytesIO()
+    book.save(stream)
+    with zipfile.ZipFile(stream) as dated, zipfile.ZipFile(place.folder / "Diagnostics.xlsx", "w") as archive:
+        for name in dated.namelist():  # without dates, so that damage to its bytes can be repeated
+            if name != "docProps/core.xml":
+                archive.writestr(zipfile.ZipInfo(name), dated.read(name), zipfile.ZIP_DEFLATED)
     (place.folder / "Diagnostics.csv").unlink(missing_ok=True)
 
 
@@ -57,32 +62,78 @@ def _cell(rows: Table, column: int, value: object, row: int = -1) -> None:
 
 
 VICTIM_NAMES = (
-    "../../outside/bait", "../outside/bait", "/etc/passwd", "..", ".", "", "sub/victim", "victim.csv", "http://a.b/c",
-    "a\nb", "x" * 300, "x" * 5000, "victi\u0301m", "VICTIM", "#REF!", "1e400", "~", "file:///etc/passwd", "\u2028",
-    "..\\..\\bait", "a\tb", "‮", "NaN", "-", "*", "C:\\x", "victim/", "./good0x",
-)  # fmt: skip
+    "../../outside/bait",
+    "../outside/bait",
+    "/etc/passwd",
+    "..",
+    ".",
+    "",
+    "sub/victim",
+    "victim.csv",
+    "http://a.b/c",
+    "a\nb",
+    "x" * 300,
+    "x" * 5000,
+    "victi\u0301m",
+    "VICTIM",
+    "#REF!",
+    "1e400",
+    "~",
+    "file:///etc/passwd",
+    "\u2028",
+    "..\\..\\bait",
+    "a\tb",
+    "\u202e",
+    "NaN",
+    "-",
+    "*",
+    "C:\\x",
+    "victim/",
+    "./good0x",
+)
 
-diagnostics("diagnostics_column_missing", "stops", lambda rows, random: _drop(rows, random.randrange(4)), "lacks the columns")
+diagnostics(
+    "diagnostics_column_missing", "stops", lambda rows, random: _drop(rows, random.randrange(4)), "lacks the columns"
+)
 diagnostics("diagnostics_columns_renamed", "stops", lambda rows, random: _cell(rows, random.randrange(4), "Other", 0))
 diagnostics("diagnostics_columns_in_other_order", "kept", lambda rows, _: [row[::-1] for row in rows])
 diagnostics("diagnostics_with_more_columns", "kept", lambda rows, _: [[*row, "more", "=1+1"] for row in rows])
 diagnostics("diagnostics_names_in_other_spelling", "kept", lambda rows, _: _cell(rows, 2, " patient_age ", 0))
 diagnostics("diagnostics_row_missing", "refused", lambda rows, _: rows[:-1], "missing row")
 diagnostics("diagnostics_row_twice", "stated", lambda rows, _: rows.append(list(rows[-1])))
-diagnostics("diagnostics_rows_that_differ", "stated", lambda rows, _: rows.append([rows[-1][0], "AFIB", "20", "FEMALE"]))
+diagnostics(
+    "diagnostics_rows_that_differ", "stated", lambda rows, _: rows.append([rows[-1][0], "AFIB", "20", "FEMALE"])
+)
 diagnostics("diagnostics_row_without_file", "kept", lambda rows, _: rows.append(["absent", "SB", "30", "MALE"]))
 diagnostics("diagnostics_name_elsewhere", "refused", lambda rows, random: _cell(rows, 0, random.choice(VICTIM_NAMES)))
-diagnostics("diagnostics_age_absurd", "kept", lambda rows, random: _cell(
-    rows, 2, random.choice(["-1", "300", "NaN", "1e3", "x", "9" * 400, "50 years", "inf", ""])))  # fmt: skip
-diagnostics("diagnostics_sex_absurd", "kept", lambda rows, random: _cell(rows, 3, random.choice(["1", "?", "male female", ""])))
-diagnostics("diagnostics_rhythm_absurd", "kept", lambda rows, random: _cell(
-    rows, 1, random.choice(["", "UNKNOWN", "SB" * 500, "a,b", 'q"q', "=1", "1", "SB AFIB"])))  # fmt: skip
+diagnostics(
+    "diagnostics_age_absurd",
+    "kept",
+    lambda rows, random: _cell(
+        rows, 2, random.choice(["-1", "300", "NaN", "1e3", "x", "9" * 400, "50 years", "inf", ""])
+    ),
+)
+diagnostics(
+    "diagnostics_sex_absurd", "kept", lambda rows, random: _cell(rows, 3, random.choice(["1", "?", "male female", ""]))
+)
+diagnostics(
+    "diagnostics_rhythm_absurd",
+    "kept",
+    lambda rows, random: _cell(rows, 1, random.choice(["", "UNKNOWN", "SB" * 500, "a,b", 'q"q', "=1", "1", "SB AFIB"])),
+)
 diagnostics("diagnostics_cells_empty", "kept", lambda rows, _: _cell(rows, slice(1, 4), ["", "", ""]))
 diagnostics("diagnostics_of_names_alone", "stops", lambda rows, _: rows[:1])
 diagnostics("diagnostics_empty", "stops", lambda _rows, _random: [])
-diagnostics("diagnostics_with_formulas", "any", lambda rows, random: _cell(
-    rows, random.randrange(4), random.choice(["=A1", "=1/0", '=HYPERLINK("http://127.0.0.1:9")', "=cmd|' /C calc'!A0"])))  # fmt: skip
-diagnostics("diagnostics_in_numbers_and_dates", "any", lambda rows, random: _typed(rows, random))
+diagnostics(
+    "diagnostics_with_formulas",
+    "any",
+    lambda rows, random: _cell(
+        rows,
+        random.randrange(4),
+        random.choice(["=A1", "=1/0", '=HYPERLINK("http://127.0.0.1:9")', "=cmd|' /C calc'!A0"]),
+    ),
+)
+diagnostics("diagnostics_in_numbers_and_dates", "any", lambda rows, random: _typed(rows, random))  # noqa: PLW0108 (defined below)
 
 
 def _drop(rows: Table, column: int) -> None:
@@ -109,13 +160,32 @@ def _spoilt(name: str, make: Callable[[bytes, Random], bytes], *, book: bool, en
 
 _spoilt("workbook_bytes_altered", spoil_bytes, book=True, ends="any")
 _spoilt("workbook_cut_anywhere", lambda data, random: data[: random.randrange(len(data))], book=True, ends="stops")
-_spoilt("workbook_of_another_thing", lambda _, random: random.choice(
-    [b"", b"PK\x03\x04", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, b"<html>", b"FileName,Rhythm\n", _zip(), _zip(b"x")]
-), book=True, ends="stops")  # fmt: skip
+_spoilt(
+    "workbook_of_another_thing",
+    lambda _, random: random.choice(
+        [
+            b"",
+            b"PK\x03\x04",
+            b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600,
+            b"<html>",
+            b"FileName,Rhythm\n",
+            _zip(),
+            _zip(b"x"),
+        ]
+    ),
+    book=True,
+    ends="stops",
+)
 _spoilt("diagnostics_text_altered", spoil_bytes, book=False, ends="any")
-_spoilt("diagnostics_text_cut_anywhere", lambda data, random: data[: random.randrange(len(data))], book=False, ends="any")
-_spoilt("diagnostics_in_another_encoding", lambda data, random: data.decode().encode(
-    random.choice(["utf-16", "utf-32", "utf-16-le"])), book=False, ends="stops")  # fmt: skip
+_spoilt(
+    "diagnostics_text_cut_anywhere", lambda data, random: data[: random.randrange(len(data))], book=False, ends="any"
+)
+_spoilt(
+    "diagnostics_in_another_encoding",
+    lambda data, random: data.decode().encode(random.choice(["utf-16", "utf-32", "utf-16-le"])),
+    book=False,
+    ends="stops",
+)
 
 
 def _zip(data: bytes = b"") -> bytes:
@@ -141,7 +211,7 @@ def workbook_of_entities(place: Place, random: Random) -> None:
     laughs = f'<!DOCTYPE x [<!ENTITY l0 "lol">{levels}]>'
     elsewhere = f'<!DOCTYPE x [<!ENTITY l12 SYSTEM "file://{place.outside}/bait.csv">]>'
     sheet = members["xl/worksheets/sheet1.xml"].decode()
-    named = sheet.replace("<sheetData>", "<sheetData><row><c t=\"inlineStr\"><is><t>&l12;</t></is></c></row>")
+    named = sheet.replace("<sheetData>", '<sheetData><row><c t="inlineStr"><is><t>&l12;</t></is></c></row>')
     members["xl/worksheets/sheet1.xml"] = (random.choice([laughs, elsewhere]) + named).encode()
     with zipfile.ZipFile(file, "w") as archive:
         for name, data in members.items():
@@ -151,7 +221,9 @@ def workbook_of_entities(place: Place, random: Random) -> None:
 @damages("figshare", "refused")
 def figshare_signals_damaged(place: Place, random: Random) -> None:
     text = place.victim.read_text()
-    place.victim.write_text(random.choice(["", text[: len(text) // 3], text.replace(",", ";"), "nan" + text, text.replace("V6", "V5")]))
+    place.victim.write_text(
+        random.choice(["", text[: len(text) // 3], text.replace(",", ";"), "nan" + text, text.replace("V6", "V5")])
+    )
 
 
 @damages("figshare", "stated")
@@ -162,7 +234,9 @@ def figshare_signals_altered(place: Place, random: Random) -> None:
 @damages("figshare", "refused")
 def figshare_signals_a_link(place: Place, random: Random) -> None:
     place.victim.unlink()
-    place.victim.symlink_to(random.choice([place.outside / "bait.csv", "../../outside/bait.csv", "/dev/zero", "victim.csv"]))
+    place.victim.symlink_to(
+        random.choice([place.outside / "bait.csv", "../../outside/bait.csv", "/dev/zero", "victim.csv"])
+    )
 
 
 @damages("figshare", "kept")
@@ -199,34 +273,115 @@ def written(name: str, ends: Ends, alter: Callable[[str, Random], str | bytes], 
 
 
 labels("labels_without_ids", "stops", lambda rows, _: _drop(rows, 0), "no column id")
-labels("labels_with_a_column_twice", "stops", lambda rows, random: _cell(
-    rows, random.choice([2, 4]), random.choice(["patient", "record", "ID", "dx"]), 0) or [[*row, row[-1]] for row in rows])  # fmt: skip
-labels("labels_with_a_column_unnamed", "stops", lambda rows, random: _cell(rows, 4, random.choice(["", " "]), 0), "no name")
-labels("labels_ragged", "stops", lambda rows, random: random.choice([rows[-1].pop, lambda: rows[-1].append("x")])(), "cells for the")
+labels(
+    "labels_with_a_column_twice",
+    "stops",
+    lambda rows, random: (
+        _cell(rows, random.choice([2, 4]), random.choice(["patient", "record", "ID", "dx"]), 0)
+        or [[*row, row[-1]] for row in rows]
+    ),
+)
+labels(
+    "labels_with_a_column_unnamed", "stops", lambda rows, random: _cell(rows, 4, random.choice(["", " "]), 0), "no name"
+)
+labels(
+    "labels_ragged",
+    "stops",
+    lambda rows, random: random.choice([rows[-1].pop, lambda: rows[-1].append("x")])(),
+    "cells for the",
+)
 labels("labels_row_without_id", "stops", lambda rows, _: _cell(rows, 0, ""), "has no id")
-labels("labels_that_differ", "stops", lambda rows, _: rows.append([rows[-1][0], "p9", "1", "F", "no"]), "different things")
+labels(
+    "labels_that_differ", "stops", lambda rows, _: rows.append([rows[-1][0], "p9", "1", "F", "no"]), "different things"
+)
 labels("labels_twice_alike", "kept", lambda rows, _: rows.append(list(rows[-1])))
 labels("labels_of_others", "kept", lambda rows, _: rows.append(["absent", "p9", "1", "F", "no"]))
 labels("labels_of_others_alone", "stops", lambda rows, _: [rows[0], ["absent", "p9", "1", "F", "no"]], "names none")
 labels("labels_of_names_alone", "stops", lambda rows, _: rows[:1], "has no rows")
-labels("labels_age_and_sex_of_no_use", "stops", lambda rows, random: [rows[0], *(
-    [*row[:2], *random.choice([("x", row[3]), (row[2], "7"), ("-1", "?")]), row[4]] for row in rows[1:2])])  # fmt: skip
-labels("labels_age_absurd_for_one", "kept", lambda rows, random: _cell(rows, 2, random.choice(["-5", "1e400", "9" * 400, "nan", "٥٠"])))
-labels("labels_cells_strange", "any", lambda rows, random: _cell(rows, random.choice([1, 4]), random.choice([
-    "=1+1", "a\nb", "\x1b[31m", 'q"q', "a;b", "é", "\U0001f600", "x" * 100_000, "NaN", "\u2028", "\0", "‮", " "])))  # fmt: skip
-labels("labels_ids_strange", "any", lambda rows, random: _cell(rows, 0, random.choice(
-    ["../victim", "/victim", "VICTIM", "victim.hea", "victim.csv", "sub/victim", "x" * 100_000, "a\nb", "*", "\ufeffvictim"])))  # fmt: skip
+labels(
+    "labels_age_and_sex_of_no_use",
+    "stops",
+    lambda rows, random: [
+        rows[0],
+        *([*row[:2], *random.choice([("x", row[3]), (row[2], "7"), ("-1", "?")]), row[4]] for row in rows[1:2]),
+    ],
+)
+labels(
+    "labels_age_absurd_for_one",
+    "kept",
+    lambda rows, random: _cell(rows, 2, random.choice(["-5", "1e400", "9" * 400, "nan", "٥٠"])),
+)
+labels(
+    "labels_cells_strange",
+    "any",
+    lambda rows, random: _cell(
+        rows,
+        random.choice([1, 4]),
+        random.choice(
+            [
+                "=1+1",
+                "a\nb",
+                "\x1b[31m",
+                'q"q',
+                "a;b",
+                "é",
+                "\U0001f600",
+                "x" * 100_000,
+                "NaN",
+                "\u2028",
+                "\0",
+                "\u202e",
+                " ",
+            ]
+        ),
+    ),
+)
+labels(
+    "labels_ids_strange",
+    "any",
+    lambda rows, random: _cell(
+        rows,
+        0,
+        random.choice(
+            [
+                "../victim",
+                "/victim",
+                "VICTIM",
+                "victim.hea",
+                "victim.csv",
+                "sub/victim",
+                "x" * 100_000,
+                "a\nb",
+                "*",
+                "\ufeffvictim",
+            ]
+        ),
+    ),
+)
 written("labels_empty", "stops", lambda _, random: random.choice(["", "\n\n", " ", "\ufeff", ",,,\n"]))
 written("labels_with_semicolons", "stops", lambda text, _: text.replace(",", ";"), "semicolons")
 written("labels_with_tabs", "stops", lambda text, _: text.replace(",", "\t"))
 written("labels_with_a_byte_order_mark", "kept", lambda text, _: "\ufeff" + text)
-written("labels_with_other_line_ends", "kept", lambda text, random: text.replace("\n", random.choice(["\r\n", "\n\n", "\r"])))
-written("labels_quote_left_open", "stops", lambda text, random: text.replace("good1", random.choice(['"good1', 'g"ood1,"'])))
+written(
+    "labels_with_other_line_ends",
+    "kept",
+    lambda text, random: text.replace("\n", random.choice(["\r\n", "\n\n", "\r"])),
+)
+written(
+    "labels_quote_left_open", "stops", lambda text, random: text.replace("good1", random.choice(['"good1', 'g"ood1,"']))
+)
 written("labels_bytes_altered", "any", lambda text, random: spoil_bytes(text.encode(), random))
 written("labels_cut_anywhere", "any", lambda text, random: text[: random.randrange(len(text))])
-written("labels_in_another_encoding", "stops", lambda text, random: text.replace("yes", "ä").encode(
-    random.choice(["latin-1", "utf-16", "utf-32", "utf-16-le"])))  # fmt: skip
-written("labels_of_random_bytes", "stops", lambda _, random: np.random.default_rng(random.randrange(2**32)).bytes(900) + b"\xff")
+written(
+    "labels_in_another_encoding",
+    "stops",
+    lambda text, random: text.replace("yes", "ä").encode(random.choice(["latin-1", "utf-16", "utf-32", "utf-16-le"])),
+)
+written(
+    "labels_of_random_bytes",
+    "stops",
+    lambda _, random: np.random.default_rng(random.randrange(2**32)).bytes(900) + b"\xff",
+)
 written("labels_of_one_long_line", "stops", lambda _, random: random.choice(["a", "a,", '"', ","]) * 3_000_000)
 
 
@@ -238,5 +393,3 @@ def labels_that_are_no_file(place: Place, random: Random) -> None:
         place.labels.mkdir()
     elif random.random() < 0.5:
         place.labels.symlink_to("labels.csv")
-
-

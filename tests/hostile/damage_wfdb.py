@@ -212,12 +212,16 @@ edited("samples_more_than_there_are", "refused", record(samples=(204, 400, 10**6
 edited("samples_unknown", "stated", record(samples=("0", "")))
 edited("samples_fewer_than_there_are", "refused", record(samples=(150, 199)), "checksum")
 edited("rate_zero_or_negative", "refused", record(rate=("0", "-100", "0.0", "-0", "0/100")), "sampling rate")
-edited("rate_no_number", "refused", record(rate=("nan", "inf", "1e400", "1e2", "fast", "0x64", "٥٠٠", "1e-300", "/100")))
+edited(
+    "rate_no_number", "refused", record(rate=("nan", "inf", "1e400", "1e2", "fast", "0x64", "٥٠٠", "1e-300", "/100"))
+)
 edited("rate_out_of_range", "refused", record(rate=("0.000001", "9.99", "100001", "999999999999", "0.1")))
 edited("rate_other_than_meant", "stated", record(rate=("10", "77.7", "99.99999", "100/3(7)", "100000", "257.0")))
 edited("no_signals", "refused", lambda header, _: (header.signals.clear(), record(count="0")(header, _)))
 edited("count_of_signals_wrong", "refused", record(count=(0, 1, 11, 13, 15, 10**9, 10**18, -12, "12.0", "twelve")))
-edited("record_name_a_path", "refused", record(name=("../victim", "/victim", "a/b", "..\\victim", "http://a.b/c", "a::b")))
+edited(
+    "record_name_a_path", "refused", record(name=("../victim", "/victim", "a/b", "..\\victim", "http://a.b/c", "a::b"))
+)
 edited("record_name_of_another", "kept", record(name=("good0", "x" * 300, "victim.hea", "victim.mat", "~", ".", "..")))
 
 
@@ -235,26 +239,61 @@ edited("gain_no_number", "refused", for_one(gain=("inf/mV", "nan/mV", "1e400/mV"
 edited("gain_tiny", "refused", for_one(gain=("1e-300/mV", "1e-308/mV", "5e-324/mV", "0.0001/mV", "1e-30/uV", "1e-400")))
 edited("gain_huge", "refused", for_one(gain=("1e300/mV", "999999999/mV", "1e18/nV", "1e308/V")))
 edited("baseline_huge", "refused", for_one(gain=("1000(999999999)/mV", f"1000({10**30})/mV", f"1000(-{10**400})/mV")))
-edited("baseline_no_number", "refused", for_one(gain=("1000(1.5)/mV", "1000(nan)/mV", "1000(/mV", "1000)/mV", "1000(0/mV")))
+edited(
+    "baseline_no_number", "refused", for_one(gain=("1000(1.5)/mV", "1000(nan)/mV", "1000(/mV", "1000)/mV", "1000(0/mV"))
+)
 edited("baseline_other", "stated", for_one(gain=("1000(7)/mV", "1000(-900)/mV", "1000()/mV", "1000(+7)/mV", "1000/")))
 edited("adc_zero_other", "stated", for_one(zero=("7", "-900", "1.5", "x", "10000000000", "")))
-edited("format_unknown", "refused", for_all(form=("17", "0", "-16", "16.0", "x", "16+", "16x", "16:", "1e9", "１６", "65552")))
+edited(
+    "format_unknown",
+    "refused",
+    for_all(form=("17", "0", "-16", "16.0", "x", "16+", "16x", "16:", "1e9", "１６", "65552")),
+)
 edited("formats_mixed", "refused", for_one(form=("212+24", "32+24", "16+25", "16", "80+24")), "differ")
 edited("format_claims_flac", "refused", for_all(form=("508", "516", "524", "516+24")))
-edited("format_of_other_width", "stated", for_all(form=("212+24", "80+24", "24", "32", "8+24", "61+24", "160", "310", "311")))
-edited("format_of_other_width_without_sums", "stated", for_all(form=("212+24", "80+24", "61+24", "160+24"), checksum="0"))
+edited(
+    "format_of_other_width",
+    "stated",
+    for_all(form=("212+24", "80+24", "24", "32", "8+24", "61+24", "160", "310", "311")),
+)
+edited(
+    "format_of_other_width_without_sums", "stated", for_all(form=("212+24", "80+24", "61+24", "160+24"), checksum="0")
+)
 edited("offset_beyond_the_file", "refused", for_all(form=("16+4824", f"16+{10**9}", f"16+{10**15}", "16+25")))
 edited("offset_wrong", "refused", for_all(form=("16", "16+0", "16+23", "16+22", "16+2")), "checksum")
 edited("skew", "stated", for_one(form=("16:1+24", "16:199+24", "16:200+24", "16:999999+24")))
-edited("several_samples_a_frame", "stated", lambda header, random: (
-    for_all(form="16x2+24")(header, random), record(samples=100)(header, random)))  # fmt: skip
+edited(
+    "several_samples_a_frame",
+    "stated",
+    lambda header, random: (for_all(form="16x2+24")(header, random), record(samples=100)(header, random)),
+)
 edited("several_samples_a_frame_in_one", "refused", for_one(form=("16x2+24", "16x0+24", "16x999999+24")))
 edited("checksum_wrong", "refused", for_one(checksum=("1", "-1", "32767", "99999")), "checksum")
 edited("checksum_no_number", "stated", for_one(checksum=("x", "nan", "1e3", "-", "", "10000000000000000000")))
 edited("first_sample_wrong", "kept", for_one(first=("12345", "-1", "0")))
-edited("comments_of_all_kinds", "kept", lambda header, random: header.comments.extend(random.sample([
-    "# Age: " + "9" * 5000, "# Age: -5", "# Age: 1e400", "#<<<<>>>>:", "# Sex: \x1b[31m", "# Dx: " + "1," * 5000,
-    "# Dx: ;;\"',\t", "#" * 1000, "# :::::", "# Age", "# Größe: 1", "# Sex: male female"], 4)))  # fmt: skip
+edited(
+    "comments_of_all_kinds",
+    "kept",
+    lambda header, random: header.comments.extend(
+        random.sample(
+            [
+                "# Age: " + "9" * 5000,
+                "# Age: -5",
+                "# Age: 1e400",
+                "#<<<<>>>>:",
+                "# Sex: \x1b[31m",
+                "# Dx: " + "1," * 5000,
+                "# Dx: ;;\"',\t",
+                "#" * 1000,
+                "# :::::",
+                "# Age",
+                "# Größe: 1",
+                "# Sex: male female",
+            ],
+            4,
+        )
+    ),
+)
 
 
 @damages("wfdb", "kept")
@@ -292,12 +331,43 @@ def leads_too_few(place: Place, random: Random) -> None:
 # --- names of files that lead elsewhere
 
 ELSEWHERE: tuple[str, ...] = (
-    "../outside/bait.mat", "sub/../../outside/bait.mat", "{outside}/bait.mat", "/etc/passwd", "/dev/zero", "/dev/stdin",
-    "http://127.0.0.1:9/a.mat", "https://physionet.org/a.mat", "ftp://a/b.mat", "file:///etc/passwd", "s3://bucket/a",
-    "gs://bucket/a", "azureml://a/b", "memory://a", "::", "a::b", "zip://a.mat::http://127.0.0.1:9/b", "C:\\a.mat",
-    "..\\outside\\bait.mat", "//host/share/a", "sub/good1.mat", "./victim.mat", ".", "..", "/", "~root/a", "~/a",
-    "victim.mat\0", "$HOME", "%2e%2e/bait", "-", "|cat", "\x1b[2J", "victim.mat/", "…", "file:victim.mat",
-)  # fmt: skip
+    "../outside/bait.mat",
+    "sub/../../outside/bait.mat",
+    "{outside}/bait.mat",
+    "/etc/passwd",
+    "/dev/zero",
+    "/dev/stdin",
+    "http://127.0.0.1:9/a.mat",
+    "https://physionet.org/a.mat",
+    "ftp://a/b.mat",
+    "file:///etc/passwd",
+    "s3://bucket/a",
+    "gs://bucket/a",
+    "azureml://a/b",
+    "memory://a",
+    "::",
+    "a::b",
+    "zip://a.mat::http://127.0.0.1:9/b",
+    "C:\\a.mat",
+    "..\\outside\\bait.mat",
+    "//host/share/a",
+    "sub/good1.mat",
+    "./victim.mat",
+    ".",
+    "..",
+    "/",
+    "~root/a",
+    "~/a",
+    "victim.mat\0",
+    "$HOME",
+    "%2e%2e/bait",
+    "-",
+    "|cat",
+    "\x1b[2J",
+    "victim.mat/",
+    "…",
+    "file:victim.mat",
+)
 
 
 @damages("wfdb", "refused")
@@ -313,8 +383,14 @@ def signal_file_named_elsewhere(place: Place, random: Random) -> None:
 edited("signal_file_absent", "refused", for_all(file=("absent.mat", "VICTIM.MAT", "x" * 250, "x" * 300, "x" * 9000)))
 edited("signal_file_is_the_header", "refused", for_all(file=("victim.hea",)), "no signal file")
 edited("signal_file_of_another", "refused", for_all(file=("good0.mat", "good0.hea", "..", "sub")))
-edited("signal_file_of_another_for_one", "refused", lambda header, random: (
-    for_all(checksum="0")(header, random), setattr(header.signals[random.randint(1, 10)], "file", "good0.mat")))  # fmt: skip
+edited(
+    "signal_file_of_another_for_one",
+    "refused",
+    lambda header, random: (
+        for_all(checksum="0")(header, random),
+        setattr(header.signals[random.randint(1, 10)], "file", "good0.mat"),
+    ),
+)
 
 
 def relinked(name: str, ends: Ends, put: Callable[[Place, Random], Any], reason: str = "") -> None:
@@ -332,8 +408,14 @@ relinked("signal_file_gone", "refused", lambda _place, _random: None, "does not 
 relinked("signal_file_a_folder", "refused", lambda place, _: place.signal_file.mkdir(), "no signal file")
 relinked("signal_file_a_pipe", "refused", lambda place, _: os.mkfifo(place.signal_file), "no signal file")
 relinked("signal_file_a_link_to_itself", "refused", lambda place, _: place.signal_file.symlink_to("victim.mat"))
-relinked("signal_file_a_link_out", "refused", lambda place, random: place.signal_file.symlink_to(
-    random.choice(["../outside/bait.mat", place.outside / "bait.mat", "/dev/zero", "/etc/passwd", ".."])), "beside it")  # fmt: skip
+relinked(
+    "signal_file_a_link_out",
+    "refused",
+    lambda place, random: place.signal_file.symlink_to(
+        random.choice(["../outside/bait.mat", place.outside / "bait.mat", "/dev/zero", "/etc/passwd", ".."])
+    ),
+    "beside it",
+)
 
 
 @damages("wfdb", "kept")
@@ -374,20 +456,44 @@ def _set(values: Any, where: Any, what: int) -> None:
 
 
 samples("all_samples_missing", "refused", lambda values, _: _set(values, ..., -32768), "finite")
-samples("one_sample_missing", "refused", lambda values, random: _set(
-    values, (random.randrange(200), random.randrange(12)), -32768), "finite")  # fmt: skip
+samples(
+    "one_sample_missing",
+    "refused",
+    lambda values, random: _set(values, (random.randrange(200), random.randrange(12)), -32768),
+    "finite",
+)
 samples("all_of_one_value", "refused", lambda values, random: _set(values, ..., random.randint(-20000, 32767)))
-samples("one_lead_flat", "refused", lambda values, random: _set(
-    values, (slice(None), random.randrange(12)), random.randint(-9000, 9000)), "flat")  # fmt: skip
-samples("one_lead_missing", "refused", lambda values, random: _set(
-    values, (slice(None), random.randrange(12)), -32768), "finite")  # fmt: skip
-samples("amplitude_beyond_belief", "refused", lambda values, random: _set(
-    values, (random.randrange(200), random.randrange(12)), random.choice([32767, -32767, 20001])), "amplitude")  # fmt: skip
-samples("electrode_off", "refused", lambda values, random: _set(
-    values, (slice(random.randint(0, 90), None), random.randrange(12)), 5), "lead-off")  # fmt: skip
+samples(
+    "one_lead_flat",
+    "refused",
+    lambda values, random: _set(values, (slice(None), random.randrange(12)), random.randint(-9000, 9000)),
+    "flat",
+)
+samples(
+    "one_lead_missing",
+    "refused",
+    lambda values, random: _set(values, (slice(None), random.randrange(12)), -32768),
+    "finite",
+)
+samples(
+    "amplitude_beyond_belief",
+    "refused",
+    lambda values, random: _set(
+        values, (random.randrange(200), random.randrange(12)), random.choice([32767, -32767, 20001])
+    ),
+    "amplitude",
+)
+samples(
+    "electrode_off",
+    "refused",
+    lambda values, random: _set(values, (slice(random.randint(1, 90), None), random.randrange(12)), 5),
+    "lead-off",
+)
 samples("too_short", "refused", lambda values, random: values[: random.randint(1, 99)], "length")
 samples("just_long_enough", "stated", lambda values, random: values[: random.randint(100, 199)])
-samples("long", "stated", lambda values, random: np.concatenate([values] * random.randint(2, 5))[: -random.randint(1, 99)])
+samples(
+    "long", "stated", lambda values, random: np.concatenate([values] * random.randint(2, 5))[: -random.randint(1, 99)]
+)
 
 
 @damages("wfdb", "refused")
@@ -438,7 +544,9 @@ def signal_file_of_nothing_but_size(place: Place, random: Random) -> None:
     """A file of 2 TB without contents, and a header that takes it at its word."""
     os.truncate(place.signal_file, 2 * 10**12)
     header = place.header()
-    header.rate, header.samples = random.choice([("100000", "0"), ("100000", "17000000000"), ("999999999", "0"), ("100", "0")])
+    header.rate, header.samples = random.choice(
+        [("100000", "0"), ("100000", "17000000000"), ("999999999", "0"), ("100", "0")]
+    )
     place.victim.write_text(header.text())
 
 
@@ -450,11 +558,24 @@ def flac_altered(place: Place, random: Random) -> None:
     values = place.values_uv.astype(np.int64)
     names = ["victim_a.flac"] * 6 + ["victim_b.flac"] * 6
     wfdb.Record(
-        record_name="victim", n_sig=12, fs=100, sig_len=200, file_name=names, fmt=["516"] * 12, byte_offset=[None] * 12,
-        adc_gain=[1000.0] * 12, baseline=[0] * 12, units=["mV"] * 12, adc_res=[16] * 12, adc_zero=[0] * 12,
-        block_size=[0] * 12, sig_name=list(STANDARD_LEADS), d_signal=values, init_value=values[0].tolist(),
+        record_name="victim",
+        n_sig=12,
+        fs=100,
+        sig_len=200,
+        file_name=names,
+        fmt=["516"] * 12,
+        byte_offset=[None] * 12,
+        adc_gain=[1000.0] * 12,
+        baseline=[0] * 12,
+        units=["mV"] * 12,
+        adc_res=[16] * 12,
+        adc_zero=[0] * 12,
+        block_size=[0] * 12,
+        sig_name=list(STANDARD_LEADS),
+        d_signal=values,
+        init_value=values[0].tolist(),
         checksum=(values.sum(axis=0) % 65536).tolist(),
-    ).wrsamp(write_dir=str(place.folder))  # fmt: skip
+    ).wrsamp(write_dir=str(place.folder))
     file = place.folder / random.choice(names)
     file.write_bytes(spoil_bytes(file.read_bytes(), random, 4))
 
@@ -464,4 +585,3 @@ def a_record_beside_it_without_signals(place: Place, random: Random) -> None:
     """Other damage in the folder does not touch the victim."""
     name = random.choice(["other", "victim2", "victim "])
     (place.folder / f"{name}.hea").write_text(header_of(name, recording_uv("other")).text())
-

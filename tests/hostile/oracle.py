@@ -71,7 +71,7 @@ def _signal(line: str) -> dict:
     match = re.fullmatch(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?", fields[1], re.ASCII)
     fields += ["200", "12", "0", "", "0", "0", ""][len(fields) - 2 :]
     gain = re.fullmatch(rf"({_NUMBER.pattern})(?:\((-?\d*)\))?(?:/(\S*))?", fields[2], re.ASCII)
-    if not match or not gain:
+    if not match or not gain or (float(gain[1]) == 0 and re.search("[1-9]", re.split("[eE]", gain[1])[0])):
         raise Unstated(f"line {line[:80]!r}")
     units_per = float(gain[1]) or 200.0
     return {
@@ -120,7 +120,19 @@ def _samples(file: Path, signals: list[dict], frames: int) -> tuple[list[npt.NDA
 
 
 def _millivolts(signal: dict, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    lowest = {8: None, 508: -128, 516: -(2**15), 524: -(2**23), 16: -(2**15), 61: -(2**15), 160: -(2**15), 80: -128, 212: -2048, 24: -(2**23), 32: -(2**31)}
+    lowest = {
+        8: None,
+        508: -128,
+        516: -(2**15),
+        524: -(2**23),
+        16: -(2**15),
+        61: -(2**15),
+        160: -(2**15),
+        80: -128,
+        212: -2048,
+        24: -(2**23),
+        32: -(2**31),
+    }
     unit = signal["unit"].lower()
     if unit not in _UNITS:
         raise Unstated(f"unit {unit}")
@@ -178,5 +190,7 @@ def numpy_arrays(file: Path, record_id: str, rate_hz: float, unit: str) -> State
     rate = float(np.asarray(arrays.get("sampling_rate_hz", rate_hz)).item())
     ids = [(one.decode() if isinstance(one, bytes) else str(one)).strip() for one in arrays.get("ids", ())]
     tail = record_id.rpartition("-")[2]
-    number = ids.index(record_id) if ids else int(tail) if len(signals) > 1 else 0
+    number = int(tail) if len(signals) > 1 and not ids else 0
+    if ids:  # what is found twice under one name gets its path put before its id
+        number = next(place for place, one in enumerate(ids) if record_id.endswith(one))
     return signals[number].astype(np.float64)[:, _twelve(names)] * factor, rate

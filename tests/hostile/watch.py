@@ -9,6 +9,7 @@ import faulthandler
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
@@ -23,8 +24,12 @@ HARMLESS = {
     "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
     "/sys/fs/cgroup/cpu/cpu.cfs_period_us",
 }
-"""Files of the system that packages look at when they are imported."""
+"""Files of the system that packages look at when they are imported. The folder for temporary files counts as such: it
+is opened itself for files without a name."""
 
+_PACKAGES = tuple(
+    {f"{os.path.realpath(folder)}/" for folder in (sys.prefix, sys.base_prefix, Path(__file__).parents[2], *sys.path)}
+)
 _NETWORK = ("socket.", "urllib.", "http.", "ftplib.", "subprocess.", "os.system")
 
 
@@ -84,11 +89,11 @@ def opened() -> Iterator[list[tuple[str, str]]]:
 
 def strays(seen: list[tuple[str, str]], allowed: Path) -> list[tuple[str, str]]:
     """What of it is neither in a folder nor part of Python and its packages."""
-    own = [str(allowed.resolve()), sys.prefix, sys.base_prefix, str(Path(__file__).resolve().parents[2])]
-    own += [os.path.realpath(folder) for folder in sys.path if folder]
-    return [
-        (event, what)
-        for event, what in seen
-        if event != "open"
-        or not (what in HARMLESS or any(Path(os.path.realpath(what)).is_relative_to(folder) for folder in own))
-    ]
+    return [(event, what) for event, what in seen if event != "open" or not _expected(what, allowed)]
+
+
+def _expected(path: str, allowed: Path) -> bool:
+    if path in {*HARMLESS, tempfile.gettempdir()} or path.startswith(_PACKAGES):
+        return True
+    real = os.path.realpath(path)
+    return real.startswith((f"{allowed.resolve()}/", *_PACKAGES)) or real == str(allowed.resolve())
