@@ -71,7 +71,9 @@ class SimCLR(keras.Model):  # type: ignore[misc]
 
     def pairs(self, data: Any) -> Pairs:
         """The views that a step contrasts, from windows alone or with the numbers of their patients."""
-        windows, patients = data if isinstance(data, tuple) else (data, ops.arange(ops.shape(data)[0]))
+        windows, patients, _ = keras.utils.unpack_x_y_sample_weight(data)
+        if patients is None:
+            patients = ops.arange(ops.shape(windows)[0])
         first, second = ops.split(windows, 2, axis=1) if self.config.pairing == "cmsc" else (windows, windows)
         if self.config.augment == "both":
             first = self.augment(first, self.seed_generator, self.config.sampling_rate_hz)

@@ -305,7 +305,7 @@ def test_dropout_spares_leads_at_the_stated_rate() -> None:
 
 
 @pytest.mark.parametrize("update", UPDATES)
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_the_adversary_moves_when_it_is_its_turn(update: str, compiled: bool) -> None:
     model = model_of(update=update, adversary_warmup_steps=2, adversary_every=3)
     step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step
@@ -340,6 +340,17 @@ def test_sparsity_alone_trains_the_adversary_where_it_is_to(update: str) -> None
     received = received_by(model.adversary_optimizer, lambda: model.train_step(windows))
     assert max(np.abs(gradient).max() for gradient in received) > 1e-5
     close(received, expected)
+
+
+@pytest.mark.parametrize("method", ["simclr", "advmask"])
+def test_a_step_takes_windows_alone_in_a_tuple_and_with_patients(method: str) -> None:
+    config = dataclasses.replace(TINY, method=method)
+    windows = windows_for(config)
+    losses = []
+    for data in (windows, (windows,), (windows, tf.range(config.batch_size))):
+        keras.utils.set_random_seed(7)
+        losses.append(float(model_of(method=method).train_step(data)["loss"]))
+    assert losses[0] == losses[1] == losses[2]
 
 
 def test_views_of_3kg_are_both_augmented_and_contrasted_by_patient() -> None:
