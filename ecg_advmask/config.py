@@ -65,11 +65,21 @@ class Config:
     mask_activation: Literal["auto", "sigmoid", "softmax"] = _setting(
         "auto", "of the U-Net's logits; auto: sigmoid for 1 and 12 masks, else softmax over the masks (ADIOS)"
     )
+    mask_domain: Literal["time", "spectrum"] = _setting(
+        "time", "time: samples are occluded; spectrum: bins of each lead's short-time spectrum, in overlapping frames"
+    )
+    mask_frame_seconds: float = _setting(
+        1.0, "length of a frame of the spectrum, in seconds; its bins are 1 / length Hz wide", 0.1, 10.0
+    )
     mask_lead_dropout: float = _setting(0.0, "probability that a lead of a recording is spared by the mask", 0.0, 0.99)
     adversary_width: int = _setting(512, "filters at the top level of the U-Net", 8)
     adversary_depth: int = _setting(1, "residual blocks per level of the U-Net", 0)
     alpha: float = _setting(0.1, "weight of the sparsity penalty", 0.0)
     ratio: float = _setting(1.0, "ratio in the penalty 1 / sin(pi * ratio * mask area)", 0.01, 1.0)
+    penalised_area: Literal["mask", "cover"] = _setting(
+        "mask",
+        "area that the penalty sees. mask: mean of the mask; cover: mean of the binarised mask, which is occluded",
+    )
     update: Literal["alternating", "simultaneous"] = _setting(
         "alternating", "alternating: encoder, then adversary through it (ADIOS); simultaneous: one reversed gradient"
     )
@@ -94,8 +104,8 @@ class Config:
     pretraining_share: float = _setting(
         1.0, "share of the patients whose recordings are used; the others stay unseen, for evaluation", 0.01, 1.0
     )
-    probe_task: str = _setting(
-        "", "task of an online probe on labelled pretraining patients (rhythm, sex, or a column of labels); empty: none"
+    probe_tasks: tuple[str, ...] = _setting(
+        (), "tasks of an online probe on labelled pretraining patients (rhythm, sex, columns of labels); none: no probe"
     )
     probe_every: int = _setting(1, "epochs between two probes", 1)
     patience: int = _setting(
@@ -110,14 +120,20 @@ class Config:
             _check(field, getattr(self, field.name))
         if self.mask_activation == "softmax" and self.masks == 1:
             raise InputError("mask_activation = 'softmax': a single mask would be 1 everywhere, use sigmoid")
-        if self.patience and not self.probe_task:
-            raise InputError("patience needs a probe: set probe_task, or patience = 0 for a fixed number of epochs")
+        if self.patience and not self.probe_tasks:
+            raise InputError("patience needs a probe: set probe_tasks, or patience = 0 for a fixed number of epochs")
         halves = 2 if self.pairing == "cmsc" else 1
         samples = self.sampling_rate_hz * self.window_seconds
         if samples != int(samples) or int(samples) % (POOLING_OF_MASKS * halves):
             raise InputError(
                 f"window of {self.window_seconds:g} s at {self.sampling_rate_hz} Hz has {samples:g} samples: with "
                 f"pairing {self.pairing} it must be a multiple of {POOLING_OF_MASKS * halves} (change window_seconds)"
+            )
+        frame = 2 * self.mask_hop_samples
+        if self.mask_domain == "spectrum" and not 2 <= frame <= self.view_samples:
+            raise InputError(
+                f"mask_frame_seconds = {self.mask_frame_seconds:g}: a frame of {frame} samples does not fit a view of "
+                f"{self.view_samples} at {self.sampling_rate_hz} Hz, between 2 and that many do"
             )
 
     @property
@@ -129,6 +145,11 @@ class Config:
     def view_samples(self) -> int:
         """Samples in what the encoder sees while it is trained: a window, or half of one under CMSC."""
         return self.window_samples // 2 if self.pairing == "cmsc" else self.window_samples
+
+    @property
+    def mask_hop_samples(self) -> int:
+        """Samples from one frame to the next, half a frame, where masks lie in the spectrum."""
+        return round(self.mask_frame_seconds * self.sampling_rate_hz / 2)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and TOML hold them."""

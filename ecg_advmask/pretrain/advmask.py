@@ -4,6 +4,7 @@ min over E, max over A of ``L_SSL(E, A) - L_sparse(A)``; Bo et al. 2022, after S
 """
 
 import contextlib
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from keras import ops
 
 from ecg_advmask.config import Config
 from ecg_advmask.losses import sparsity_penalty
-from ecg_advmask.models.unet1d import unet1d
+from ecg_advmask.pretrain.mask_domain import mask_domain
 from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR
 from ecg_advmask.scaling import scale_to_unit
 
@@ -28,9 +29,8 @@ class AdvMask(SimCLR):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config)
-        self.adversary = unet1d(
-            config.adversary_width, config.adversary_depth, config.masks, activation=config.mask_activation
-        )
+        self.domain = mask_domain(config)
+        self.adversary = self.domain.adversary(config)
 
     def compile(self, optimizer: Any, adversary_optimizer: Any, **options: Any) -> None:
         """Take one optimizer per player; the options are those of Keras."""
@@ -118,7 +118,7 @@ class AdvMask(SimCLR):
         return gradients, logs | mask_logs
 
     def contrast_masked(self, pairs: Pairs, masks: Any) -> tuple[Any, Logs]:
-        """L_SSL of the first views and the occluded second ones, masks (B, L, N).
+        """L_SSL of the first views and the occluded second ones, masks (B, L, N) or (B, frames, bins, N).
 
         Of every mask in turn, summed, where ``mask_choice`` is all; else of the chosen one.
         """
@@ -126,30 +126,37 @@ class AdvMask(SimCLR):
         if self.config.masks in (1, 12):
             return self.contrast(pairs, self.occlude(view, masks, masked))
         if self.config.mask_choice == "single":
-            mask = ops.sum(masks * pairs["chosen"][:, None, :], axis=2, keepdims=True)
+            chosen = ops.expand_dims(pairs["chosen"], tuple(range(1, masks.ndim - 1)))
+            mask = ops.sum(masks * chosen, axis=-1, keepdims=True)
             return self.contrast(pairs, self.occlude(view, mask, masked))
         each = [
             self.contrast(pairs, self.occlude(view, mask, masked))
-            for mask in ops.split(masks, self.config.masks, axis=2)
+            for mask in ops.split(masks, self.config.masks, axis=-1)
         ]
         logs = {name: sum(logs[name] for _, logs in each) / len(each) for name in each[0][1]}
         return sum(loss for loss, _ in each), logs
 
     def occlude(self, view: Any, mask: Any, masked: Any) -> Any:
-        """The view (B, L, 12) without what the mask (B, L, 1 or 12) covers of the ``masked`` leads (B, 12).
+        """The view (B, L, 12) without what the mask (B, ..., 1 or 12) covers of the ``masked`` leads (B, 12).
 
         The mask is softly binarised; the result is scaled to [0, 1].
         """
-        covered = ops.sigmoid(self.config.mask_sharpness * (mask - 0.5)) * masked[:, None, :]
-        return scale_to_unit(view * (1.0 - covered))
+        return scale_to_unit(self.domain.remaining(view, self.binarised(mask), masked))
+
+    def binarised(self, masks: Any) -> Any:
+        """Masks near 0 or 1, but for values near one half."""
+        return ops.sigmoid(self.config.mask_sharpness * (masks - 0.5))
 
     def penalise(self, masks: Any) -> tuple[Any, Logs]:
         """L_sparse, and what the masks of the batch are like (the extremes are averaged over an epoch's batches).
 
-        ``mask_area`` is the mean of the mask, which L_sparse sees; ``mask_cover`` is the share of samples above one
-        half, which the sharp binarisation occludes. The first may be modest where the second is near 1.
+        ``mask_area`` is the mean of the mask, which L_sparse sees; ``mask_cover`` is the share of samples (of
+        bins, where masks lie in the spectrum) above one half, which the sharp binarisation occludes. The first may be modest where the second is near 1, unless L_sparse
+        sees the binarised mask (``penalised_area``).
         """
-        penalty = sparsity_penalty(masks, self.config.alpha, self.config.ratio)
+        masks = ops.reshape(masks, (-1, math.prod(masks.shape[1:-1]), self.config.masks))
+        penalised = self.binarised(masks) if self.config.penalised_area == "cover" else masks
+        penalty = sparsity_penalty(penalised, self.config.alpha, self.config.ratio)
         area = ops.mean(masks, axis=1)
         logs = {"sparsity": penalty, "mask_area": ops.mean(area)}
         logs |= {"mask_area_min": ops.min(area), "mask_area_max": ops.max(area)}

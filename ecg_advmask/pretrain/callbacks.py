@@ -50,9 +50,8 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         averages = logs or {}
         values: dict[str, Any] = {name: float(f"{float(averages[name]):.6g}") for name in self.model.tracked}
-        if self.probe is not None:
-            probed = averages.get("probe_auroc")
-            values["probe_auroc"] = "" if probed is None else float(f"{probed:.6g}")
+        for name in self.probe.names if self.probe else ():
+            values[name] = float(f"{averages[name]:.6g}") if name in averages else ""
         self.rows.append({"epoch": epoch + 1, **values, "seconds": round(time.perf_counter() - self.began, 2)})
         write_csv(self.run.path / HISTORY_FILE, list(self.rows[-1]), self.rows)
         if self.probe is None or not self.run.config.patience or self.probe.best_epoch == epoch + 1:
@@ -80,7 +79,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         averages = logs or {}
-        probed = ["probe_auroc"] if "probe_auroc" in averages else []
+        probed = [name for name in averages if name.startswith("probe_")]
         values = {name: float(averages[name]) for name in [*self.model.tracked, *probed]}
         described = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         self.bar.clear()

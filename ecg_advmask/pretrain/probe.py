@@ -4,6 +4,7 @@ The contrastive loss cannot tell when to stop, since the adversary raises it. Th
 of a patient that the run holds back for evaluation.
 """
 
+from dataclasses import dataclass
 from typing import Any, Final
 
 import keras
@@ -24,55 +25,77 @@ from ecg_advmask.pipeline.stream import ordered
 from ecg_advmask.scaling import scale_to_unit
 
 MOST_RECORDINGS: Final = 2000
+MEAN: Final = "probe_auroc"
 _SHARES: Final = {"fitted": 0.5, "judged": 0.5}
 _SPLIT_SEED: Final = 2021
 _BATCH: Final = 128
 
 
+@dataclass(frozen=True)
+class _Task:
+    """Labels of some of the probe's recordings: ``places`` among them, and which of these are fitted and judged."""
+
+    places: npt.NDArray[np.int64]
+    labels: npt.NDArray[np.int64]
+    fitted: npt.NDArray[np.int64]
+    judged: npt.NDArray[np.int64]
+
+    def auroc(self, embeddings: npt.NDArray[np.float32]) -> float:
+        """Macro AUROC of a logistic regression on the embeddings (all of the probe's recordings, D)."""
+        own = embeddings[self.places]
+        head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
+        head.fit(own[self.fitted], self.labels[self.fitted])
+        scores = head.predict_proba(own[self.judged])
+        truth = self.labels[self.judged]
+        if scores.shape[1] == 2:
+            return float(roc_auc_score(truth, scores[:, 1]))
+        return float(roc_auc_score(truth, scores, multi_class="ovr", average="macro"))
+
+
 class Probe:
-    """Macro AUROC of a logistic regression on embeddings, fitted on half of the labelled patients, judged on the rest.
+    """Macro AUROC of logistic regressions on embeddings, fitted on half of the labelled patients, judged on the rest.
 
     Attributes:
-        best: the highest AUROC so far; minus infinity before the first.
+        names: what `judge` gives.
+        best: the highest mean over tasks so far; minus infinity before the first.
         best_epoch: the epoch in which it was reached, counted from 1; 0 before the first.
     """
 
     def __init__(self, data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> None:
-        """Choose the first window of each labelled recording among ``rows``, of at most `MOST_RECORDINGS`.
+        """Choose the first window of each labelled recording among ``rows``, of at most `MOST_RECORDINGS` per task.
 
         Raises:
             InputError: there is no such task, or fewer than two classes have recordings in both halves.
         """
         self.data, self.samples = data, config.window_samples
         self.best, self.best_epoch = -np.inf, 0
+        self.names = (MEAN, *(f"probe_{task}" for task in config.probe_tasks))
         records = data.records.iloc[rows].drop_duplicates("id")
-        classes, _ = classes_and_reasons(records, data.labels, config.probe_task)
-        labelled = np.flatnonzero(classes.notna())
-        chosen = np.sort(np.random.default_rng(_SPLIT_SEED).permutation(labelled)[:MOST_RECORDINGS])
-        self.rows = records.index.to_numpy()[chosen]
-        names, self.labels = np.unique(classes.to_numpy()[chosen].astype(str), return_inverse=True)
-        patients = records["patient"].to_numpy()[chosen]
-        part = split_by_patient(patients, self.labels, _SHARES, _SPLIT_SEED)
-        self.fitted, self.judged = (np.flatnonzero(part == name) for name in _SHARES)
-        common = set(self.labels[self.fitted]) & set(self.labels[self.judged])
-        if len(names) < 2 or len(common) < len(names):
-            raise InputError(
-                f"{data.path}: probe_task {config.probe_task} finds too few labels ({len(self.rows)} recordings of "
-                f"{len(names)} classes) among the pretraining patients, choose another task or leave it out"
-            )
+        classes = {task: classes_and_reasons(records, data.labels, task)[0] for task in config.probe_tasks}
+        order = np.random.default_rng(_SPLIT_SEED).permutation(len(records))
+        chosen = {task: np.sort(order[classes[task].notna().to_numpy()[order]][:MOST_RECORDINGS]) for task in classes}
+        union = np.unique(np.concatenate(list(chosen.values())))
+        self.rows = records.index.to_numpy()[union]
+        patients = records["patient"].to_numpy()
+        self.tasks: dict[str, _Task] = {}
+        for task, own in chosen.items():
+            names, labels = np.unique(classes[task].to_numpy()[own].astype(str), return_inverse=True)
+            part = split_by_patient(patients[own], labels, _SHARES, _SPLIT_SEED)
+            fitted, judged = (np.flatnonzero(part == name) for name in _SHARES)
+            if len(names) < 2 or len(set(labels[fitted]) & set(labels[judged])) < len(names):
+                raise InputError(
+                    f"{data.path}: the probe of {task} finds too few labels ({len(own)} recordings of {len(names)} "
+                    "classes) among the pretraining patients, choose other probe_tasks or none"
+                )
+            self.tasks[task] = _Task(np.searchsorted(union, own), labels, fitted, judged)
 
-    def auroc(self, encoder: keras.Model) -> float:
-        """Judge an encoder, in inference mode."""
+    def judge(self, encoder: keras.Model) -> dict[str, float]:
+        """AUROC of an encoder in inference mode: the mean over tasks as ``probe_auroc``, each as ``probe_TASK``."""
         embed = tf.function(lambda signals: encoder(scale_to_unit(signals), training=False))
         batches = ordered(self.data, _BATCH, self.rows, self.samples)
         embeddings = np.concatenate([embed(signals).numpy() for signals, _ in batches])
-        head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
-        head.fit(embeddings[self.fitted], self.labels[self.fitted])
-        scores = head.predict_proba(embeddings[self.judged])
-        truth = self.labels[self.judged]
-        if scores.shape[1] == 2:
-            return float(roc_auc_score(truth, scores[:, 1]))
-        return float(roc_auc_score(truth, scores, multi_class="ovr", average="macro"))
+        each = {f"probe_{name}": task.auroc(embeddings) for name, task in self.tasks.items()}
+        return {MEAN: float(np.mean(list(each.values()))), **each}
 
     def remember(self, epoch: int, auroc: float) -> bool:
         """Take note of an epoch's value; whether it is the best so far."""
@@ -82,7 +105,7 @@ class Probe:
 
 
 class Probing(keras.callbacks.Callback):  # type: ignore[misc]
-    """Runs the probe after every few epochs, adds its value to the logs, and stops a run that no longer gains."""
+    """Runs the probe after every few epochs, adds its values to the logs, and stops a run that no longer gains."""
 
     def __init__(self, probe: Probe, config: Config, history: dict[int, float]) -> None:
         """``history`` holds the values of earlier epochs, of a run that is resumed."""
@@ -95,10 +118,10 @@ class Probing(keras.callbacks.Callback):  # type: ignore[misc]
         number = epoch + 1
         if number % self.config.probe_every and number < self.config.epochs:
             return
-        value = self.probe.auroc(self.model.encoder)
-        self.probe.remember(number, value)
+        values = self.probe.judge(self.model.encoder)
+        self.probe.remember(number, values[MEAN])
         if logs is not None:
-            logs["probe_auroc"] = value
+            logs.update(values)
         self.model.stop_training = self.is_over(number)
 
     def is_over(self, epoch: int) -> bool:

@@ -66,7 +66,7 @@ def pretrain(
     if finished >= config.epochs:
         say(f"{run.path}: all {config.epochs} epochs are finished already")
         return run
-    probing = _probing(run, data, rows) if config.probe_task else None
+    probing = _probing(run, data, rows) if config.probe_tasks else None
     if probing is not None and probing.is_over(finished):
         say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {probing.probe.best_epoch}")
         return run

@@ -95,7 +95,10 @@ def adversary_gradient_written_out(model: Any, windows: Any, drawn: dict[str, np
             view_1, view_2 = unit_scaled(view_1), unit_scaled(view_2)
         with tf.GradientTape() as ssl_tape, tf.GradientTape() as sparse_tape:
             masks = model.adversary(view_2, training=True)
-            sparse = sparsity_penalty(masks, config.alpha, config.ratio)
+            seen = masks
+            if config.penalised_area == "cover":
+                seen = tf.sigmoid(config.mask_sharpness * (masks - 0.5))
+            sparse = sparsity_penalty(seen, config.alpha, config.ratio)
             if config.masks in (1, 12):
                 used = [masks]
             elif config.mask_choice == "all":
@@ -143,6 +146,7 @@ def received_by(optimizer: Any, run: Callable[[], object]) -> list[np.ndarray]:
         {"masks": 12},
         {"masks": 1, "pairing": "cmsc", "negatives": "other"},
         {"masks": 2, "mask_activation": "sigmoid", "mask_lead_dropout": 0.4},
+        {"masks": 1, "penalised_area": "cover", "mask_sharpness": 5.0},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -273,6 +277,18 @@ def test_a_mask_per_lead_occludes_its_own_lead() -> None:
     assert (occluded[:, 100:150, 3] < 1e-6).all()
     others = np.delete(np.arange(12), 3)
     np.testing.assert_allclose(occluded[:, :, others], view.numpy()[:, :, others], atol=1e-5)
+
+
+@pytest.mark.parametrize(("value", "cover"), [(0.56, 1.0), (0.44, 0.0)])
+def test_a_soft_mask_that_occludes_all_or_nothing_is_penalised_where_the_cover_is(value: float, cover: float) -> None:
+    """Of the mean of the mask, which is modest, the penalty says nothing."""
+    masks = tf.fill((6, 250, 1), value)
+    by_mask, logs = model_of(alpha=1.0).penalise(masks)
+    by_cover, _ = model_of(alpha=1.0, penalised_area="cover").penalise(masks)
+    assert float(by_mask) == pytest.approx(1 / np.sin(np.pi * value), rel=1e-5)
+    assert float(by_cover) == pytest.approx(1 / np.sin(np.pi / (1 + np.exp(-50 * (value - 0.5)))), rel=1e-3)
+    assert float(by_cover) > 6 * float(by_mask)
+    assert float(logs["mask_cover"]) == cover
 
 
 def test_masks_are_chosen_uniformly() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 from ecg_advmask.config import Config
@@ -29,7 +30,7 @@ SETTINGS = Config(
     accumulation=1,
     epochs=6,
     jit_compile=False,
-    probe_task="sex",
+    probe_tasks=("sex",),
 )
 
 
@@ -66,30 +67,52 @@ def test_it_takes_one_window_of_each_labelled_recording_and_parts_patients(data:
     labelled = data.records.iloc[rows].query("sex != ''")
     assert sorted(records["id"]) == sorted(set(labelled["id"]))
     assert set(probe.rows) <= set(rows.tolist())
-    fitted, judged = (set(records["patient"].to_numpy()[part]) for part in (probe.fitted, probe.judged))
+    task = probe.tasks["sex"]
+    fitted, judged = (set(records["patient"].to_numpy()[part]) for part in (task.fitted, task.judged))
     assert fitted and judged and fitted.isdisjoint(judged)
-    assert len(probe.fitted) + len(probe.judged) == len(probe.rows)
+    assert len(task.fitted) + len(task.judged) == len(probe.rows)
     names = np.unique(records["sex"])
-    assert (names[probe.labels] == records["sex"].to_numpy()).all()
+    assert (names[task.labels] == records["sex"].to_numpy()).all()
 
 
 def test_it_tells_a_telling_encoder_from_a_useless_one(data: DataSet) -> None:
     probe = Probe(data, np.arange(120), SETTINGS)
-    assert probe.auroc(encoder_by(1.0)) == 1.0
-    assert probe.auroc(encoder_by(0.0)) == 0.5
+    assert probe.judge(encoder_by(1.0)) == {"probe_auroc": 1.0, "probe_sex": 1.0}
+    assert probe.judge(encoder_by(0.0)) == {"probe_auroc": 0.5, "probe_sex": 0.5}
+
+
+def test_several_tasks_have_their_own_recordings_and_a_mean(data: DataSet) -> None:
+    records = data.records
+    parity = [str(int(name[1:]) % 2) if int(name[1:]) % 5 else "" for name in records["id"]]
+    labels = pd.DataFrame({"id": records["id"], "parity": parity}).drop_duplicates()
+    data.__dict__["labels"] = labels
+    probe = Probe(data, np.arange(120), dataclasses.replace(SETTINGS, probe_tasks=("sex", "parity")))
+    rows = {name: probe.rows[task.places] for name, task in probe.tasks.items()}
+    assert set(records.iloc[rows["sex"]]["id"]) == set(records.query("sex != ''")["id"])
+    told = records.iloc[rows["parity"]]["id"]
+    assert set(told) == set(labels.query("parity != ''")["id"])
+    np.testing.assert_array_equal(probe.tasks["parity"].labels, [int(name[1:]) % 2 for name in told])
+    values = probe.judge(encoder_by(1.0))
+    assert values["probe_sex"] == 1.0
+    assert values["probe_auroc"] == (values["probe_sex"] + values["probe_parity"]) / 2
 
 
 @pytest.mark.parametrize(("task", "reason"), [("rhythm", "finds too few labels"), ("colour", "no such task")])
 def test_a_task_without_labels_is_refused(data: DataSet, task: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
-        Probe(data, np.arange(120), dataclasses.replace(SETTINGS, probe_task=task))
+        Probe(data, np.arange(120), dataclasses.replace(SETTINGS, probe_tasks=(task,)))
 
 
 def run_with(data: DataSet, path: Path, values: list[float], **changes: Any) -> Any:
     """A run whose probe says these values, epoch by epoch."""
     told = iter(values)
+
+    def judge(*_: Any) -> dict[str, float]:
+        value = next(told)
+        return {"probe_auroc": value, "probe_sex": value}
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe_module.Probe, "auroc", lambda *_: next(told))
+        patch.setattr(probe_module.Probe, "judge", judge)
         resume = changes.pop("resume", False)
         return pretrain(data, path, dataclasses.replace(SETTINGS, **changes), resume=resume, say=lambda _: None)
 
@@ -119,4 +142,4 @@ def test_epochs_without_a_probe_have_an_empty_cell(data: DataSet, tmp_path: Path
 
 def test_patience_without_a_probe_is_refused() -> None:
     with pytest.raises(InputError, match="patience needs a probe"):
-        dataclasses.replace(SETTINGS, probe_task="", patience=2)
+        dataclasses.replace(SETTINGS, probe_tasks=(), patience=2)
