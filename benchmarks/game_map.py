@@ -1,9 +1,9 @@
 """Where the game of encoder and adversary stays healthy: the adversary's learning rate x alpha, several seeds.
 
     python benchmarks/game_map.py DATA OUT [--rates 1 0.33 0.1 0.033] [--alphas 0.03 0.1 0.3 1] [--seeds 0 1 2]
-                                           [--preset cpu-advmask] [--set KEY=VALUE]... [--probe rhythm sex]
-
                                            [--preset cpu-advmask] [--set KEY=VALUE]... [--probe TASK ...]
+
+For each adversary's learning rate (a multiple of the encoder's), alpha and seed, `ecg-advmask pretrain` runs in a folder
 of its own under OUT; runs that are finished are kept, interrupted ones go on. A linear probe on labelled pretraining
 patients judges each encoder as it is trained, and the same encoder before it is trained; test patients stay unseen.
 
