@@ -62,6 +62,20 @@ def from_short_time_spectrum(real: Any, imaginary: Any, hop: int, samples: int) 
     return ops.transpose(joined[:, :, :samples], (0, 2, 1))
 
 
+def frame_means(signals: Any, hop: int) -> Any:
+    """Mean over the samples of each frame of `short_time_spectrum`, ``(B, L, C) -> (B, frames, C)``.
+
+    What lies outside the signals does not count.
+    """
+    samples, channels = signals.shape[1:]
+    hops = -(-samples // hop)
+    padded = ops.pad(signals, ((0, 0), (0, hops * hop - samples), (0, 0)))
+    sums = ops.sum(ops.reshape(padded, (-1, hops, hop, channels)), axis=2)
+    sums = ops.pad(sums, ((0, 0), (1, 1), (0, 0)))
+    counts = np.diff(np.clip(hop * np.arange(-1, hops + 2), 0, samples))
+    return (sums[:, :-1] + sums[:, 1:]) / (counts[:-1] + counts[1:])[:, None].astype(np.float32)
+
+
 def _masked(real: Any, imaginary: Any, kept: Any, hop: int, samples: int) -> Any:
     """Signals (B, L, C) from the bins that are ``kept`` (B, C, frames, bins)."""
     kept = ops.cast(kept, real.dtype)

@@ -15,7 +15,7 @@ def unet1d(
     depth: int = 1,
     masks: int = 1,
     leads: int = 12,
-    activation: Literal["auto", "sigmoid", "softmax"] = "auto",
+    activation: Literal["auto", "sigmoid", "softmax", "linear"] = "auto",
     name: str = "adversary",
 ) -> keras.Model:
     """Adversary from ``(B, L, leads)`` float32 views to ``(B, L, masks)`` float32 masks in [0, 1].
@@ -28,7 +28,8 @@ def unet1d(
         depth: residual blocks per level.
         masks: how many; 12 are one per lead.
         leads: channels of the view.
-        activation: of the logits; ``auto`` is a sigmoid for 1 and 12 masks, and for others a softmax over the masks.
+        activation: of the logits; ``auto`` is a sigmoid for 1 and 12 masks, and for others a softmax over the masks;
+            ``linear`` leaves the logits as they are.
         name: name of the Keras model.
     """
     view = keras.Input((None, leads), name="view")
@@ -41,9 +42,14 @@ def unet1d(
     for level, skip, filters in ((2, level_2, 3 * width), (1, level_1, 2 * width), (0, level_0, width)):
         x = _conv_norm_relu(_beside(layers.UpSampling1D(_STEP)(x), skip), filters, name=f"up{level}")
     logits = layers.Conv1D(masks, _KERNEL, padding="same", dtype="float32", name="logits")(x)
-    if activation == "auto":
-        activation = "sigmoid" if masks in (1, leads) else "softmax"
-    return keras.Model(view, layers.Activation(activation, dtype="float32", name="masks")(logits), name=name)
+    return keras.Model(view, mask_activation(activation, masks, leads)(logits), name=name)
+
+
+def mask_activation(kind: str, masks: int, leads: int = 12) -> keras.Layer:
+    """The layer from logits to masks, which lie along the last axis; ``kind`` as in `unet1d`."""
+    if kind == "auto":
+        kind = "sigmoid" if masks in (1, leads) else "softmax"
+    return layers.Activation(kind, dtype="float32", name="masks")
 
 
 def _down(x: Any, filters: int, depth: int, stride: int, name: str) -> Any:
