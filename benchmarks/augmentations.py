@@ -1,6 +1,6 @@
 """What each augmentation costs: recordings per second of the SimCLR training step with it, over those without any.
 
-    python benchmarks/augmentations.py [NAME ...] [--preset cpu-simclr] [--batch-size 128] [--repeats 7]
+    python benchmarks/augmentations.py [NAME ...] [--preset cpu-block-mask] [--batch-size 128] [--repeats 7]
 
 NAME: as in the setting `augmentations`, parameters included, one or several with commas between them; all of them by
 default. Steps are compiled by XLA, on random windows. Each step with an augmentation is timed right after one without,
@@ -52,7 +52,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", default=list(AUGMENTATIONS))
-    parser.add_argument("--preset", default="cpu-simclr")
+    parser.add_argument("--preset", default="cpu-block-mask")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--repeats", type=int, default=7)
     arguments = parser.parse_args()

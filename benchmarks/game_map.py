@@ -4,8 +4,9 @@
                                            [--preset cpu-advmask] [--set KEY=VALUE]... [--probe TASK ...]
 
 For each adversary's learning rate (a multiple of the encoder's), alpha and seed, `ecg-advmask pretrain` runs in a
-folder of its own under OUT; runs that are finished are kept, interrupted ones go on. A linear probe on labelled pretraining
-patients judges each encoder as it is trained, and the same encoder before it is trained; test patients stay unseen.
+folder of its own under OUT; runs that are finished are kept, interrupted ones go on. A linear probe on labelled
+pretraining patients judges each encoder as it is trained, and the same encoder before it is trained; test patients stay
+unseen.
 
 What a run is called (by the averages of its last epoch; the thresholds were fixed before the first run):
 

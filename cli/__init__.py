@@ -16,6 +16,7 @@ from ecg_advmask.cli.info import info
 from ecg_advmask.cli.linear_eval import linear_eval
 from ecg_advmask.cli.masks import masks
 from ecg_advmask.cli.prepare import merge, prepare
+from ecg_advmask.cli.presets import presets
 from ecg_advmask.cli.pretrain import pretrain
 from ecg_advmask.cli.report import report
 from ecg_advmask.cli.synth import synth
@@ -52,5 +53,5 @@ def main() -> None:
     """Self-supervised pretraining for 12-lead ECG by adversarial masking."""
 
 
-for _command in (synth, prepare, merge, pretrain, linear_eval, masks, export, embed, report, info):
+for _command in (synth, prepare, merge, presets, pretrain, linear_eval, masks, export, embed, report, info):
     main.add_command(_command)

@@ -22,8 +22,10 @@ def _settings_help() -> str:
 @click.command(epilog=_settings_help())
 @click.argument("data", type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--preset", metavar="NAME", help=f"One of: {', '.join(configuration.preset_names())}. Default: paper.")
-@click.option("--config", "file", type=click.Path(path_type=Path), help="TOML file of settings, instead of a preset.")
+@click.option("--preset", metavar="NAME", help="Method and size, as `ecg-advmask presets` lists them. Default: paper.")
+@click.option(
+    "--config", "file", type=click.Path(path_type=Path), help="TOML file of settings; `base` may name a preset."
+)
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), help="The setting seed.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch of RUN, with RUN's settings.")

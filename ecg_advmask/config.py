@@ -4,7 +4,6 @@ Each field carries its help text where it is declared; ``ecg-advmask pretrain --
 """
 
 import dataclasses
-import importlib.resources
 import math
 import re
 import tomllib
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+from ecg_advmask import presets
 from ecg_advmask.errors import InputError
 
 POOLING_OF_MASKS = 125
@@ -173,44 +173,24 @@ def from_mapping(values: Mapping[str, Any], origin: str) -> Config:
         raise InputError(f"{origin}: {error}") from error
 
 
-def read_toml(path: str | Path) -> dict[str, Any]:
-    """The settings of a TOML file.
-
-    Raises:
-        InputError: the file is missing or not TOML.
-    """
-    try:
-        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a TOML file ({error})") from error
-
-
-def preset_names() -> list[str]:
-    """Names of the presets that come with the package."""
-    files = importlib.resources.files("ecg_advmask.presets").iterdir()
-    return sorted(file.name.removesuffix(".toml") for file in files if file.name.endswith(".toml"))
-
-
 def load(
     preset: str | None = None, file: str | Path | None = None, overrides: Sequence[str] = (), seed: int | None = None
 ) -> Config:
-    """The settings of a preset or a TOML file, then ``KEY=VALUE`` overrides, then the seed.
+    """The settings of a preset or a TOML file (on top of the preset its ``base`` names), then overrides, then the seed.
+
+    ``overrides`` are ``KEY=VALUE`` texts.
 
     Raises:
         InputError: the preset does not exist, the file cannot be read, or a setting is not allowed.
     """
-    if preset is not None and preset not in preset_names():
-        raise InputError(f"preset {preset!r} does not exist; there are: {', '.join(preset_names())}")
     if file is not None:
-        values = read_toml(file)
+        values = presets.settings_of_file(file)
         origin = str(file)
     else:
         name = preset or "paper"
-        with importlib.resources.as_file(importlib.resources.files("ecg_advmask.presets") / f"{name}.toml") as path:
-            values = read_toml(path) | {"preset": name}
+        values = presets.settings(name) | {"preset": name}
         origin = f"preset {name}"
+    values.pop("about", None)
     return _with_overrides(values, origin, overrides, seed)
 
 

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 from ecg_advmask import config as configuration
+from ecg_advmask import presets
+from ecg_advmask.augment import AUGMENTATIONS
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 
 
-@pytest.mark.parametrize("name", configuration.preset_names())
+@pytest.mark.parametrize("name", presets.names())
 def test_every_preset_loads_and_knows_its_name(name: str) -> None:
     config = configuration.load(name)
     assert config.preset == name
@@ -19,8 +21,8 @@ def test_every_preset_loads_and_knows_its_name(name: str) -> None:
     assert configuration.from_mapping(config.as_dict(), "stored") == config
 
 
-def test_paper_preset_holds_the_numbers_of_the_paper() -> None:
-    config = configuration.load("paper")
+def test_the_literal_preset_holds_the_numbers_of_the_paper() -> None:
+    config = configuration.load("paper-literal")
     assert (config.sampling_rate_hz, config.window_samples) == (500, 5000)
     assert (config.encoder_width, config.embedding_dim, config.adversary_width) == (64, 512, 512)
     assert (config.projection_hidden, config.projection_dim, config.temperature) == (2048, 128, 0.1)
@@ -57,7 +59,7 @@ def test_overrides_take_toml_values_bare_words_and_lists() -> None:
     ],
 )
 def test_commas_within_parentheses_do_not_divide_augmentations(value: str, expected: tuple[str, ...]) -> None:
-    assert configuration.load("cpu-simclr", overrides=[f"augmentations={value}"]).augmentations == expected
+    assert configuration.load("cpu-block-mask", overrides=[f"augmentations={value}"]).augmentations == expected
 
 
 def test_a_file_of_settings(tmp_path: Path) -> None:
@@ -65,6 +67,13 @@ def test_a_file_of_settings(tmp_path: Path) -> None:
     file.write_text('alpha = 0.3\nmethod = "simclr"\n')
     config = configuration.load(file=file)
     assert (config.alpha, config.method, config.preset) == (0.3, "simclr", "custom")
+    file.write_text('base = "cpu-n4"\nalpha = 0.2\n')
+    assert configuration.load(file=file) == dataclasses.replace(
+        configuration.load("cpu-n4"), alpha=0.2, preset="custom"
+    )
+    file.write_text('base = "../paper"')
+    with pytest.raises(InputError, match=r"mine.toml: base '../paper' is no preset"):
+        configuration.load(file=file)
     file.write_text("alpha = ")
     with pytest.raises(InputError, match=r"mine.toml: not a TOML file"):
         configuration.load(file=file)
@@ -100,10 +109,40 @@ def test_values_out_of_range_are_refused(changes: dict[str, Any], complaint: str
 
 
 def test_unknown_names_are_refused() -> None:
-    with pytest.raises(InputError, match="preset 'papier' does not exist; there are: cpu-advmask"):
+    with pytest.raises(InputError, match="preset 'papier' does not exist; there are: 3kg-both"):
         configuration.load("papier")
     with pytest.raises(InputError, match="unknown setting 'alhpa'"):
         configuration.from_mapping({"alhpa": 1}, "file")
     for text in ("alhpa=1", "alpha", "=1"):
         with pytest.raises(InputError, match="expected KEY=VALUE"):
             configuration.load("paper", overrides=[text])
+
+
+def test_sizes_change_sizes_and_methods_methods() -> None:
+    """Two presets of one method differ in what a size holds only, two of one size in what a method holds."""
+    sizes = {"encoder_width", "adversary_width", "batch_size", "sampling_rate_hz", "learning_rate", "epochs"}
+    for method in presets.method_names():
+        cpu, paper = (configuration.load(f"{size}-{method}").as_dict() for size in ("cpu", "paper"))
+        differing = {key for key in cpu if cpu[key] != paper[key]} - {"preset"}
+        assert sizes <= differing
+        assert not differing & {"method", "masks", "augmentations", "augment", "positives", "pairing", "mask_choice"}
+    block, advmask = (configuration.load(f"cpu-{method}").as_dict() for method in ("block-mask", "advmask"))
+    assert all(block[key] == advmask[key] for key in sizes)
+
+
+def test_presets_of_the_papers() -> None:
+    for masks in (1, 2, 3, 4, 12):
+        assert configuration.load(f"paper-n{masks}").masks == masks
+    whole, spatial, temporal = (configuration.load(f"3kg-{name}") for name in ("both", "spatial", "temporal"))
+    assert whole.augmentations == spatial.augmentations + temporal.augmentations == ("vcg", "time_mask")
+    assert {config.positives for config in (whole, spatial, temporal)} == {"patient"}
+    assert configuration.load("paper-adios").mask_choice == "all"
+    assert configuration.load("paper-cmsc").method == "simclr"
+    assert configuration.load("paper-advmask-cmsc").method == "advmask"
+    assert configuration.load("cpu-sparsity-only").adversary_objective == "sparsity"
+    assert configuration.load("cpu-frozen-adversary").adversary_objective == "none"
+
+
+def test_every_augmentation_has_a_preset_of_its_own() -> None:
+    alone = {configuration.load(f"cpu-{method}").augmentations for method in presets.method_names()}
+    assert {(name,) for name in AUGMENTATIONS} <= alone

@@ -9,7 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from ecg_advmask.config import Config, from_mapping, load, preset_names
+from ecg_advmask import presets
+from ecg_advmask.config import Config, from_mapping, load
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.account import mentions_generated
 from ecg_advmask.files import read_json
@@ -59,7 +60,7 @@ class RunFiles:
 
 def pretrain_command(run: RunFiles) -> str:
     """The command that repeats the run: its preset, and every setting that differs from it."""
-    preset = run.config.preset if run.config.preset in preset_names() else "paper"
+    preset = run.config.preset if run.config.preset in presets.names() else "paper"
     standard = load(preset).as_dict()
     changed = {key: value for key, value in run.config.as_dict().items() if key != "preset" and value != standard[key]}
     data_path = str(run.description.get("dataset", {}).get("path", "DATA"))
