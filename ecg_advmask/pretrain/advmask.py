@@ -4,7 +4,6 @@ min over E, max over A of ``L_SSL(E, A) - L_sparse(A)``; Bo et al. 2022, after S
 """
 
 import contextlib
-import math
 from collections.abc import Callable
 from typing import Any
 
@@ -150,11 +149,11 @@ class AdvMask(SimCLR):
     def penalise(self, masks: Any) -> tuple[Any, Logs]:
         """L_sparse, and what the masks of the batch are like (the extremes are averaged over an epoch's batches).
 
-        ``mask_area`` is the mean of the mask, which L_sparse sees; ``mask_cover`` is the share of samples (of
-        bins, where masks lie in the spectrum) above one half, which the sharp binarisation occludes. The first may be modest where the second is near 1, unless L_sparse
-        sees the binarised mask (``penalised_area``).
+        ``mask_area`` is the mean of the mask, which L_sparse sees; ``mask_cover`` is the share of samples, or of bins,
+        above one half, which the sharp binarisation occludes. The first may be modest where the second is near 1,
+        unless L_sparse sees the binarised mask (``penalised_area``).
         """
-        masks = ops.reshape(masks, (-1, math.prod(masks.shape[1:-1]), self.config.masks))
+        masks = ops.reshape(masks, (ops.shape(masks)[0], -1, self.config.masks))
         penalised = self.binarised(masks) if self.config.penalised_area == "cover" else masks
         penalty = sparsity_penalty(penalised, self.config.alpha, self.config.ratio)
         area = ops.mean(masks, axis=1)
