@@ -60,7 +60,8 @@ def finished(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     """A finished run, and what was drawn during it."""
     drawn: dict[str, Any] = {}
 
-    def draw(path: Path, signals_mv: Any, masks: Any, rate: int, title: str) -> None:
+    def draw(path: Path, signals_mv: Any, masks: Any, remaining_mv: Any, rate: int, title: str) -> None:
+        assert remaining_mv is None, "a mask in time is shaded"
         drawn[path.name] = (signals_mv, masks, rate, title)
 
     path = tmp_path_factory.mktemp("run") / "run"
@@ -145,7 +146,8 @@ def test_resuming_a_finished_run_changes_nothing(finished: tuple[Run, Any], data
 def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, method="simclr", augmentations=("block_mask",), epochs=1)
     run = pretrain(data, tmp_path / "run", config, say=silent)
-    assert list(run.history().columns) == ["epoch", "loss", "contrastive_accuracy", "embedding_std", "seconds"]
+    columns = ["epoch", "loss", "contrastive_accuracy", "embedding_std", "embedding_rank", "seconds"]
+    assert list(run.history().columns) == columns
     assert run.adversary() is None
     assert not (run.path / "adversary.keras").exists()
 
