@@ -49,10 +49,17 @@ def pretrain(
     from ecg_advmask.pretrain.run import Run
     from ecg_advmask.pretrain.trainer import pretrain as train
     from ecg_advmask.report.mask_picture import mask_picture
+    from ecg_advmask.report.spectral_picture import spectral_picture
 
-    def draw_masks(path: Path, signals_mv: Any, masks: Any, sampling_rate_hz: int, title: str) -> None:
+    def draw_masks(
+        path: Path, signals_mv: Any, masks: Any, remaining_mv: Any, sampling_rate_hz: int, title: str
+    ) -> None:
+        if remaining_mv is None:
+            figure = mask_picture(signals_mv, masks, sampling_rate_hz, title)
+        else:
+            figure = spectral_picture(signals_mv, remaining_mv, masks, sampling_rate_hz, title)
         with atomic_path(path) as temporary:
-            mask_picture(signals_mv, masks, sampling_rate_hz, title).savefig(temporary)
+            figure.savefig(temporary)
 
     if settings is None:
         settings = configuration.override(Run.open(run).config, overrides, seed)

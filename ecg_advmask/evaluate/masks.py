@@ -82,13 +82,18 @@ def measure_masks(
     """Measure in which waves the masks of a run lie, beside random masks of the same area.
 
     Raises:
-        InputError: the run has no adversary, the run and the data do not fit, no waves could be found, or marks are
-            asked for without the folder where they lie.
+        InputError: the run has no adversary, or its masks lie in the spectrum; the run and the data do not fit, no
+            waves could be found, or marks are asked for without the folder where they lie.
     """
     run = Run.open(run_path)
     adversary = run.adversary()
     if adversary is None:
         raise InputError(f"{run_path}: has no adversary (method {run.config.method}), give a run of the method advmask")
+    if run.config.mask_domain != "time":
+        raise InputError(
+            f"{run_path}: its masks lie in the spectrum, and a bin is part of no wave; see the pictures in "
+            f"{run.path / 'masks'}, or give a run with mask_domain = time"
+        )
     config, data = run.config, DataSet.open(data_path)
     check_fit(config, data, str(run_path))
     recordings = draw(recordings_of(data.records, run.seen()), data.records, protocol.recordings, protocol.seed)

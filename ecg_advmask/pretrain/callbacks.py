@@ -1,7 +1,7 @@
 """What happens around the epochs of a pretraining run: records, progress, warnings, pictures."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -19,8 +19,14 @@ from ecg_advmask.pretrain.probe import Probe
 from ecg_advmask.pretrain.run import HISTORY_FILE, Run
 from ecg_advmask.scaling import scale_to_unit
 
-DrawMasks = Callable[[Path, npt.NDArray[np.float32], npt.NDArray[np.float32], int, str], None]
-"""(file, signals_mv (L, 12), masks (L, N), sampling_rate_hz, title): writes a picture."""
+DrawMasks = Callable[
+    [Path, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32] | None, int, str], None
+]
+"""(file, signals_mv (L, 12), masks, remaining_mv, sampling_rate_hz, title): writes a picture.
+
+In time, masks (L, N) and None; in the spectrum one binarised mask (frames, bins, 1 or 12) and what it leaves of the
+signals.
+"""
 
 PICTURED_RECORDINGS: Final = 3
 LEAST_COVER: Final = 0.02
@@ -126,12 +132,30 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         every = config.pictures_every
         if epoch + 1 < config.epochs and not (every and (epoch + 1) % every == 0):
             return
-        views = scale_to_unit(tf.constant(self.signals_mv[:, -config.view_samples :]))
-        masks = keras.ops.convert_to_numpy(self.model.adversary(views, training=False))
-        for name, signals_mv, mask in zip(self.ids, self.signals_mv, masks, strict=True):
-            file = self.run.path / "masks" / f"epoch-{epoch + 1:04d}-{_as_file_name(name)}.png"
-            title = f"{name}, epoch {epoch + 1}"
-            self.draw(file, signals_mv[-config.view_samples :], mask, config.sampling_rate_hz, title)
+        views_mv = self.signals_mv[:, -config.view_samples :]
+        masks = self.model.adversary(scale_to_unit(tf.constant(views_mv)), training=False)
+        for number, drawn, remaining_mv in self._drawn(views_mv, masks):
+            for row, name in enumerate(self.ids):
+                file = f"epoch-{epoch + 1:04d}-{_as_file_name(name)}" + (f"-mask-{number}" if number else "")
+                title = f"{name}, epoch {epoch + 1}" + (f", mask {number}" if number else "")
+                left_mv = None if remaining_mv is None else remaining_mv[row]
+                path = self.run.path / "masks" / f"{file}.png"
+                self.draw(path, views_mv[row], drawn[row], left_mv, config.sampling_rate_hz, title)
+
+    def _drawn(self, views_mv: npt.NDArray[np.float32], masks: Any) -> Iterator[tuple[int, Any, Any]]:
+        """What pictures show: all masks in time at once, but each mask of the spectrum with what it leaves.
+
+        The number is that of the mask, if there are several pictures; else 0.
+        """
+        to_numpy, config = keras.ops.convert_to_numpy, self.run.config
+        if config.mask_domain == "time":
+            yield 0, to_numpy(masks), None
+            return
+        each = [masks] if config.masks in (1, 12) else keras.ops.split(masks, config.masks, axis=-1)
+        for number, mask in enumerate(each, 1):
+            covered, all_leads = self.model.binarised(mask), np.ones((len(views_mv), 12), np.float32)
+            remaining = self.model.domain.remaining(tf.constant(views_mv), covered, all_leads)
+            yield number if len(each) > 1 else 0, to_numpy(covered), to_numpy(remaining)
 
 
 def _as_file_name(name: str) -> str:

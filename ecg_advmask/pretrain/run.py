@@ -95,7 +95,9 @@ class Run:
         return self._model(ENCODER_FILE)
 
     def adversary(self) -> keras.Model | None:
-        """The mask network: (B, L, 12) float32 scaled to [0, 1] -> (B, L, masks); None for a method without one.
+        """The mask network: (B, L, 12) float32 scaled to [0, 1] -> masks, (B, L, N) or (B, frames, bins, N).
+
+        None for a method without one.
 
         Raises:
             InputError: as for `encoder`.
