@@ -21,7 +21,6 @@ OUT gets `map.csv` (a row per run) and `map.png`.
 import argparse
 import dataclasses
 import itertools
-import math
 import subprocess
 import sys
 from pathlib import Path
@@ -34,19 +33,9 @@ import pandas as pd
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.files import atomic_path, write_csv
-from ecg_advmask.pretrain.callbacks import LEAST_COVER, LEAST_SPREAD, MOST_COVER
+from ecg_advmask.pretrain.health import troubles
 
-CHANCE = 0.95
 STATES = {"healthy": "", "vanished": "v", "covered": "c", "collapsed": "x"}
-
-
-def state(last: Any, config: Config) -> str:
-    """The name of what a run has come to, by the averages of its last epoch."""
-    if last.loss > CHANCE * math.log(2 * config.batch_size - 1) or last.embedding_std < LEAST_SPREAD:
-        return "collapsed"
-    if last.mask_cover > MOST_COVER:
-        return "covered"
-    return "vanished" if last.mask_cover < LEAST_COVER else "healthy"
 
 
 def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) -> pd.DataFrame:
@@ -121,7 +110,7 @@ def main() -> None:
         last = history.iloc[-1]
         best = history["probe_auroc"].idxmax()
         rows.append(
-            {"rate": rate, "alpha": alpha, "seed": seed, "state": state(last, config)}
+            {"rate": rate, "alpha": alpha, "seed": seed, "state": next(iter(troubles(last, config)), "healthy")}
             | {name: last[name] for name in ("epoch", "loss", "mask_area", "mask_cover", "embedding_rank")}
             | {name: last[name] for name in before[seed]}
             | {"best": history["probe_auroc"][best], "best_epoch": history["epoch"][best]}

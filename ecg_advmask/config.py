@@ -151,6 +151,13 @@ class Config:
         """Samples from one frame to the next, half a frame, where masks lie in the spectrum."""
         return round(self.mask_frame_seconds * self.sampling_rate_hz / 2)
 
+    @property
+    def chance_loss(self) -> float:
+        """The contrastive loss of embeddings that are all the same, summed over the masks that it is taken of."""
+        candidates = 2 * self.batch_size - 1 if self.negatives == "both" else self.batch_size
+        summed = self.masks if self.method == "advmask" and self.mask_choice == "all" and self.masks < 12 else 1
+        return summed * math.log(candidates)
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and TOML hold them."""
         return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}

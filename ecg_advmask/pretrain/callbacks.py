@@ -15,6 +15,7 @@ from ecg_advmask.files import write_csv
 from ecg_advmask.pipeline.order import middle_starts
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
+from ecg_advmask.pretrain.health import troubles
 from ecg_advmask.pretrain.probe import Probe
 from ecg_advmask.pretrain.run import HISTORY_FILE, Run
 from ecg_advmask.scaling import scale_to_unit
@@ -29,11 +30,6 @@ signals.
 """
 
 PICTURED_RECORDINGS: Final = 3
-LEAST_COVER: Final = 0.02
-MOST_COVER: Final = 0.9
-"""Masks that occlude a smaller or larger share of all samples than these have stopped being a game."""
-LEAST_SPREAD: Final = 0.05
-"""Embeddings that spread less than this (1 is isotropic) have collapsed."""
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
@@ -90,29 +86,15 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         described = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         self.bar.clear()
         self.say(f"epoch {epoch + 1}/{self.params['epochs']}  {described}")
-        for warning in troubles(values) - self.warned:
-            self.say(f"warning: {warning}")
-            self.warned.add(warning)
+        found = troubles(values, self.model.config)
+        for name in found.keys() - self.warned:
+            self.say(f"warning: {found[name]}")
+        self.warned |= found.keys()
 
     def close(self) -> None:
         """End the bar's line, also where an error ends the training: Keras tells its callbacks nothing then."""
         if self.bar is not None:
             self.bar.close()
-
-
-def troubles(logs: dict[str, float]) -> set[str]:
-    """What has gone wrong with the game in an epoch with these averages; empty while it is healthy."""
-    cover = logs.get("mask_cover", 0.5)
-    found = {
-        f"the masks have vanished (they cover less than {LEAST_COVER:.0%})": cover < LEAST_COVER,
-        f"the masks cover nearly everything (more than {MOST_COVER:.0%}); lower adversary_learning_rate": (
-            cover > MOST_COVER
-        ),
-        f"the embeddings have collapsed (spread below {LEAST_SPREAD}); lower adversary_learning_rate": (
-            logs["embedding_std"] < LEAST_SPREAD
-        ),
-    }
-    return {text for text, present in found.items() if present}
 
 
 class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
