@@ -101,6 +101,12 @@ def test_a_window_under_cmsc_must_have_two_good_halves() -> None:
         ({"augmentations": "gaussian"}, "expected a list of names"),
         ({"window_seconds": 9.99}, "must be a multiple of 125"),
         ({"method": "byol"}, "expected one of advmask, simclr"),
+        ({"mask_frame_seconds": 0.05}, "must be between 0.1 and 10"),
+        ({"mask_domain": "spectrum", "window_seconds": 0.5}, "a frame of 500 samples does not fit a view of 250"),
+        (
+            {"mask_domain": "spectrum", "pairing": "cmsc", "mask_frame_seconds": 6},
+            "3000 samples does not fit a view of 25",
+        ),
     ],
 )
 def test_values_out_of_range_are_refused(changes: dict[str, Any], complaint: str) -> None:

@@ -75,7 +75,7 @@ def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Fig
             low, high = history["mask_area_min"], history["mask_area_max"]
             axes.fill_between(epochs, low, high, color=BLUE, alpha=0.2, linewidth=0, label="smallest to largest area")
         if "mask_cover" in history:
-            axes.plot(epochs, history["mask_cover"], color=GREEN, linestyle="--", label="share of samples occluded")
+            axes.plot(epochs, history["mask_cover"], color=GREEN, linestyle="--", label="share occluded")
         axes.set_ylim(0, 1)
         axes.legend(fontsize=8)
     for axes in grid[len(present) :]:

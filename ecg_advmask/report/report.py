@@ -136,7 +136,8 @@ def _training(run: RunFiles) -> list[str]:
     if "mask_area" in run.history and run.history["mask_area"].notna().any():
         told.append(f"mean mask area {last['mask_area']:.2f} in the last epoch")
     if "mask_cover" in run.history:
-        told.append(f"the masks then occlude {last['mask_cover']:.0%} of the samples")
+        places = "samples" if run.config.mask_domain == "time" else "bins of the spectrum"
+        told.append(f"the masks then occlude {last['mask_cover']:.0%} of the {places}")
     if "seconds" in run.history:
         told.append(f"{run.history['seconds'].sum() / 60:.1f} minutes in all")
     sentence = "; ".join(told)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from augment.injection import RATE, generator, recorded, standard_normal
-from ecg_advmask.augment.spectral import from_short_time_spectrum, short_time_spectrum, spectral_mask
+from ecg_advmask.augment.spectral import frame_means, from_short_time_spectrum, short_time_spectrum, spectral_mask
 
 
 def frames_of(signal: np.ndarray, hop: int) -> list[np.ndarray]:
@@ -46,6 +46,14 @@ def test_the_spectrum_is_that_of_the_frames() -> None:
     real, imaginary = short_time_spectrum(tf.constant(signals), 32)
     expected = [[np.fft.rfft(frames_of(signals[b, :, lead], 32)) for lead in range(12)] for b in range(2)]
     np.testing.assert_allclose(np.asarray(real) + 1j * np.asarray(imaginary), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("samples", "hop"), [(250, 25), (250, 32), (125, 125), (125, 300)])
+def test_a_mean_over_a_frame_is_that_of_its_samples(samples: int, hop: int) -> None:
+    signals = standard_normal(2, samples)
+    starts = [hop * frame for frame in range(-1, math.ceil(samples / hop))]
+    expected = [signals[:, max(0, start) : start + 2 * hop].mean(axis=1) for start in starts]
+    np.testing.assert_allclose(frame_means(tf.constant(signals), hop), np.stack(expected, 1), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

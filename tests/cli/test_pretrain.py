@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 from click.testing import CliRunner
+from matplotlib import image
 
 from ecg_advmask.cli import main
 
@@ -21,6 +22,25 @@ TINY = {
     "jit_compile": "false",
     "method": "simclr",
 }
+
+
+def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., Path], tmp_path: Path) -> None:
+    """Two steps, and the pictures; the measure of masks in time refuses such a run."""
+    windows_uv = np.random.default_rng(0).integers(-900, 900, (32, 250, 12)).astype(np.int16)
+    data, run = write_data(tmp_path / "data", windows_uv, [32]), tmp_path / "run"
+    spectral = {"method": "advmask", "mask_domain": "spectrum", "masks": 12, "adversary_width": 8}
+    settings = [word for key, value in (TINY | spectral).items() for word in ("--set", f"{key}={value}")]
+    done = CliRunner().invoke(main, ["pretrain", str(data), str(run), *settings])
+    assert done.exit_code == 0, done.output
+    assert "32 windows, 2 steps per epoch" in done.output
+    pictures = [image.imread(path) for path in sorted((run / "masks").glob("*.png"))]
+    assert len(pictures) == 3
+    assert all(min(picture.shape[:2]) > 400 and picture.std() > 0.05 for picture in pictures)
+    refused = CliRunner().invoke(main, ["masks", str(run), str(data), "--out", str(tmp_path / "out")])
+    assert refused.exit_code == 2
+    assert f"{run}: its masks lie in the spectrum" in refused.stderr
+    assert len(refused.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_altered_shard_is_one_line_and_exit_code_2(write_data: Callable[..., Path], tmp_path: Path) -> None:

@@ -80,6 +80,22 @@ def unit_scaled(x: Any) -> Any:
     return (x - low) / (high - low)
 
 
+def occluded(view: Any, covered: Any, masked: Any, config: Config) -> Any:
+    """A view without what is covered, before it is scaled; frames of the spectrum are cut and joined by TensorFlow."""
+    if config.mask_domain == "time":
+        return view * (1 - covered * masked[:, None, :])
+    hop, samples = config.mask_hop_samples, view.shape[1]
+    hops = -(-samples // hop)
+    mean = tf.reduce_mean(view, axis=(1, 2), keepdims=True)
+    leads = tf.pad(tf.transpose(view - mean, (0, 2, 1)), ((0, 0), (0, 0), (hop, (hops + 1) * hop - samples)))
+    window = np.sin(np.pi * (np.arange(2 * hop) + 0.5) / (2 * hop)).astype(np.float32)
+    spectrum = tf.signal.rfft(tf.signal.frame(leads, 2 * hop, hop) * window)
+    kept = 1 - tf.transpose(covered, (0, 3, 1, 2)) * masked[:, :, None, None]
+    frames = tf.signal.irfft(spectrum * tf.cast(kept, tf.complex64), [2 * hop]) * window
+    joined = tf.signal.overlap_and_add(frames, hop)[:, :, hop : hop + samples]
+    return mean + tf.transpose(joined, (0, 2, 1))
+
+
 def adversary_gradient_written_out(model: Any, windows: Any, drawn: dict[str, np.ndarray]) -> list[np.ndarray]:
     """d(-L_SSL + L_sparse)/dA with the two terms differentiated by tapes of their own; nothing of the model's step."""
     config, batch = model.config, model.config.batch_size
@@ -98,17 +114,17 @@ def adversary_gradient_written_out(model: Any, windows: Any, drawn: dict[str, np
             seen = masks
             if config.penalised_area == "cover":
                 seen = tf.sigmoid(config.mask_sharpness * (masks - 0.5))
-            sparse = sparsity_penalty(seen, config.alpha, config.ratio)
+            sparse = sparsity_penalty(tf.reshape(seen, (batch, -1, config.masks)), config.alpha, config.ratio)
             if config.masks in (1, 12):
                 used = [masks]
             elif config.mask_choice == "all":
-                used = [masks[:, :, i : i + 1] for i in range(config.masks)]
+                used = [masks[..., i : i + 1] for i in range(config.masks)]
             else:
-                used = [tf.stack([masks[i, :, int(np.argmax(chosen_here[i]))] for i in range(batch)])[:, :, None]]
+                used = [tf.stack([masks[i, ..., int(np.argmax(chosen_here[i]))] for i in range(batch)])[..., None]]
             loss = tf.constant(0.0)
             for mask in used:
-                covered = tf.sigmoid(config.mask_sharpness * (mask - 0.5)) * masked_here[:, None, :]
-                masked = unit_scaled(view_2 * (1 - covered))
+                covered = tf.sigmoid(config.mask_sharpness * (mask - 0.5))
+                masked = unit_scaled(occluded(view_2, covered, masked_here, config))
                 z_1 = model.projector(model.encoder(view_1, training=True), training=True)
                 z_2 = model.projector(model.encoder(masked, training=True), training=True)
                 loss += nt_xent(z_1, z_2, config.temperature, config.negatives)
@@ -147,6 +163,10 @@ def received_by(optimizer: Any, run: Callable[[], object]) -> list[np.ndarray]:
         {"masks": 1, "pairing": "cmsc", "negatives": "other"},
         {"masks": 2, "mask_activation": "sigmoid", "mask_lead_dropout": 0.4},
         {"masks": 1, "penalised_area": "cover", "alpha": 1.0},
+        {"masks": 1, "mask_domain": "spectrum", "pairing": "cmsc"},
+        {"masks": 3, "mask_domain": "spectrum", "mask_frame_seconds": 0.4},
+        {"masks": 2, "mask_domain": "spectrum", "mask_choice": "all", "penalised_area": "cover"},
+        {"masks": 12, "mask_domain": "spectrum", "mask_lead_dropout": 0.4},
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
@@ -172,9 +192,9 @@ def test_the_adversary_receives_the_gradient_of_its_own_objective(
     close(received, expected)
 
 
-@pytest.mark.parametrize("accumulation", [1, 2])
-def test_an_encoder_step_leaves_the_adversary_bitwise_and_the_reverse(accumulation: int) -> None:
-    model = model_of(accumulation=accumulation)
+@pytest.mark.parametrize(("accumulation", "domain"), [(1, "time"), (2, "time"), (2, "spectrum")])
+def test_an_encoder_step_leaves_the_adversary_bitwise_and_the_reverse(accumulation: int, domain: str) -> None:
+    model = model_of(accumulation=accumulation, mask_domain=domain)
     windows = windows_for(model.config)
     pairs = model.pairs(windows)
 
@@ -204,9 +224,9 @@ def test_a_player_whose_rate_is_zero_keeps_its_weights_while_the_other_learns(
     assert not all_equal(before[moving], values(weights[moving]))
 
 
-@pytest.mark.parametrize("update", UPDATES)
-def test_every_trainable_variable_gets_a_gradient(update: str) -> None:
-    model = model_of(update=update, masks=4)
+@pytest.mark.parametrize(("update", "domain"), [*((update, "time") for update in UPDATES), (UPDATES[1], "spectrum")])
+def test_every_trainable_variable_gets_a_gradient(update: str, domain: str) -> None:
+    model = model_of(update=update, masks=4, mask_domain=domain)
     windows = windows_for(model.config)
     for optimizer in (model.optimizer, model.adversary_optimizer):
         for gradient in received_by(optimizer, lambda: model.train_step(windows)):
@@ -238,15 +258,23 @@ def test_accumulation_averages_the_gradients_of_its_batches() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("update", "masks", "accumulation"),
-    [("alternating", 1, 1), ("simultaneous", 1, 1), ("simultaneous", 12, 1), ("alternating", 4, 2)],
+    ("update", "masks", "accumulation", "domain"),
+    [
+        ("alternating", 1, 1, "time"),
+        ("simultaneous", 1, 1, "time"),
+        ("simultaneous", 12, 1, "time"),
+        ("alternating", 4, 2, "time"),
+        ("alternating", 4, 2, "spectrum"),
+        ("simultaneous", 12, 1, "spectrum"),
+    ],
 )
-def test_a_step_compiled_by_xla_is_the_eager_step(update: str, masks: int, accumulation: int) -> None:
+def test_a_step_compiled_by_xla_is_the_eager_step(update: str, masks: int, accumulation: int, domain: str) -> None:
     """With a soft binarisation: the sharp one turns a change of 1e-7 in the input into one of 2 % in the gradient."""
     changes, logs = [], []
     for compiled in (False, True):
         keras.utils.set_random_seed(7)
-        model = model_of(update=update, masks=masks, accumulation=accumulation, mask_sharpness=5.0)
+        changed = {"update": update, "masks": masks, "accumulation": accumulation, "mask_domain": domain}
+        model = model_of(**changed, mask_sharpness=5.0)
         before = values(model.variables)
         step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step
         result = step(windows_for(model.config))

@@ -16,7 +16,8 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import stream
 from ecg_advmask.pretrain import checkpoints, trainer
-from ecg_advmask.pretrain.callbacks import Pictures, troubles
+from ecg_advmask.pretrain.callbacks import Pictures
+from ecg_advmask.pretrain.mask_domain import SpectralDomain
 from ecg_advmask.pretrain.run import Run, random_encoder
 from ecg_advmask.pretrain.trainer import build, pretrain, pretraining_rows
 from ecg_advmask.report.run_files import RunFiles
@@ -134,6 +135,40 @@ def test_a_resumed_run_equals_one_left_alone(finished: tuple[Run, Any], data: Da
     assert Run.open(resumed.path).config.epochs == 2
 
 
+@pytest.mark.slow
+def test_a_run_that_masks_the_spectrum_is_pictured_and_resumed(data: DataSet, tmp_path: Path) -> None:
+    config = dataclasses.replace(TINY, masks=2, mask_domain="spectrum", mask_frame_seconds=0.5, epochs=2)
+    drawn: dict[str, Any] = {}
+
+    def draw(path: Path, *pictured: Any) -> None:
+        drawn[path.stem] = pictured
+
+    straight = pretrain(data, tmp_path / "straight", config, draw_masks=draw, say=silent)
+    adversary = straight.adversary()
+    assert adversary is not None
+    assert len(drawn) == 6
+    for name, (signals_mv, covered, remaining_mv, rate, title) in drawn.items():
+        record, number = re.fullmatch(r"epoch-0002-(.+)-mask-([12])", name).groups()
+        assert (rate, title) == (100, f"{record}, epoch 2, mask {number}")
+        scaled = (signals_mv - signals_mv.min()) / np.ptp(signals_mv)
+        mask = keras.ops.convert_to_numpy(adversary(scaled[None]))[0, :, :, int(number) - 1 : int(number)]
+        assert mask.shape == (11, 26, 1)
+        np.testing.assert_allclose(covered, 1 / (1 + np.exp(-50 * (mask - 0.5))), atol=1e-4)
+        removed = SpectralDomain(25).remaining(signals_mv[None], 1 - covered[None], np.ones((1, 12)))[0]
+        np.testing.assert_allclose(remaining_mv, signals_mv - (removed - signals_mv.mean()), atol=1e-4)
+        assert np.abs(remaining_mv - signals_mv).max() > 0.01
+
+    pretrain(data, tmp_path / "resumed", dataclasses.replace(config, epochs=1), say=silent)
+    keras.utils.set_random_seed(99)
+    resumed = pretrain(data, tmp_path / "resumed", config, resume=True, say=silent)
+    last = [checkpoints.found(run.path / "checkpoints")[-1] for run in (straight, resumed)]
+    with np.load(last[0]) as one, np.load(last[1]) as other:
+        assert one.files == other.files
+        assert all(np.array_equal(one[name], other[name]) for name in one.files)
+    with pytest.raises(InputError, match=r"cannot be resumed with other settings .*mask_domain spectrum -> time"):
+        pretrain(data, resumed.path, dataclasses.replace(config, mask_domain="time"), resume=True, say=silent)
+
+
 def test_resuming_a_finished_run_changes_nothing(finished: tuple[Run, Any], data: DataSet) -> None:
     run, _ = finished
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
@@ -152,14 +187,16 @@ def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None
     assert not (run.path / "adversary.keras").exists()
 
 
-def test_mixed_precision_trains_and_ends_in_a_float32_embedding(data: DataSet, tmp_path: Path) -> None:
-    config = dataclasses.replace(TINY, mixed_precision=True, epochs=1)
+@pytest.mark.parametrize("domain", ["time", pytest.param("spectrum", marks=pytest.mark.slow)])
+def test_mixed_precision_trains_and_ends_in_a_float32_embedding(data: DataSet, tmp_path: Path, domain: Any) -> None:
+    config = dataclasses.replace(TINY, mixed_precision=True, epochs=1, mask_domain=domain)
     run = pretrain(data, tmp_path / "run", config, say=silent)
     embedding = run.encoder()(np.zeros((1, 250, 12), np.float32))
     assert embedding.dtype == "float32"
     assert run.encoder().get_layer("stem_conv").compute_dtype == "bfloat16"
     assert keras.config.dtype_policy().name == "float32"
     assert np.isfinite(run.history()["loss"]).all()
+    assert run.adversary()(np.zeros((1, 250, 12), np.float32)).dtype == "float32"
 
 
 def test_a_share_of_the_patients_is_pretrained_on(data: DataSet) -> None:
@@ -265,11 +302,3 @@ def test_damaged_files_of_a_run_are_refused(finished: tuple[Run, Any], tmp_path:
     (tmp_path / "encoder.keras").write_bytes(b"PK not really")
     with pytest.raises(InputError, match="cannot be read as a Keras model"):
         broken.encoder()
-
-
-def test_troubles_are_named() -> None:
-    healthy = {"mask_cover": 0.4, "embedding_std": 0.5}
-    assert troubles(healthy) == set()
-    assert "vanished" in troubles(healthy | {"mask_cover": 0.01}).pop()
-    assert "everything" in troubles(healthy | {"mask_cover": 0.95}).pop()
-    assert "collapsed" in troubles(healthy | {"embedding_std": 0.01}).pop()
