@@ -6,7 +6,7 @@ ADVMASK := $(BIN)/ecg-advmask
 DEMO ?= demo
 DEMO_RECORDS ?= 600
 DEMO_SETTINGS ?=
-PYTEST_OPTIONS ?=
+PYTEST_OPTIONS ?= --numprocesses 2 --dist worksteal
 
 .PHONY: demo test lint types constraints clean
 
