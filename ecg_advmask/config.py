@@ -75,7 +75,9 @@ class Config:
     adversary_width: int = _setting(512, "filters at the top level of the U-Net", 8)
     adversary_depth: int = _setting(1, "residual blocks per level of the U-Net", 0)
     alpha: float = _setting(0.1, "weight of the sparsity penalty", 0.0)
-    ratio: float = _setting(1.0, "ratio in the penalty 1 / sin(pi * ratio * mask area)", 0.01, 1.0)
+    ratio: float = _setting(
+        1.0, "ratio in the penalty 1 / sin(pi * ratio * mask area): an area of 1 / (2 * ratio) costs least", 0.01, 5.0
+    )
     penalised_area: Literal["mask", "cover"] = _setting(
         "mask",
         "area that the penalty sees. mask: mean of the mask; cover: mean of the binarised mask, which is occluded",

@@ -6,7 +6,9 @@ from typing import Any, Literal
 from keras import ops
 
 _POLE_DISTANCE = 1e-3
-"""Nearer than this to a pole of 1 / sin, the penalty goes on along its tangent."""
+"""Nearer than this to a pole of 1 / sin, in units of its period, the penalty goes on along its tangent."""
+_CROSSED_POLE_DISTANCE = 0.05
+"""The same where ratio is above 1: masks begin beyond the second pole, and the slope there is to stay moderate."""
 
 
 def nt_xent(
@@ -77,19 +79,21 @@ def nt_xent_of_patients(
 def sparsity_penalty(masks: Any, alpha: float = 0.1, ratio: float = 1.0) -> Any:
     """``alpha * mean over recordings of sum over masks of 1 / sin(pi * ratio * area)``; Shi et al. 2022, equation 5.
 
-    The area is a mask's mean over time. A mask that vanishes, or (at ratio 1) covers everything, meets a pole; within
-    0.001 of it the penalty is continued by its tangent, so that value and gradient stay finite and still point away.
+    The area is a mask's mean over time; the one that costs least is ``1 / (2 * ratio)``, or 1 if that is more. A mask
+    that vanishes, or covers ``1 / ratio``, meets a pole; near it and beyond, the penalty is continued by its tangent, so
+    that value and gradient stay finite and still point away.
 
     Args:
         masks: (B, L, N) in [0, 1].
         alpha: weight, at least 0.
-        ratio: in (0, 1].
+        ratio: in (0, 5]. The published values lie in (0, 1].
 
     Returns:
         The penalty, a float32 scalar.
     """
     phase = ratio * ops.mean(ops.cast(masks, "float32"), axis=1)
-    inner = ops.clip(phase, _POLE_DISTANCE, 1.0 - _POLE_DISTANCE)
+    distance = _POLE_DISTANCE if ratio <= 1 else _CROSSED_POLE_DISTANCE
+    inner = ops.clip(phase, distance, 1.0 - distance)
     sine = ops.sin(math.pi * inner)
     slope = -math.pi * ops.cos(math.pi * inner) / ops.square(sine)
     penalty = 1.0 / sine + slope * (phase - inner)

@@ -95,7 +95,7 @@ def test_a_window_under_cmsc_must_have_two_good_halves() -> None:
         ({"alpha": -0.1}, "must be at least 0"),
         ({"alpha": float("nan")}, "expected a finite number"),
         ({"learning_rate": float("inf")}, "expected a finite number"),
-        ({"ratio": 1.5}, "must be between 0.01 and 1"),
+        ({"ratio": 5.5}, "must be between 0.01 and 5"),
         ({"epochs": 2.5}, "expected a whole number"),
         ({"jit_compile": 1}, "expected true or false"),
         ({"augmentations": "gaussian"}, "expected a list of names"),
