@@ -80,8 +80,8 @@ def sparsity_penalty(masks: Any, alpha: float = 0.1, ratio: float = 1.0) -> Any:
     """``alpha * mean over recordings of sum over masks of 1 / sin(pi * ratio * area)``; Shi et al. 2022, equation 5.
 
     The area is a mask's mean over time; the one that costs least is ``1 / (2 * ratio)``, or 1 if that is more. A mask
-    that vanishes, or covers ``1 / ratio``, meets a pole; near it and beyond, the penalty is continued by its tangent, so
-    that value and gradient stay finite and still point away.
+    that vanishes, or covers ``1 / ratio``, meets a pole; near it and beyond, the penalty is continued by its tangent,
+    so that value and gradient stay finite and still point away.
 
     Args:
         masks: (B, L, N) in [0, 1].

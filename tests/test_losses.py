@@ -154,13 +154,13 @@ def test_sparsity_is_continuous_with_its_slope_where_the_tangent_takes_over() ->
 
 
 def test_sparsity_with_a_ratio_above_one_wants_a_smaller_area() -> None:
-    """At ratio 2.5 the areas that cost least are 0.2; from anywhere else the penalty leads there, with a modest slope."""
+    """At ratio 2.5 an area of 0.2 costs least; from anywhere else the penalty leads there, with a modest slope."""
     for area in np.arange(0.0, 1.01, 0.05):
         masks = tf.Variable(tf.fill((1, 50, 1), float(area)))
         with tf.GradientTape() as tape:
             loss = sparsity_penalty(masks, 1.0, 2.5)
         slope = float(tf.reduce_sum(tape.gradient(loss, masks)))
-        assert 1 - 1e-6 <= value(loss) < 200
+        assert 1 - 1e-6 <= value(loss) < 210
         assert abs(slope) < 320
         assert (abs(slope) < 1e-4) if abs(area - 0.2) < 1e-6 else (slope > 0) == (area > 0.2)
 
