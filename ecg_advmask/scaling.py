@@ -8,14 +8,15 @@ from typing import Any
 
 from keras import ops
 
-_SMALLEST_SPREAD = 1e-4
+SMALLEST_SPREAD = 1e-4
+"""What constant recordings are divided by, instead of by zero."""
 
 
 def standardise(signals: Any) -> Any:
     """Zero mean and unit deviation per recording, over time and all leads; a constant recording becomes zeros."""
     centred = signals - ops.mean(signals, axis=(1, 2), keepdims=True)
     deviation = ops.sqrt(ops.mean(ops.square(centred), axis=(1, 2), keepdims=True))
-    return centred / ops.maximum(deviation, _SMALLEST_SPREAD)
+    return centred / ops.maximum(deviation, SMALLEST_SPREAD)
 
 
 def scale_to_unit(signals: Any) -> Any:
@@ -25,4 +26,4 @@ def scale_to_unit(signals: Any) -> Any:
     """
     smallest = ops.min(signals, axis=(1, 2), keepdims=True)
     spread = ops.max(signals, axis=(1, 2), keepdims=True) - smallest
-    return (signals - smallest) / ops.maximum(spread, _SMALLEST_SPREAD)
+    return (signals - smallest) / ops.maximum(spread, SMALLEST_SPREAD)

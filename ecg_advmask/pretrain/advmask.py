@@ -15,7 +15,6 @@ from ecg_advmask.config import Config
 from ecg_advmask.losses import sparsity_penalty
 from ecg_advmask.pretrain.mask_domain import mask_domain
 from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR
-from ecg_advmask.scaling import scale_to_unit
 
 
 class AdvMask(SimCLR):
@@ -140,7 +139,7 @@ class AdvMask(SimCLR):
 
         The mask is softly binarised; the result is scaled to [0, 1].
         """
-        return scale_to_unit(self.domain.remaining(view, self.binarised(mask), masked))
+        return self.domain.scaled(self.domain.remaining(view, self.binarised(mask), masked))
 
     def binarised(self, masks: Any) -> Any:
         """Masks near 0 or 1, but for values near one half."""

@@ -11,10 +11,11 @@ from keras import ops
 from ecg_advmask.augment.spectral import frame_means, from_short_time_spectrum, short_time_spectrum
 from ecg_advmask.config import Config
 from ecg_advmask.models.unet1d import mask_activation, unet1d
+from ecg_advmask.scaling import SMALLEST_SPREAD, scale_to_unit
 
 
 class MaskDomain(Protocol):
-    """The two things that depend on where masks lie."""
+    """What depends on where masks lie."""
 
     def adversary(self, config: Config) -> keras.Model:
         """The network from views (B, L, 12), scaled to [0, 1], to masks (B, places of the domain, N) in [0, 1]."""
@@ -29,6 +30,9 @@ class MaskDomain(Protocol):
             masked: (B, 12), 1 for leads that the mask applies to and 0 for others.
         """
 
+    def scaled(self, signals: Any) -> Any:
+        """What remains, scaled to [0, 1] as by `scale_to_unit`."""
+
 
 class TimeDomain:
     """Masks (B, L, N) of samples, which become zero, as in Bo et al. 2022."""
@@ -40,6 +44,10 @@ class TimeDomain:
     def remaining(self, signals: Any, covered: Any, masked: Any) -> Any:
         """As `MaskDomain.remaining`."""
         return signals * (1.0 - covered * masked[:, None, :])
+
+    def scaled(self, signals: Any) -> Any:
+        """As `MaskDomain.scaled`."""
+        return scale_to_unit(signals)
 
 
 class SpectralDomain:
@@ -70,6 +78,19 @@ class SpectralDomain:
         real, imaginary = short_time_spectrum(signals - mean, self.hop)
         kept = 1.0 - ops.transpose(covered, (0, 3, 1, 2)) * masked[:, :, None, None]
         return mean + from_short_time_spectrum(real * kept, imaginary * kept, self.hop, signals.shape[1])
+
+    def scaled(self, signals: Any) -> Any:
+        """As `MaskDomain.scaled`, through the places of the smallest and the largest value.
+
+        The gradient of a minimum compares all values with it. XLA computes what remains anew for the comparison, by
+        other roundings than for the minimum, finds other places or none, and errs by half of the gradient.
+        """
+        flat = ops.reshape(signals, (-1, signals.shape[1] * signals.shape[2]))
+        smallest, largest = (
+            ops.sum(flat * ops.one_hot(place(flat, axis=1), flat.shape[1]), axis=1)[:, None, None]
+            for place in (ops.argmin, ops.argmax)
+        )
+        return (signals - smallest) / ops.maximum(largest - smallest, SMALLEST_SPREAD)
 
 
 def mask_domain(config: Config) -> MaskDomain:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from scipy.special import expit, softmax
 
 from ecg_advmask.config import Config
@@ -104,6 +105,30 @@ def test_a_mask_of_a_lead_takes_from_this_lead_alone() -> None:
     result = remaining(x, covered)
     np.testing.assert_allclose(np.delete(result, 4, axis=2), np.delete(x, 4, axis=2), rtol=0, atol=1e-5)
     assert np.ptp(result[:, :, 4]) < np.ptp(x.mean((1, 2))) + 1e-5
+
+
+@pytest.mark.parametrize("name", ["time", "spectrum"])
+def test_the_gradient_through_the_scaling_is_the_same_under_xla(name: Any) -> None:
+    """XLA computes what it scales more than once, not always to the same last bit, on which a minimum's place hangs."""
+    rng = np.random.default_rng(2)
+    domain = mask_domain(dataclasses.replace(CONFIG, mask_domain=name))
+    places = (SAMPLES,) if name == "time" else (FRAMES, BINS)
+    x, weights = tf.constant(signals()), tf.constant(rng.normal(size=(3, SAMPLES, 12)), tf.float32)
+    masks, all_leads = tf.constant(rng.random((3, *places, 12)), tf.float32), tf.ones((3, 12))
+
+    def scaled_and_gradient(masks: Any) -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(masks)
+            scaled = domain.scaled(domain.remaining(x, tf.sigmoid(5 * (masks - 0.5)), all_leads))
+            weighted = tf.reduce_sum(scaled * weights)
+        return scaled, tape.gradient(weighted, masks)
+
+    scaled, gradient = scaled_and_gradient(masks)
+    compiled = tf.function(scaled_and_gradient, jit_compile=True, autograph=False)(masks)
+    np.testing.assert_allclose(tf.reduce_min(scaled, axis=(1, 2)), 0, atol=1e-6)
+    np.testing.assert_allclose(tf.reduce_max(scaled, axis=(1, 2)), 1, atol=1e-6)
+    np.testing.assert_allclose(compiled[0], scaled, atol=1e-5)
+    assert tf.norm(compiled[1] - gradient) < 1e-4 * tf.norm(gradient)
 
 
 @pytest.mark.parametrize(
