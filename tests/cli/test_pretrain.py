@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from click.testing import CliRunner
 from matplotlib import image
 
@@ -24,6 +25,7 @@ TINY = {
 }
 
 
+@pytest.mark.slow
 def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., Path], tmp_path: Path) -> None:
     """Two steps, and the pictures; the measure of masks in time refuses such a run."""
     windows_uv = np.random.default_rng(0).integers(-900, 900, (32, 250, 12)).astype(np.int16)
