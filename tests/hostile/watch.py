@@ -93,7 +93,6 @@ def strays(seen: list[tuple[str, str]], allowed: Path) -> list[tuple[str, str]]:
 
 
 def _expected(path: str, allowed: Path) -> bool:
-    if path in {*HARMLESS, tempfile.gettempdir()} or path.startswith(_PACKAGES):
+    if path in {*HARMLESS, tempfile.gettempdir()} or f"{path}/".startswith(_PACKAGES):
         return True
-    real = os.path.realpath(path)
-    return real.startswith((f"{allowed.resolve()}/", *_PACKAGES)) or real == str(allowed.resolve())
+    return f"{os.path.realpath(path)}/".startswith((f"{allowed.resolve()}/", *_PACKAGES))

@@ -301,13 +301,13 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(generated_cinc: Pa
     generator = np.random.default_rng(3)
     kills = 0
     for _ in range(200):
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)  # the last one came to its end, killed after it or not
         process = subprocess.Popen([*command, str(tmp_path / "out"), *options], stderr=subprocess.PIPE, text=True)
         try:
             _, said = process.communicate(timeout=generator.uniform(0.1, 1.0) * duration if kills < 20 else None)
             assert process.returncode == 0, said
             if kills >= 20:
                 break
-            shutil.rmtree(tmp_path / "out")  # it came to its end first: begin again
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
