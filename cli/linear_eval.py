@@ -1,6 +1,5 @@
 """``ecg-advmask linear-eval``: what a frozen encoder is worth to a linear head with few labels."""
 
-import re
 import shlex
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def linear_eval(
     import_tensorflow()
     from ecg_advmask.evaluate.linear import Protocol
     from ecg_advmask.evaluate.transfer import evaluate_run
-    from ecg_advmask.files import atomic_path, write_json
+    from ecg_advmask.files import atomic_path, in_file_name, write_json
     from ecg_advmask.report.plots import label_efficiency, png
     from ecg_advmask.report.results import terminal_table
 
@@ -87,8 +86,7 @@ def linear_eval(
     words += ["--split", str(split)] if split else []
     words += [*(["--preset", preset] if preset else []), *(["--no-random"] if no_random else [])]
     result["command"] = shlex.join(words)
-    task_name = re.sub(r"[^\w.-]+", "_", task)  # a user's column may hold blanks and slashes
-    name = f"linear-eval-{task_name}-{data.resolve().name}.json"
+    name = f"linear-eval-{in_file_name(task)}-{data.resolve().name}.json"
     target = out or (Path(f"random-{name}") if run == "random" else Path(run) / name)
     figure = target.with_suffix(".png")
     with atomic_path(figure) as temporary:

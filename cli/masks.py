@@ -56,7 +56,7 @@ def masks(
 
     import_tensorflow()
     from ecg_advmask.evaluate.masks import MaskProtocol, measure_masks
-    from ecg_advmask.files import atomic_path, write_csv, write_json
+    from ecg_advmask.files import atomic_path, in_file_name, write_csv, write_json
     from ecg_advmask.report.enrichment_picture import enrichment_picture
     from ecg_advmask.report.mask_picture import mask_picture
     from ecg_advmask.report.plots import png
@@ -69,7 +69,7 @@ def masks(
     result["command"] = shlex.join(words)
     rate_hz = result["dataset"]["sampling_rate_hz"]
     for number, one in enumerate(pictured):
-        name = _plain(one.record_id)
+        name = in_file_name(one.record_id)
         title = f"{name}, from {one.start_s:g} s"
         with atomic_path(out / f"recording-{number + 1:02d}-{name}.png") as temporary:
             temporary.write_bytes(png(mask_picture(one.signals_mv, one.masks, rate_hz, title)))
@@ -89,12 +89,6 @@ def masks(
         f"{counts['seen_in_pretraining']} seen in pretraining"
     )
     click.echo(f"wrote {out} ({RESULT_FILE}, {TABLE_FILE}, {FIGURE_FILE}, {len(pictured)} pictures)")
-
-
-def _plain(record_id: str) -> str:
-    """The id in letters, digits, - and _, so that a file's name can hold it and a title shows it as it is."""
-    plain = "".join(one if one.isascii() and (one.isalnum() or one in "-_") else "_" for one in record_id)
-    return plain[-60:]
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -5,6 +5,7 @@ import csv
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,11 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def in_file_name(text: str) -> str:
+    """The last 60 characters of the text, with _ for whatever lies between ASCII letters, digits, - and _."""
+    return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[-60:]
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:

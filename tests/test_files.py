@@ -66,3 +66,17 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-4, appendix B.1
     expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert files.sha256_of(tmp_path / "abc") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("g1/HR00001", "g1_HR00001"),
+        ("a b.c-d_é\N{ARABIC-INDIC DIGIT ONE}", "a_b_c-d__"),
+        ("../../x", "_x"),
+        ("x" * 240 + "y", "x" * 59 + "y"),
+    ],
+)
+def test_any_text_becomes_part_of_a_file_name(text: str, expected: str) -> None:
+    """However long an id is: the pictures of a run once could not be written for one of 240 letters."""
+    assert files.in_file_name(text) == expected

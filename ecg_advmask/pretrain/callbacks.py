@@ -11,7 +11,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tqdm import tqdm
 
-from ecg_advmask.files import write_csv
+from ecg_advmask.files import in_file_name, write_csv
 from ecg_advmask.pipeline.order import middle_starts
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
@@ -118,7 +118,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
         masks = self.model.adversary(scale_to_unit(tf.constant(views_mv)), training=False)
         for number, drawn, remaining_mv in self._drawn(views_mv, masks):
             for row, name in enumerate(self.ids):
-                file = f"epoch-{epoch + 1:04d}-{_as_file_name(name)}" + (f"-mask-{number}" if number else "")
+                file = f"epoch-{epoch + 1:04d}-{in_file_name(name)}" + (f"-mask-{number}" if number else "")
                 title = f"{name}, epoch {epoch + 1}" + (f", mask {number}" if number else "")
                 left_mv = None if remaining_mv is None else remaining_mv[row]
                 path = self.run.path / "masks" / f"{file}.png"
@@ -138,7 +138,3 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
             covered, all_leads = self.model.binarised(mask), np.ones((len(views_mv), 12), np.float32)
             remaining = self.model.domain.remaining(tf.constant(views_mv), covered, all_leads)
             yield number if len(each) > 1 else 0, to_numpy(covered), to_numpy(remaining)
-
-
-def _as_file_name(name: str) -> str:
-    return "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in name)
