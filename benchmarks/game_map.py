@@ -43,7 +43,7 @@ def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) 
     command = [sys.executable, "-m", "ecg_advmask", "pretrain", str(data), str(run), "--preset", preset]
     command += [word for setting in settings for word in ("--set", setting)] + ["--seed", str(seed)]
     command += ["--resume"] if run.exists() else []
-    log = run.with_suffix(".log")
+    log = run.with_name(f"{run.name}.log")
     with log.open("a") as output:
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     if code:
