@@ -2,7 +2,6 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -44,22 +43,10 @@ def pretrain(
     settings = None if resume and not (preset or file) else configuration.load(preset, file, overrides, seed)
 
     import_tensorflow()
-    from ecg_advmask.files import atomic_path
     from ecg_advmask.pipeline.shards import DataSet
     from ecg_advmask.pretrain.run import Run
     from ecg_advmask.pretrain.trainer import pretrain as train
-    from ecg_advmask.report.mask_picture import mask_picture
-    from ecg_advmask.report.spectral_picture import spectral_picture
-
-    def draw_masks(
-        path: Path, signals_mv: Any, masks: Any, remaining_mv: Any, sampling_rate_hz: int, title: str
-    ) -> None:
-        if remaining_mv is None:
-            figure = mask_picture(signals_mv, masks, sampling_rate_hz, title)
-        else:
-            figure = spectral_picture(signals_mv, remaining_mv, masks, sampling_rate_hz, title)
-        with atomic_path(path) as temporary:
-            figure.savefig(temporary)
+    from ecg_advmask.report.mask_files import draw_masks
 
     if settings is None:
         settings = configuration.override(Run.open(run).config, overrides, seed)

@@ -82,7 +82,7 @@ def _received(connection: Connection) -> int:
 
 def _serve(connection: Connection, job: Job) -> None:
     """Make one shard after the other, in a process of its own."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         shard, entries = connection.recv()
         try:
@@ -91,7 +91,7 @@ def _serve(connection: Connection, job: Job) -> None:
             connection.send(error)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """End this process as soon as the one that began it has ended, even if that was killed."""
     parent = multiprocessing.parent_process()
     if parent is not None:

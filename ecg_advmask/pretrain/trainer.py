@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,6 +35,7 @@ def pretrain(
     resume: bool = False,
     draw_masks: DrawMasks | None = None,
     say: Callable[[str], None] = print,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Pretrain an encoder on a data set, or go on with a run that was interrupted.
 
@@ -45,6 +46,7 @@ def pretrain(
         resume: continue after the last finished epoch.
         draw_masks: called with a few fixed recordings and their masks, every ``pictures_every`` epochs and at the end.
         say: receives lines for the user.
+        callbacks: told of every epoch after it is kept.
 
     Returns:
         The finished run.
@@ -61,7 +63,11 @@ def pretrain(
             f"{config.batch_size * config.accumulation} of one step; lower batch_size or accumulation"
         )
     model = build(config)
-    run = _continued(path, config, data) if resume else Run.create(path, config, data, rows)
+    if resume:
+        run = continued(path, config, data)
+        run.write_config()
+    else:
+        run = Run.create(path, config, data, rows)
     finished = _restore_last(run, model)
     if finished >= config.epochs:
         say(f"{run.path}: all {config.epochs} epochs are finished already")
@@ -100,6 +106,7 @@ def pretrain(
                 Keeper(run, probing.probe if probing else None),
                 keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
                 *([Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []),
+                *callbacks,
             ],
         )
     return run
@@ -168,8 +175,12 @@ def _check_fit(data: DataSet, config: Config) -> None:
         )
 
 
-def _continued(path: str | Path, config: Config, data: DataSet) -> Run:
-    """The run to go on with, if it is one of these settings on this data."""
+def continued(path: str | Path, config: Config, data: DataSet) -> Run:
+    """The run to go on with, as these settings have it.
+
+    Raises:
+        InputError: it is no run, or one of other settings (but for fewer epochs), or on other data.
+    """
     run = Run.open(path)
     if run.dataset.get("sha256") != data.sha256:
         raise InputError(f"{run.path}: was begun on another data set ({run.dataset.get('path')}) than {data.path}")
@@ -182,9 +193,7 @@ def _continued(path: str | Path, config: Config, data: DataSet) -> Run:
     ]
     if changed:
         raise InputError(f"{run.path}: cannot be resumed with other settings ({', '.join(changed)}); start a new run")
-    continued = dataclasses.replace(run, config=config)
-    continued.write_config()
-    return continued
+    return dataclasses.replace(run, config=config)
 
 
 def _restore_last(run: Run, model: SimCLR) -> int:
