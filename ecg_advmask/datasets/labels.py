@@ -1,19 +1,21 @@
-"""The classes of a task, from what is known of each recording; a recording that has no clear class has none.
+"""What is known of each recording that a head may learn to tell: rhythm, sex, age, diagnoses, a column of the user's.
 
-A task is a column of the user's label table, or else one of `TASKS`, made from the ``records`` table of a data set
-(columns ``codes``, joined by ``;``, and ``sex``).
+In: the ``records`` table of a data set (columns ``codes``, joined by ``;``, ``sex`` and ``age_years``), or the label
+table of the user. Out: a value for each recording, and for each that has none the reason why, of which
+`ecg_advmask.datasets.targets` makes tasks.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from ecg_advmask.errors import InputError
+from ecg_advmask.datasets.classes import ScoredClass
 
-MOST_NUMBERS: Final = 20
-"""Different values up to which a column of numbers is taken for one of classes, such as grades."""
+Reasons = npt.NDArray[np.object_]
+OLDEST_YEARS: Final = 120.0
 
 RHYTHM_OF: Final[Mapping[str, str]] = {
     # acronyms of Chapman-Shaoxing and its merging into four classes (Zheng et al. 2020, Scientific Data 7:48)
@@ -65,45 +67,52 @@ def sex(records: pd.DataFrame) -> "pd.Series[str]":
 
 
 TASKS: Final[Mapping[str, Callable[[pd.DataFrame], "pd.Series[str]"]]] = {"rhythm": rhythm, "sex": sex}
-"""Name of a task -> function from the records table to the class of each row (None: no class)."""
+"""Name of a task of classes -> function from the records table to the class of each row (None: no class)."""
 
 
-def classes_and_reasons(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> tuple[pd.Series, pd.Series]:
-    """Class of each recording in a task, None where it has none, and why it has none (empty where it has one).
-
-    Args:
-        records: one row per recording, with the columns id, codes and sex.
-        labels: one row per recording, column ``id`` and the user's own, all text; an empty cell is no label.
-        task: a column of ``labels``, which goes before a name in `TASKS`.
-
-    Raises:
-        InputError: there is no such task, or the column holds numbers to be estimated rather than classes.
-    """
-    columns = [str(name) for name in labels.columns if name != "id"]
-    if task in columns:
-        return _of_column(records, labels, task)
-    if task not in TASKS:
-        own = ", ".join(columns) or "none"
-        raise InputError(
-            f"--task {task}: no such task; there are: {', '.join(TASKS)}, and the columns of the data set's labels "
-            f"({own}), which ecg-advmask prepare --labels FILE brings in"
-        )
-    classes = TASKS[task](records)
+def reasons_without(task: str, records: pd.DataFrame) -> Reasons:
+    """Why a recording has no class in one of `TASKS`, ``(n,)``; empty where it has one."""
     if task == "rhythm":
-        return classes, records["codes"].map(lambda codes: rhythm_of(codes)[1])
-    return classes, classes.map(lambda value: "" if isinstance(value, str) else f"{task} is not known")
+        found = [rhythm_of(codes)[1] for codes in records["codes"]]
+    else:
+        found = ["" if value else f"{task} is not known" for value in records[task]]
+    return np.array(found, dtype=object)
 
 
-def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> tuple[pd.Series, pd.Series]:
-    given = labels.drop_duplicates("id").set_index("id")[task].astype(str).str.strip()
+def age(records: pd.DataFrame) -> tuple[npt.NDArray[np.float64], Reasons]:
+    """Age of each recording in years, ``(n,)`` from 0 to `OLDEST_YEARS` or NaN, and why there is none.
+
+    Reading a recording already takes numbers beyond these for unknown (`ecg_advmask.formats.parse_age`): archives write
+    -1 for an unknown age, and PTB-XL 300 for every one above 89, which no number can stand for.
+    """
+    years = records["age_years"].to_numpy(np.float64)
+    possible = (years >= 0) & (years <= OLDEST_YEARS)
+    reasons = np.select(
+        [possible, np.isnan(years)], ["", "age is not known"], f"age is not from 0 to {OLDEST_YEARS:g} years"
+    )
+    return np.where(possible, years, np.nan), reasons.astype(object)
+
+
+def diagnoses(records: pd.DataFrame, scored: Sequence[ScoredClass]) -> tuple[npt.NDArray[np.int64], Reasons]:
+    """Which of some scored classes each recording has, ``(n, C)`` of 0 and 1, and why nothing is known of it.
+
+    A recording with SNOMED CT codes of which none is scored has none of the classes, all zeros. Nothing is known of one
+    without codes, and of one that is coded otherwise, such as by the acronyms of Chapman-Shaoxing: both are all -1.
+    """
+    of_code = {code: place for place, one in enumerate(scored) for code in one.codes}
+    values = np.zeros((len(records), len(scored)), np.int64)
+    reasons = np.full(len(records), "", dtype=object)
+    for row, text in enumerate(records["codes"]):
+        codes = [code.strip() for code in text.split(";") if code.strip()]
+        values[row, [of_code[code] for code in codes if code in of_code]] = 1
+        if not any(code.isdigit() for code in codes):
+            values[row], reasons[row] = -1, "no code of SNOMED CT" if codes else "no code"
+    return values, reasons
+
+
+def column(records: pd.DataFrame, labels: pd.DataFrame, name: str) -> tuple["pd.Series[str]", Reasons]:
+    """Text of each recording in a column of the user's label table, stripped, and why it has none."""
+    given = labels.drop_duplicates("id").set_index("id")[name].astype(str).str.strip()
     values = records["id"].map(given)
-    different = pd.Series(values.dropna().unique())
-    different = different[different != ""]
-    if len(different) > MOST_NUMBERS and pd.to_numeric(different, errors="coerce").notna().all():
-        raise InputError(
-            f"--task {task}: the column holds {len(different)} different numbers, but linear-eval tells classes apart; "
-            "add a column with a few classes of them, such as low, normal and high, and prepare the data set again"
-        )
-    reasons = np.select([values.isna(), values == ""], [f"no row with {task}", f"{task} is empty"], "")
-    classes = [None if reason else value for value, reason in zip(values, reasons, strict=True)]
-    return pd.Series(classes, records.index, dtype=object), pd.Series(reasons, records.index, dtype=object)
+    reasons = np.select([values.isna(), values == ""], [f"no row with {name}", f"{name} is empty"], "")
+    return values.fillna(""), reasons.astype(object)

@@ -1,4 +1,4 @@
-"""Dividing recordings into parts and label fractions: by patient, classes in proportion, repeatable by a seed."""
+"""Dividing recordings into parts by patient, and the order of drawing labels: strata in proportion, by a seed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from ecg_advmask.errors import InputError
 
@@ -55,39 +56,38 @@ def split_by_patient(patients: Labels, labels: Labels, shares: Mapping[str, floa
     return np.asarray(list(shares))[part_of_patient[inverse]]
 
 
-def label_fraction(ids: Labels, labels: Labels, fraction: float, seed: int) -> npt.NDArray[np.int64]:
-    """Choose a fraction of the labelled recordings, the same fraction of every class and at least one of each.
+def draw_order(
+    ids: Labels, strata: npt.NDArray[np.int64], groups: npt.NDArray[np.bool_], seed: int
+) -> tuple[npt.NDArray[np.int64], int]:
+    """Put recordings into an order of which every beginning is a fair draw, so that a draw contains each smaller one.
 
-    For one seed a smaller fraction is contained in every larger one, and the same recordings are chosen in whatever
-    order they come.
+    First comes one recording of each group, as few as a greedy choice finds from the rarest group on. Then every
+    next one is of the stratum that is behind most, by the divisors of Sainte-Lague: (k + 1/2) / size, for the k-th of
+    a stratum. Within a stratum the order is random.
 
     Args:
-        ids: name of each recording, no two alike.
-        labels: class of each recording; those without (None) are never chosen.
-        fraction: above 0, up to 1.
-        seed: the same seed gives the same choice.
+        ids: (n,) name of each recording, no two alike; the order does not depend on how the recordings come.
+        strata: (n,) what is drawn in proportion.
+        groups: (n, G) which groups a recording is of, such as its class.
+        seed: the same seed gives the same order.
 
     Returns:
-        Positions in ``labels``, ascending.
-
-    Raises:
-        InputError: the fraction is out of range, the lengths differ, or there are fewer than two classes.
+        (n,) rows in the order in which they are drawn, and how many of the first hold one of every group.
     """
-    if len(ids) != len(labels):
-        raise InputError(f"{len(ids)} ids for {len(labels)} labels: there must be one of each per recording")
-    if not 0 < fraction <= 1:
-        raise InputError(f"label fraction {fraction}: must be above 0 and at most 1")
-    names = np.asarray([_class_name(label) for label in labels])
-    classes = [name for name in np.unique(names) if name]
-    if len(classes) < 2:
-        raise InputError(f"labels have {len(classes)} classes: at least two are needed to choose a fraction of each")
-    generator = np.random.default_rng(seed)
-    by_id = np.argsort(np.asarray([str(one) for one in ids]), kind="stable")
-    chosen = []
-    for name in classes:
-        shuffled = generator.permutation(by_id[names[by_id] == name])
-        chosen.append(shuffled[: max(1, round(fraction * len(shuffled)))])
-    return np.sort(np.concatenate(chosen))
+    shuffled = np.argsort(np.asarray([str(one) for one in ids]), kind="stable")
+    shuffled = np.random.default_rng(seed).permutation(shuffled)
+    members = groups[shuffled]
+    sizes = members.sum(axis=0)
+    first: list[int] = []
+    for group in np.argsort(sizes, kind="stable"):
+        if sizes[group] and not members[first, group].any():
+            first.append(int(members[:, group].argmax()))
+    places = np.concatenate([np.asarray(first, np.int64), np.delete(np.arange(len(shuffled)), first)])
+    stratum = pd.Series(strata[shuffled[places]])
+    within = stratum.groupby(stratum)
+    due = np.asarray((within.cumcount() + 0.5) / within.transform("size"))
+    due = np.where(np.arange(len(due)) < len(first), 0, due)
+    return shuffled[places[np.argsort(due, kind="stable")]], len(first)
 
 
 def _class_name(label: Any) -> str:

@@ -4,17 +4,23 @@ In: the windows of a data set (one row each) and what the run was pretrained on.
 reason to leave it out, so that nothing is dropped silently.
 """
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ecg_advmask.datasets.labels import classes_and_reasons
+from ecg_advmask.datasets.targets import Kind, Targets, targets_of
 from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.partition import Split
 
 _MORE = "use another data set, or pretrain on a smaller part (--set pretraining_share=0.7)"
 _SEEN = ("seen_by_id", "seen_by_signal", "seen_by_patient")
+_NOUNS: Final[dict[Kind, tuple[str, str]]] = {
+    "classes": ("class", "classes"),
+    "labels": ("label", "combinations of labels"),
+    "number": ("number", "different numbers"),
+}
 
 
 def recordings_of(records: pd.DataFrame, seen: pd.DataFrame | None) -> pd.DataFrame:
@@ -51,40 +57,40 @@ def recordings_of(records: pd.DataFrame, seen: pd.DataFrame | None) -> pd.DataFr
     return recordings.assign(copy=recordings.index.isin(copies)).reset_index(drop=True)
 
 
-def labelled(
-    task: str, recordings: pd.DataFrame, labels: pd.DataFrame, data_path: object
-) -> tuple[npt.NDArray[np.object_], pd.Series]:
-    """Class of each recording in a task (None where it has none), and why it has none (empty where it has one).
+def labelled(task: str, recordings: pd.DataFrame, labels: pd.DataFrame, data_path: object) -> Targets:
+    """Targets of each recording in a task.
 
     Raises:
-        InputError: there is no such task, nothing unseen is left, or it has fewer than two classes.
+        InputError: there is no such task, nothing unseen is left, or there is nothing to tell apart: fewer than two
+            classes or numbers, or no label that some recordings have and others lack.
     """
-    classes, reasons = classes_and_reasons(recordings, labels, task)
-    unseen = classes[~recordings["seen"]]
-    if unseen.empty:
+    targets = targets_of(recordings, labels, task)
+    unseen = targets.take(~recordings["seen"].to_numpy(bool))
+    if not len(unseen.values):
         raise InputError(
             f"{data_path}: the encoder was pretrained on all {len(recordings)} recordings, so none is left to judge it "
             "on; pretrain on a part (--set pretraining_share=0.7) or evaluate on another data set"
         )
-    found = sorted(unseen.dropna().unique())
+    found = sorted(set(unseen.texts()[unseen.known]))
     if len(found) < 2:
+        one, several = _NOUNS[targets.kind]
         raise InputError(
-            f"{data_path}: task {task} finds {' and '.join(found) or 'no class'} among the {len(unseen)} unseen "
-            f"recordings, needs at least two classes; {_MORE}"
+            f"{data_path}: task {task} finds {''.join(found) or f'no {one}'} among the {len(unseen.values)} unseen "
+            f"recordings, needs at least two {several}; {_MORE}"
         )
-    return classes.to_numpy(object), reasons
+    return targets
 
 
-def account_of(
-    recordings: pd.DataFrame, reasons: pd.Series, used: npt.NDArray[np.bool_], windows: int
-) -> dict[str, Any]:
+def account_of(recordings: pd.DataFrame, targets: Targets, split: Split, windows: int) -> dict[str, Any]:
     """How many recordings were left out for which reason; each counts once: as seen, copy, unlabelled or not asked for.
 
-    The counts ``seen_by_...`` are of those left out as seen, of which one can be in several.
+    The counts ``seen_by_...`` are of those left out as seen, of which one can be in several. ``parts`` are the
+    recordings per part and class, or per part and label; ``left_out_labels`` the labels that are not in every part.
     """
+    reasons, used = pd.Series(targets.reasons), recordings["key"].isin(split.ids).to_numpy(bool)
     left = ~used
     seen, copy = recordings["seen"].to_numpy(bool), recordings["copy"].to_numpy(bool)
-    without = (reasons != "").to_numpy(bool)
+    without = ~targets.known
     unlabelled = left & ~seen & ~copy & without
     return {
         "windows": windows,
@@ -97,6 +103,9 @@ def account_of(
         "outside_split": int((left & ~seen & ~copy & ~without).sum()),
         "eligible": int(used.sum()),
         "patients": int(recordings["person"][used].nunique()),
+        "parts": split.counts(),
+        "recordings_of_parts": split.sizes(),
+        "left_out_labels": {name: dict(about) for name, about in split.left_out.items()},
     }
 
 

@@ -3,9 +3,8 @@
 The division is stored beside every result as CSV (id, patient, label, part) and can be used again for another encoder.
 """
 
-import csv
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,52 +13,98 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ecg_advmask.datasets.splits import split_by_patient
+from ecg_advmask.datasets.splits import draw_order, split_by_patient
+from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.metrics import IntArray
 from ecg_advmask.files import write_csv
 
 Names = npt.NDArray[np.object_]
 PARTS: Final = ("train", "validation", "test")
 COLUMNS: Final = ("id", "patient", "label", "part")
-_NAMES_SHOWN: Final = 5
+_MORE: Final = "evaluate on more recordings, or pretrain on a smaller part (--set pretraining_share=0.7)"
 
 
 @dataclass(frozen=True)
 class Split:
-    """Patients divided once: ids, patients and class numbers of all recordings, and the recordings of each part."""
+    """Recordings divided once by patient into `PARTS`.
 
-    classes: tuple[str, ...]
+    Attributes:
+        targets: the targets of the recordings, all known; of labels only those that can be learnt and judged.
+        ids, patients: (n,) text.
+        rows: the rows of the recordings of each part, ascending.
+        left_out: labels that lack a recording with or without them in some part, in how many recordings they are, and
+            what is lacking.
+    """
+
+    targets: Targets
     ids: Names
-    labels: IntArray
     patients: Names
     rows: Mapping[str, npt.NDArray[np.int64]]
+    left_out: Mapping[str, Mapping[str, Any]]
 
     @classmethod
-    def of(cls, ids: Names, class_names: Names, patients: Names, parts: npt.NDArray[Any]) -> "Split":
+    def of(cls, ids: Names, targets: Targets, patients: Names, parts: npt.NDArray[Any]) -> "Split":
         """The split in which each recording is in the part that is named for it.
 
         Raises:
-            InputError: a class has no recording in one of the parts.
+            InputError: a part is empty; a class is not in every part; no label is left.
         """
-        classes, labels = np.unique(class_names.astype(str), return_inverse=True)
         rows = {part: np.flatnonzero(parts == part) for part in PARTS}
-        split = cls(tuple(classes.tolist()), ids, labels, patients, rows)
+        left_out = labels_left_out(targets, rows)
+        found = without_labels(targets, left_out)
+        if targets.kind == "classes":
+            found = Targets.of_classes(targets.task, targets.texts())  # without classes of other recordings
+        if not found.names:
+            raise InputError(f"task {targets.task}: no label is in every part, and lacking in every part; {_MORE}")
+        split = cls(found, ids, patients, rows, left_out)
         for part, counts in split.counts().items():
             for name, count in counts.items():
                 if count == 0:
-                    raise InputError(
-                        f"class {name}: its {int((class_names == name).sum())} recordings leave none for the {part} "
-                        "part; evaluate on more recordings, or pretrain on a smaller part (--set pretraining_share=0.7)"
-                    )
+                    whose = f"task {targets.task}: the" if targets.kind == "number" else f"class {name}: its"
+                    number = sum(of_part[name] for of_part in split.counts().values())
+                    raise InputError(f"{whose} {number} recordings leave none for the {part} part; {_MORE}")
         return split
 
+    def draw(self, fraction: float, seed: int) -> npt.NDArray[np.int64]:
+        """Draw labelled recordings from the training part, the strata of the targets in proportion.
+
+        Args:
+            fraction: a share, up to 1, which is rounded to recordings and draws at least one of each class (with and
+                without each label, in each quintile); above 1 exactly so many recordings.
+            seed: with one seed, a smaller draw is part of each larger one, in whatever order the recordings come.
+
+        Returns:
+            Rows of the split, ascending.
+
+        Raises:
+            InputError: it is neither, or there are fewer recordings, or more classes, than are to be drawn.
+        """
+        train = self.rows["train"]
+        if not fraction > 0 or (fraction > 1 and fraction != int(fraction)):
+            raise InputError(f"--fractions: {fraction:g} is neither a share up to 1 nor a whole number of labels")
+        if fraction > len(train):
+            raise InputError(f"--fractions: {fraction:g} labels asked for, the training part has {len(train)}")
+        targets = self.targets.take(train)
+        order, fewest = draw_order(self.ids[train], targets.strata(), targets.groups(), seed)
+        if 1 < fraction < fewest:
+            raise InputError(
+                f"--fractions: {fraction:g} labelled recordings cannot hold one of each class, or with and without "
+                f"each label, of {targets.task}; ask for {fewest} or more"
+            )
+        count = int(fraction) if fraction > 1 else max(fewest, round(fraction * len(train)))
+        return np.sort(train[order[:count]])
+
+    def sizes(self) -> dict[str, int]:
+        """Recordings per part."""
+        return {part: len(rows) for part, rows in self.rows.items()}
+
     def counts(self) -> dict[str, dict[str, int]]:
-        """Recordings per part and class."""
-        return {
-            part: {name: int((self.labels[rows] == k).sum()) for k, name in enumerate(self.classes)}
-            for part, rows in self.rows.items()
-        }
+        """Recordings per part and class, or label; of a number per part alone, under ``recordings``."""
+        values, names = self.targets.values, self.targets.names
+        if self.targets.kind == "number":
+            return {part: {"recordings": size} for part, size in self.sizes().items()}
+        has = values == 1 if self.targets.kind == "labels" else values[:, None] == np.arange(len(names))
+        return {part: dict(zip(names, has[rows].sum(axis=0).tolist(), strict=True)) for part, rows in self.rows.items()}
 
     def digest(self, part: str) -> str:
         """SHA-256 over the sorted ids of a part, one per line: equal if and only if the part is the same."""
@@ -70,86 +115,46 @@ class Split:
         part_of = np.empty(len(self.ids), dtype=object)
         for part, rows in self.rows.items():
             part_of[rows] = part
-        named = (self.classes[label] for label in self.labels)
-        rows_of = zip(self.ids, self.patients, named, part_of, strict=True)
+        rows_of = zip(self.ids, self.patients, self.targets.texts(), part_of, strict=True)
         write_csv(path, COLUMNS, (dict(zip(COLUMNS, row, strict=True)) for row in rows_of))
 
 
-def split_recordings(ids: Names, class_names: Names, patients: Names, shares: Sequence[float], seed: int) -> Split:
-    """Divide recordings ``(n,)`` by patient into training, validation and test part, stratified by class.
+def split_recordings(ids: Names, targets: Targets, patients: Names, shares: Sequence[float], seed: int) -> Split:
+    """Divide recordings ``(n,)`` by patient into training, validation and test part, stratified by their targets.
+
+    Labels that cannot be in every part, because fewer than three patients have or lack them, have no stratum.
 
     Raises:
-        InputError: a class has no recording in one of the parts.
+        InputError: as `Split.of`.
     """
-    return Split.of(
-        ids, class_names, patients, split_by_patient(patients, class_names, dict(zip(PARTS, shares, strict=True)), seed)
-    )
+    stratified = targets
+    if targets.kind == "labels":
+        people = pd.DataFrame(targets.values).groupby(patients.astype(str))
+        having, lacking = (people.max() == 1).sum(), (people.min() == 0).sum()
+        stratified = targets.only(((having >= len(PARTS)) & (lacking >= len(PARTS))).to_numpy(bool))
+    parts = split_by_patient(patients, stratified.strata(), dict(zip(PARTS, shares, strict=True)), seed)
+    return Split.of(ids, targets, patients, parts)
 
 
-def stored_parts(path: str | Path, recordings: pd.DataFrame, class_names: Names) -> Names:
-    """Part of each recording in a stored division; empty for those that it leaves out.
+def labels_left_out(targets: Targets, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, Any]]:
+    """Of several labels those that cannot be learnt and judged: in how many recordings they are, and what is lacking.
 
-    Args:
-        path: CSV file that `Split.write` made.
-        recordings: one row per recording, as `ecg_advmask.evaluate.eligibility.recordings_of` gives them.
-        class_names: (n,) class of each, None where it has none.
-
-    Raises:
-        InputError: the file cannot be read, does not fit these recordings and their labels, has a patient or a signal
-            in two parts, or puts a recording in the test part that the encoder has seen.
+    ``rows`` are the rows of each part. A label is left out unless every part has recordings with and without it.
     """
-    rows = _read(Path(path))
-    place_of = {key: place for place, key in enumerate(recordings["key"])}
-    _refuse(
-        path, "are not in the data set", "give the data set that it was made of", [i for i in rows if i not in place_of]
-    )
-    keys, people = list(rows), recordings["person"].to_numpy(object)
-    wrong = [i for i in keys if class_names[place_of[i]] != rows[i][1] or people[place_of[i]] != rows[i][0]]
-    _refuse(path, "have another label or patient in the data set", "give the task that it was made for", wrong)
-    parts = np.full(len(recordings), "", dtype=object)
-    for key, (_, _, part) in rows.items():
-        parts[place_of[key]] = part
-    leaked = recordings["key"][recordings["seen"].to_numpy(bool) & (parts == "test")].tolist()
-    mend = "pretrain without them, or judge the encoder on another split"
-    _refuse(path, "of the test part were seen by the encoder in pretraining", mend, leaked)
-    for column, meaning in (("person", "patient"), ("hash", "signal")):
-        values = recordings[column].to_numpy(object)
-        used = pd.DataFrame({"value": values, "part": parts})[(parts != "") & (values != "")]
-        torn = used.groupby("value")["part"].nunique()
-        mixed = recordings["key"][recordings[column].isin(torn.index[torn > 1]) & (parts != "")].tolist()
-        _refuse(path, f"have the {meaning} of a recording in another part", "make the split anew", mixed)
-    return parts
+    if targets.kind != "labels":
+        return {}
+    left_out: dict[str, dict[str, Any]] = {}
+    for name, values in zip(targets.names, targets.values.T, strict=True):
+        lacking = [part for part, found in rows.items() if not (values[found] == 1).any()]
+        filled = [part for part, found in rows.items() if not (values[found] == 0).any()]
+        if lacking or filled:
+            which = f"with it in the {' and the '.join(lacking)}" if lacking else f"without it in the {filled[0]}"
+            left_out[name] = {"recordings": int((values == 1).sum()), "reason": f"no recording {which} part"}
+    return left_out
 
 
-def _read(path: Path) -> dict[str, tuple[str, str, str]]:
-    """Patient, label and part by id."""
-    rows: dict[str, tuple[str, str, str]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            table = csv.DictReader(stream, strict=True)
-            if not set(COLUMNS) <= set(table.fieldnames or ()):
-                raise InputError(
-                    f"{path}: lacks some of the columns {', '.join(COLUMNS)}, give one that linear-eval wrote"
-                )
-            for row in table:
-                key, patient, label, part = (row[name] or "" for name in COLUMNS)
-                if part not in PARTS or not key:
-                    raise InputError(
-                        f"{path}: line {table.line_num} has no id, or a part other than {', '.join(PARTS)}"
-                    )
-                if key in rows:
-                    raise InputError(f"{path}: line {table.line_num} names {key} a second time, remove one of them")
-                rows[key] = patient, label, part
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), give a split that linear-eval wrote") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a CSV file in UTF-8 ({error})") from error
-    if not rows:
-        raise InputError(f"{path}: has no rows, give a split that linear-eval wrote")
-    return rows
-
-
-def _refuse(path: str | Path, problem: str, mend: str, ids: Sequence[str]) -> None:
-    if ids:
-        named = ", ".join(ids[:_NAMES_SHOWN]) + (", ..." if len(ids) > _NAMES_SHOWN else "")
-        raise InputError(f"{path}: {len(ids)} recordings {problem} ({named}); {mend}")
+def without_labels(targets: Targets, names: Iterable[str]) -> Targets:
+    """The targets without some of their labels; those of another kind as they are."""
+    if targets.kind != "labels":
+        return targets
+    return targets.only(~np.isin(targets.names, list(names)))

@@ -16,7 +16,8 @@ from ecg_advmask.evaluate.account import describe
 from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
 from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings
 from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
-from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings, stored_parts
+from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings
+from ecg_advmask.evaluate.stored_split import stored_parts
 from ecg_advmask.files import sha256_of
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet
@@ -43,7 +44,7 @@ def evaluate_run(
     Args:
         run_path: a run directory, or ``random`` for an untrained encoder of ``preset`` alone.
         data_path: a data set directory with the sampling rate of the run, and windows as long or longer.
-        task: a column of the data set's labels, or a name in ``ecg_advmask.datasets.labels.TASKS``.
+        task: a column of the data set's labels, or a name in ``ecg_advmask.datasets.targets.TASKS``.
         protocol: the constants of the evaluation.
         preset: the preset of the untrained encoder; only with ``random``.
         with_random: test the untrained encoder beside the trained one.
@@ -66,17 +67,17 @@ def evaluate_run(
     check_fit(config, data, run_path)
 
     recordings = recordings_of(data.records, None if run is None else run.seen())
-    class_names, reasons = labelled(task, recordings, data.labels, data.path)
+    targets = labelled(task, recordings, data.labels, data.path)
     if split_path is None:
-        used = (~recordings["seen"] & ~recordings["copy"] & (reasons == "")).to_numpy(bool)
+        used = (~recordings["seen"] & ~recordings["copy"]).to_numpy(bool) & targets.known
     else:
-        parts = stored_parts(split_path, recordings, class_names)
+        parts = stored_parts(split_path, recordings, targets)
         used = parts != ""
     ids, people = (recordings[name].to_numpy(object)[used] for name in ("key", "person"))
     if split_path is None:
-        split = split_recordings(ids, class_names[used], people, protocol.shares, protocol.split_seed)
+        split = split_recordings(ids, targets.take(used), people, protocol.shares, protocol.split_seed)
     else:
-        split = Split.of(ids, class_names[used], people, parts[used])
+        split = Split.of(ids, targets.take(used), people, parts[used])
     # The same recordings for every task, where nothing else is asked for, so that their embeddings are computed once.
     embedded = (~recordings["seen"] & ~recordings["copy"]).to_numpy(bool) | used
     windows, recording_of_window = windows_of(data.records, recordings["key"].to_numpy(object)[embedded])
@@ -96,13 +97,13 @@ def evaluate_run(
         "format_version": FORMAT_VERSION,
         "kind": "linear evaluation",
         "task": task,
-        "classes": list(split.classes),
+        "classes": list(split.targets.names),
         "dataset": describe(data),
         "run": {"path": run_path, "preset": config.preset, "method": config.method},
         "encoders": {
             name: {"name": names[name], "sha256": weights_sha256(encoder)} for name, encoder in encoders.items()
         },
-        "counts": account_of(recordings, reasons, used, len(data.records)) | {"parts": split.counts()},
+        "counts": account_of(recordings, targets, split, len(data.records)),
         "split": None if split_path is None else {"path": str(split_path), "sha256": sha256_of(split_path)},
         "sha256_of_ids": {part: split.digest(part) for part in PARTS},
         "protocol": dataclasses.asdict(protocol),

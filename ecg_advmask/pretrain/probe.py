@@ -17,8 +17,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from ecg_advmask.config import Config
-from ecg_advmask.datasets.labels import classes_and_reasons
 from ecg_advmask.datasets.splits import split_by_patient
+from ecg_advmask.datasets.targets import targets_of
 from ecg_advmask.errors import InputError
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import ordered
@@ -71,15 +71,18 @@ class Probe:
         self.best, self.best_epoch = -np.inf, 0
         self.names = (MEAN, *(f"probe_{task}" for task in config.probe_tasks))
         records = data.records.iloc[rows].drop_duplicates("id")
-        classes = {task: classes_and_reasons(records, data.labels, task)[0] for task in config.probe_tasks}
+        targets = {task: targets_of(records, data.labels, task) for task in config.probe_tasks}
+        for task, found in targets.items():
+            if found.kind != "classes":
+                raise InputError(f"probe_tasks: {task} is a task of {found.kind}, but the probe tells classes apart")
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(records))
-        chosen = {task: np.sort(order[classes[task].notna().to_numpy()[order]][:MOST_RECORDINGS]) for task in classes}
+        chosen = {task: np.sort(order[found.known[order]][:MOST_RECORDINGS]) for task, found in targets.items()}
         union = np.unique(np.concatenate(list(chosen.values())))
         self.rows = records.index.to_numpy()[union]
         patients = records["patient"].to_numpy()
         self.tasks: dict[str, _Task] = {}
         for task, own in chosen.items():
-            names, labels = np.unique(classes[task].to_numpy()[own].astype(str), return_inverse=True)
+            names, labels = np.unique(targets[task].texts()[own].astype(str), return_inverse=True)
             part = split_by_patient(patients[own], labels, _SHARES, _SPLIT_SEED)
             fitted, judged = (np.flatnonzero(part == name) for name in _SHARES)
             if len(names) < 2 or len(set(labels[fitted]) & set(labels[judged])) < len(names):

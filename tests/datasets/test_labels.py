@@ -1,13 +1,14 @@
-"""Classes of rhythm and sex, against the published counts of Chapman-Shaoxing."""
+"""Rhythm, sex, age, diagnoses and columns of a user, by hand and against the counts of Chapman-Shaoxing."""
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from ecg_advmask.datasets import chapman, labels
+from ecg_advmask.datasets.classes import scored_classes
 from ecg_advmask.datasets.listing import SourceOptions
-from ecg_advmask.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -29,47 +30,39 @@ def test_rhythm_of_codes(codes: str, expected: str | None, reason: str) -> None:
     assert labels.rhythm_of(codes) == (expected, reason)
 
 
-NO_LABELS = pd.DataFrame({"id": []}, dtype=str)
-
-
-def table() -> pd.DataFrame:
-    columns = {"id": list("abcd"), "codes": ["SB", "", "426177001;426783006", "ST"]}
-    return pd.DataFrame(columns | {"sex": ["male", "", "female", "male"]}, index=[4, 9, 2, 7])
-
-
 def test_tasks_give_one_class_or_a_reason_per_row() -> None:
-    records = table()
-    rhythm, why_no_rhythm = labels.classes_and_reasons(records, NO_LABELS, "rhythm")
-    sex, why_no_sex = labels.classes_and_reasons(records, NO_LABELS, "sex")
+    columns = {"codes": ["SB", "", "426177001;426783006", "ST"], "sex": ["male", "", "female", "male"]}
+    records = pd.DataFrame(columns, index=[4, 9, 2, 7])
+    rhythm, sex = (labels.TASKS[task](records) for task in ("rhythm", "sex"))
     assert rhythm.tolist() == ["SB", None, None, "GSVT"]
-    assert why_no_rhythm.tolist() == ["", "no code of a rhythm", "codes of several rhythms: SB, SR", ""]
     assert sex.tolist() == ["male", None, "female", "male"]
-    assert why_no_sex.tolist() == ["", "sex is not known", "", ""]
     assert rhythm.index.tolist() == sex.index.tolist() == records.index.tolist()
+    why = labels.reasons_without("rhythm", records).tolist()
+    assert why == ["", "no code of a rhythm", "codes of several rhythms: SB, SR", ""]
+    assert labels.reasons_without("sex", records).tolist() == ["", "sex is not known", "", ""]
 
 
-def test_a_column_of_the_user_goes_before_a_task_of_the_same_name() -> None:
-    own = pd.DataFrame({"id": ["d", "b", "c", "x"], "sex": ["F", " M ", "", "F"], "grade": ["1", "2", "1", "2"]})
-    classes, reasons = labels.classes_and_reasons(table(), own, "sex")
-    assert classes.tolist() == [None, "M", None, "F"]
-    assert reasons.tolist() == ["no row with sex", "", "sex is empty", ""]
-    assert labels.classes_and_reasons(table(), own, "grade")[0].tolist() == [None, "2", "1", "1"]
+def test_ages_that_no_one_has_are_refused_with_a_reason() -> None:
+    years, reasons = labels.age(pd.DataFrame({"age_years": [0.0, 63.5, 120.0, np.nan, 300.0, -1.0, np.inf]}))
+    np.testing.assert_array_equal(years, [0, 63.5, 120, np.nan, np.nan, np.nan, np.nan])
+    absurd = "age is not from 0 to 120 years"
+    assert reasons.tolist() == ["", "", "", "age is not known", absurd, absurd, absurd]
 
 
-def test_numbers_to_be_estimated_and_unknown_tasks_are_refused() -> None:
-    ids = [f"r{number}" for number in range(labels.MOST_NUMBERS + 1)]
-    records = pd.DataFrame({"id": ids, "codes": "", "sex": ""})
-    own = pd.DataFrame({"id": ids, "ef": [f"{40 + number / 3:.2f}" for number in range(len(ids))]})
-    with pytest.raises(InputError, match="21 different numbers, but linear-eval tells classes apart; add a column"):
-        labels.classes_and_reasons(records, own, "ef")
-    fewer = own.assign(ef=own["ef"].where(own["ef"] != own["ef"].iloc[-1], own["ef"].iloc[0]))
-    assert labels.classes_and_reasons(records, fewer, "ef")[0].nunique() == labels.MOST_NUMBERS
-    words = own.assign(ef="site " + own["ef"])
-    assert labels.classes_and_reasons(records, words, "ef")[0].nunique() == labels.MOST_NUMBERS + 1
-    with pytest.raises(InputError, match=r"there are: rhythm, sex, and the columns of .* \(ef\)"):
-        labels.classes_and_reasons(records, own, "age")
-    with pytest.raises(InputError, match=r"\(none\), which ecg-advmask prepare --labels"):
-        labels.classes_and_reasons(records, NO_LABELS, "age")
+def test_diagnoses_are_known_of_recordings_with_codes_of_snomed_ct_alone() -> None:
+    scored = [one for one in scored_classes(2021) if one.name in ("AF", "CRBBB|RBBB", "PAC|SVPB")]
+    assert [one.name for one in scored] == ["AF", "CRBBB|RBBB", "PAC|SVPB"]
+    codes = ["164889003", "59118001; 713427006;284470004", "270492004", "", "AFIB;RBBB", "AFIB;164889003"]
+    values, reasons = labels.diagnoses(pd.DataFrame({"codes": codes}), scored)
+    assert values.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0], [-1] * 3, [-1] * 3, [1, 0, 0]]
+    assert reasons.tolist() == ["", "", "", "no code", "no code of SNOMED CT", ""]
+
+
+def test_a_column_of_the_user_is_text_by_recording() -> None:
+    own = pd.DataFrame({"id": ["d", "b", "c", "x", "d"], "grade": ["1", " 2 ", " ", "1", "3"]})
+    texts, reasons = labels.column(pd.DataFrame({"id": list("abcd")}, index=[4, 9, 2, 7]), own, "grade")
+    assert texts.tolist() == ["", "2", "", "1"]
+    assert reasons.tolist() == ["no row with grade", "", "grade is empty", ""]
 
 
 def test_merging_chapman_s_rhythms_gives_the_published_counts(shared: Path) -> None:

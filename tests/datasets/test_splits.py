@@ -1,4 +1,4 @@
-"""Parts by patient and nested label fractions: properties that must hold for any data, by example and by hypothesis."""
+"""Parts by patient and nested draws of labels: properties that must hold for any data, by example and by hypothesis."""
 
 from random import Random
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ecg_advmask.datasets.splits import label_fraction, split_by_patient
+from ecg_advmask.datasets.splits import draw_order, split_by_patient
 from ecg_advmask.errors import InputError
 
 SHARES = {"train": 0.6, "validation": 0.2, "test": 0.2}
@@ -63,70 +63,66 @@ def test_impossible_shares_are_refused() -> None:
         split_by_patient(["p", "q"], ["x"], SHARES, 0)
 
 
-def test_label_fractions_are_nested_and_stratified() -> None:
-    _, labels = archive(1)
-    ids = range(len(labels))
-    smaller: set[int] = set()
-    for fraction in (0.001, 0.01, 0.02, 0.05, 0.1, 0.5, 1.0):
-        chosen = label_fraction(ids, labels, fraction, seed=3)
-        assert smaller <= set(chosen.tolist())
-        assert np.all(np.diff(chosen) > 0)
-        smaller = set(chosen.tolist())
-        for label in ("AFIB", "GSVT", "SB", "SR"):
-            available = int(np.sum(labels == label))
-            assert np.sum(labels[chosen] == label) == max(1, round(fraction * available))
-    assert smaller == set(np.flatnonzero(labels != None).tolist())  # noqa: E711
-
-
-def test_label_fractions_change_with_the_seed_only() -> None:
-    _, labels = archive(1)
-    first, again, other = (label_fraction(range(len(labels)), labels, 0.1, seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(first, again)
-    assert len(np.intersect1d(first, other)) < 0.3 * len(labels) * 0.1
-
-
-@pytest.mark.parametrize("fraction", [0, -0.1, 1.01, float("nan")])
-def test_impossible_fractions_are_refused(fraction: float) -> None:
-    with pytest.raises(InputError, match="label fraction"):
-        label_fraction([1, 2], ["a", "b"], fraction, 0)
-
-
-def test_one_class_is_refused() -> None:
-    with pytest.raises(InputError, match="at least two"):
-        label_fraction(range(4), ["a", None, "a", float("nan")], 0.5, 0)
-    with pytest.raises(InputError, match="3 ids for 2 labels"):
-        label_fraction(range(3), ["a", "b"], 0.5, 0)
-
-
 CLASS_SIZES = st.dictionaries(st.text("abcxyz", min_size=1, max_size=3), st.integers(1, 120), min_size=2, max_size=6)
 
 
+def shuffled_strata(sizes: dict[str, int], seed: int) -> tuple[np.ndarray, np.ndarray]:
+    strata = np.repeat(np.arange(len(sizes)), list(sizes.values()))
+    ids = np.array([f"r{number}" for number in range(len(strata))], dtype=object)
+    order = np.random.default_rng(seed).permutation(len(ids))
+    return ids[order], strata[order]
+
+
+def one_hot(strata: np.ndarray) -> np.ndarray:
+    return np.asarray(np.equal.outer(strata, np.unique(strata)), dtype=bool)
+
+
 @settings(max_examples=60, deadline=None)
-@given(
-    CLASS_SIZES,
-    st.lists(st.floats(1e-4, 1), min_size=2, max_size=6),
-    st.integers(0, 1000),
-    st.integers(0, 1000),
-)
-def test_fractions_of_any_classes_are_nested_exact_and_independent_of_the_order(
-    sizes: dict[str, int], fractions: list[float], seed: int, order_seed: int
+@given(CLASS_SIZES, st.integers(0, 1000), st.integers(0, 1000))
+def test_every_beginning_of_the_order_is_in_proportion_and_independent_of_how_recordings_come(
+    sizes: dict[str, int], seed: int, order_seed: int
 ) -> None:
-    labels = np.concatenate([np.full(size, name, dtype=object) for name, size in sizes.items()])
-    ids = np.array([f"r{number}" for number in range(len(labels))], dtype=object)
-    order = np.random.default_rng(order_seed).permutation(len(labels))
-    smaller: set[str] = set()
-    for fraction in sorted(fractions):
-        chosen = label_fraction(ids, labels, fraction, seed)
-        names = set(ids[chosen])
-        assert len(names) == len(chosen)
-        assert smaller <= names
-        smaller = names
-        for name, size in sizes.items():
-            drawn = int(np.sum(labels[chosen] == name))
-            assert drawn >= 1
-            assert abs(drawn - fraction * size) <= 0.5 or drawn == 1
-        again = label_fraction(ids[order], labels[order], fraction, seed)
-        assert set(ids[order][again]) == names
+    ids, strata = shuffled_strata(sizes, 0)
+    order, fewest = draw_order(ids, strata, one_hot(strata), seed)
+    assert sorted(order) == list(range(len(ids))) and fewest == len(sizes)
+    again, other = shuffled_strata(sizes, order_seed)
+    assert ids[order].tolist() == again[draw_order(again, other, one_hot(other), seed)[0]].tolist()
+    number = np.array(list(sizes.values()))
+    taken = np.bincount(strata[order[:fewest]], minlength=len(sizes))
+    np.testing.assert_array_equal(taken, 1)
+    for row in order[fewest:]:  # the rule of Sainte-Lague, one seat after the other, each party having one
+        claims = np.where(taken < number, number / (taken + 0.5), 0)
+        assert claims[strata[row]] == pytest.approx(claims.max(), rel=1e-12)
+        taken[strata[row]] += 1
+
+
+@pytest.mark.parametrize("count", [100, 137, 400, 1000])
+def test_draws_are_as_proportional_as_whole_numbers_allow(count: int) -> None:
+    strata = np.repeat([0, 1, 2, 3], [200, 400, 600, 800])
+    order, _ = draw_order(range(2000), strata, one_hot(strata), 3)
+    drawn = np.bincount(strata[order[:count]], minlength=4)
+    assert np.abs(drawn - count * np.array([0.1, 0.2, 0.3, 0.4])).max() < 1
+
+
+def test_draws_of_another_seed_are_others_and_every_recording_is_as_likely() -> None:
+    strata = np.repeat([0, 1], [30, 90])
+    drawn = np.zeros(120)
+    for seed in range(600):
+        drawn[draw_order(range(120), strata, one_hot(strata), seed)[0][:20]] += 1
+    # 5 of 30 and 15 of 90: each is drawn with probability 1/6, which 600 seeds show with a deviation of 0.0152
+    assert np.abs(drawn / 600 - 1 / 6).max() < 4.5 * 0.0152
+    assert drawn[:30].sum() == 600 * 5
+
+
+def test_groups_that_overlap_are_all_met_by_the_first_recordings() -> None:
+    generator = np.random.default_rng(0)
+    has = generator.random((500, 12)) < np.geomspace(0.006, 0.9, 12)
+    has[:2, 0] = True
+    groups = np.hstack([has, ~has])
+    for seed in range(10):
+        order, fewest = draw_order(range(500), np.zeros(500, int), groups, seed)
+        assert groups[order[:fewest]].any(axis=0).all()
+        assert fewest <= 24 and len(set(order.tolist())) == 500
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,8 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
+from ecg_advmask.evaluate.partition import Split
 
 NO_LABELS = pd.DataFrame({"id": []}, dtype=str)
 
@@ -14,7 +16,7 @@ def records(ids, patients=None, hashes=None, codes="SR", sex="male"):
     table = pd.DataFrame({"id": ids})
     table["patient"] = patients if patients is not None else [f"p-{name}" for name in ids]
     table["signal_hash"] = hashes if hashes is not None else [f"h-{name}" for name in ids]
-    table["codes"], table["sex"], table["source"] = codes, sex, "test"
+    table["codes"], table["sex"], table["source"], table["age_years"] = codes, sex, "test", 60.0
     return table
 
 
@@ -29,8 +31,15 @@ def unseen_keys(found):
 
 
 def account(found, windows=0):
-    reasons = pd.Series("", found.index)
-    return account_of(found, reasons, (~found["seen"] & ~found["copy"]).to_numpy(), windows)
+    used = (~found["seen"] & ~found["copy"]).to_numpy()
+    return account_of(found, Targets.of_classes("sex", ["male"] * len(found)), split_of(found, used), windows)
+
+
+def split_of(found, used):
+    """A split of the recordings used; which part they are in does not matter to the account."""
+    ids, people = (found[name].to_numpy(object)[used] for name in ("key", "person"))
+    rows = {"train": np.arange(len(ids)), "validation": np.arange(0), "test": np.arange(0)}
+    return Split(Targets.of_classes("sex", ["male"] * len(ids)), ids, people, rows, {})
 
 
 def test_seen_by_id_by_signal_and_by_patient_are_left_out_and_counted():
@@ -85,12 +94,12 @@ def test_an_untrained_encoder_has_seen_nothing():
 def test_every_recording_counts_once():
     table = records(list("abcdefg"), hashes=["1", "1", "2", "3", "4", "5", "6"])
     found = recordings_of(table, seen(ids=["d"]))
-    reasons = pd.Series(["", "", "no label", "no label", "", "", ""])
+    targets = Targets.of_classes("sex", ["male", "male", None, None, "male", "female", "male"])
     used = np.array([False, False, False, False, True, True, False])
-    counts = account_of(found, reasons, used, 7)
+    counts = account_of(found, targets, split_of(found, used), 7)
     parts = {name: counts[name] for name in ("seen", "copies", "unlabelled", "outside_split", "eligible")}
     assert parts == {"seen": 1, "copies": 1, "unlabelled": 1, "outside_split": 2, "eligible": 2}
-    assert counts["unlabelled_reasons"] == {"no label": 1} and sum(parts.values()) == counts["recordings"]
+    assert counts["unlabelled_reasons"] == {"no class": 1} and sum(parts.values()) == counts["recordings"]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +109,14 @@ def test_every_recording_counts_once():
         ("sex", records(["a", "b"]), seen(ids=["a", "b"]), "pretraining_share=0.7"),
         ("sex", records(["a", "b"], sex=["male", "male"]), None, "at least two classes"),
         ("rhythm", records(["a", "b"], codes="unknown"), None, "finds no class"),
+        (
+            "age",
+            records(["a", "b"]),
+            None,
+            "finds 60 among the 2 unseen recordings, needs at least two different numbers",
+        ),
+        ("diagnosis", records(["a", "b"], codes="164889003"), None, "finds AF .* two combinations of labels"),
+        ("diagnosis", records(["a", "b"], codes="SR"), None, "finds no label"),
     ],
 )
 def test_what_cannot_be_evaluated_is_told_in_one_line(task, table, left, message):

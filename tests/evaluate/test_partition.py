@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.eligibility import recordings_of
-from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings, stored_parts
+from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings
+from ecg_advmask.evaluate.stored_split import stored_parts
 
 SHARES = (0.5, 0.1, 0.4)
 
@@ -24,7 +26,11 @@ def archive(n=120, seed=0):
 def divided(table):
     found = recordings_of(table, None)
     ids, people = (found[name].to_numpy(object) for name in ("key", "person"))
-    return found, split_recordings(ids, found["codes"].to_numpy(object), people, SHARES, 0)
+    return found, split_recordings(ids, rhythm_of(found), people, SHARES, 0)
+
+
+def rhythm_of(found):
+    return Targets.of_classes("rhythm", found["codes"])
 
 
 def test_parts_share_no_patient_and_depend_on_the_split_seed_alone():
@@ -34,7 +40,7 @@ def test_parts_share_no_patient_and_depend_on_the_split_seed_alone():
     assert sum(len(split.rows[part]) for part in PARTS) == len(found)
     assert len(split.rows["test"]) == pytest.approx(160, abs=4)
     assert sum(split.counts()["train"].values()) == len(split.rows["train"])
-    other = split_recordings(split.ids, found["codes"].to_numpy(object), split.patients, SHARES, 1)
+    other = split_recordings(split.ids, rhythm_of(found), split.patients, SHARES, 1)
     assert split.digest("test") == divided(archive(400))[1].digest("test") != other.digest("test")
     names = "\n".join(sorted(split.ids[split.rows["test"]]))
     assert split.digest("test") == hashlib.sha256(names.encode()).hexdigest()
@@ -50,7 +56,7 @@ def test_a_class_missing_from_a_part_is_named():
     names = np.array(["SR"] * 40 + ["SB"], object)
     ids = np.arange(41).astype(object)
     with pytest.raises(InputError, match=r"class SB: its 1 recordings leave none for the .* part"):
-        split_recordings(ids, names, ids, SHARES, 0)
+        split_recordings(ids, Targets.of_classes("rhythm", names), ids, SHARES, 0)
 
 
 def test_a_stored_division_comes_back_whatever_the_order(tmp_path):
@@ -60,23 +66,21 @@ def test_a_stored_division_comes_back_whatever_the_order(tmp_path):
     assert stored.columns.tolist() == ["id", "patient", "label", "part"]
     assert stored["label"].tolist() == found["codes"].tolist()
     shuffled = recordings_of(archive().sample(frac=1, random_state=2), None)
-    classes = shuffled["codes"].to_numpy(object)
-    parts = stored_parts(tmp_path / "split.csv", shuffled, classes)
-    again = Split.of(shuffled["key"].to_numpy(object), classes, shuffled["person"].to_numpy(object), parts)
+    parts = stored_parts(tmp_path / "split.csv", shuffled, rhythm_of(shuffled))
+    again = Split.of(shuffled["key"].to_numpy(object), rhythm_of(shuffled), shuffled["person"].to_numpy(object), parts)
     assert [again.digest(part) for part in PARTS] == [split.digest(part) for part in PARTS]
     more = recordings_of(pd.concat([archive(), archive(8).assign(id=list("abcdefgh"), patient="new")]), None)
-    parts = stored_parts(tmp_path / "split.csv", more, more["codes"].to_numpy(object))
+    parts = stored_parts(tmp_path / "split.csv", more, rhythm_of(more))
     assert more["key"][parts == ""].tolist() == list("abcdefgh")
 
 
 def test_seen_recordings_may_train_the_head_but_never_test_it(tmp_path):
     found, split = divided(archive())
     split.write(tmp_path / "split.csv")
-    classes = found["codes"].to_numpy(object)
 
     def with_seen(patient):
         seen = pd.DataFrame({"id": [""], "patient": [patient], "signal_hash": [""]})
-        return stored_parts(tmp_path / "split.csv", recordings_of(archive(), seen), classes)
+        return stored_parts(tmp_path / "split.csv", recordings_of(archive(), seen), rhythm_of(found))
 
     train, test = (split.patients[split.rows[part]][0] for part in ("train", "test"))
     assert np.sum(with_seen(train) == "train") == len(split.rows["train"])
@@ -110,7 +114,7 @@ def test_a_division_that_does_not_fit_is_refused_in_one_line(tmp_path, damage, m
     split.write(path)
     path.write_text(damage(path.read_text()))
     with pytest.raises(InputError, match=message) as raised:
-        stored_parts(path, found, found["codes"].to_numpy(object))
+        stored_parts(path, found, rhythm_of(found))
     assert "\n" not in str(raised.value) and str(raised.value).startswith(str(path))
 
 
@@ -128,10 +132,10 @@ def test_a_patient_or_signal_in_two_parts_is_refused(tmp_path, column, meaning):
         stored.to_csv(path, index=False)
     found = recordings_of(table, None)
     with pytest.raises(InputError, match=rf"2 recordings have the {meaning} of a recording in another part"):
-        stored_parts(path, found, found["codes"].to_numpy(object))
+        stored_parts(path, found, rhythm_of(found))
 
 
 def test_missing_file_is_told(tmp_path):
     found, _ = divided(archive())
     with pytest.raises(InputError, match=r"absent\.csv: cannot be read"):
-        stored_parts(tmp_path / "absent.csv", found, found["codes"].to_numpy(object))
+        stored_parts(tmp_path / "absent.csv", found, rhythm_of(found))

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
+from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
 from ecg_advmask.evaluate.partition import PARTS, split_recordings
@@ -58,14 +59,14 @@ def evaluation():
     names = rng.choice(["SB", "SR"], size=300).astype(object)
     patients = np.arange(300).astype(str).astype(object)
     protocol = Protocol(fractions=(0.2, 1.0), draws=2, resamples=50)
-    split = split_recordings(patients, names, patients, protocol.shares, 0)
+    split = split_recordings(patients, Targets.of_classes("rhythm", names), patients, protocol.shares, 0)
     good = rng.normal(size=(300, 4)) + 2 * (names == "SR")[:, None]
     embeddings = {"trained": good, "random": rng.normal(size=(300, 4))}
     return {
         "format_version": 1,
         "kind": "linear evaluation",
         "task": "rhythm",
-        "classes": list(split.classes),
+        "classes": list(split.targets.names),
         "dataset": {
             "path": "data/chapman", "name": "chapman", "sha256": "d" * 64, "sampling_rate_hz": 100, "generated": False,
             "window_samples": 1000, "layout": "chapman",

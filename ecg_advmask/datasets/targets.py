@@ -1,0 +1,154 @@
+"""What a head is to tell of each recording: one class of several, any number of labels, or a number.
+
+In: the tables of a data set and the name of a task. Out: the values of the recordings, the reason of each that has
+none, and the strata that splits, draws of labels and resamples of a test set keep in proportion.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ecg_advmask.datasets import labels as known_labels
+from ecg_advmask.datasets.classes import YEARS, Year, scored_classes, subgroups
+from ecg_advmask.errors import InputError
+
+Kind = Literal["classes", "labels", "number"]
+Rows = npt.NDArray[np.int64] | npt.NDArray[np.bool_] | list[int]
+
+MOST_NUMBERS: Final = 20
+"""Different numbers up to which a column is taken for one of classes, such as grades."""
+
+DIAGNOSIS: Final[dict[str, Year]] = {"diagnosis": YEARS[-1], **{f"diagnosis-{year}": year for year in YEARS[:-1]}}
+"""Name of a task of diagnoses -> year of the Challenge whose scored classes it tells."""
+
+TASKS: Final = (*known_labels.TASKS, "age", *DIAGNOSIS)
+"""Tasks that every data set may have; a task of diagnoses may be restricted, as in ``diagnosis:conduction``."""
+
+_QUINTILES: Final = (0.2, 0.4, 0.6, 0.8)
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The values of n recordings in a task.
+
+    Attributes:
+        task: its name.
+        kind: ``classes`` (one of several), ``labels`` (any number of them) or ``number``.
+        names: the classes, sorted; the labels, in their order; or the unit of the number, "" where it is not known.
+        values: (n,) int64 places in ``names``, -1 where there is none; (n, C) int64 of 0 and 1, a row of -1 where there
+            is none; or (n,) float64, NaN where there is none.
+        reasons: (n,) why a recording has none; "" where it has one.
+    """
+
+    task: str
+    kind: Kind
+    names: tuple[str, ...]
+    values: npt.NDArray[Any]
+    reasons: npt.NDArray[np.object_]
+
+    @classmethod
+    def of_classes(cls, task: str, classes: Any, reasons: npt.NDArray[np.object_] | None = None) -> "Targets":
+        """A task of classes, from the name of the class of each recording, None or NaN where there is none."""
+        given = np.asarray(classes, dtype=object)
+        has_one = np.asarray(pd.notna(given), dtype=bool)
+        names, places = np.unique(given[has_one].astype(str), return_inverse=True)
+        values = np.full(len(given), -1, np.int64)
+        values[has_one] = places
+        why = np.where(has_one, "", "no class").astype(object) if reasons is None else reasons
+        return cls(task, "classes", tuple(names.tolist()), values, why)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(n,) whether a recording has a value."""
+        return np.asarray(self.reasons == "", dtype=bool)
+
+    def take(self, rows: Rows) -> "Targets":
+        """The targets of some recordings, under the same names."""
+        return replace(self, values=self.values[rows], reasons=self.reasons[rows])
+
+    def only(self, labels: npt.NDArray[np.bool_]) -> "Targets":
+        """The labels at which the mask ``(C,)`` is true; a recording with none of them stays known."""
+        names = tuple(name for name, kept in zip(self.names, labels, strict=True) if kept)
+        return replace(self, names=names, values=self.values[:, labels])
+
+    def strata(self) -> npt.NDArray[np.int64]:
+        """(n,) what is kept in proportion: the class; the rarest label that a recording has (C for one without any);
+        the quintile of the number, 0 to 4; -1 where there is none."""
+        if self.kind == "classes":
+            return np.asarray(self.values, np.int64)
+        if self.kind == "number":
+            edges = np.quantile(self.values[self.known], _QUINTILES) if self.known.any() else []
+            return np.where(self.known, np.searchsorted(edges, self.values), -1).astype(np.int64)
+        rarest_first = np.argsort((self.values == 1).sum(axis=0), kind="stable")
+        has_any = (self.values == 1).any(axis=1)
+        rarest = rarest_first[(self.values[:, rarest_first] == 1).argmax(axis=1)]
+        return np.where(self.known, np.where(has_any, rarest, len(self.names)), -1).astype(np.int64)
+
+    def groups(self) -> npt.NDArray[np.bool_]:
+        """(n, G) what the labelled recordings of a head must hold one of each: the classes; recordings with and without
+        each label; the quintiles."""
+        if self.kind == "labels":
+            return np.hstack([self.values == 1, self.values == 0])
+        strata = self.strata()
+        return np.equal.outer(strata, np.unique(strata[self.known]))
+
+    def texts(self) -> npt.NDArray[np.object_]:
+        """(n,) the class; the labels, joined by ``;``; the number in as many digits as it has; None where none."""
+        texts = np.full(len(self.values), None, dtype=object)
+        for row in np.flatnonzero(self.known):
+            value = self.values[row]
+            if self.kind == "classes":
+                texts[row] = self.names[value]
+            elif self.kind == "labels":
+                texts[row] = ";".join(self.names[place] for place in np.flatnonzero(value == 1))
+            else:
+                texts[row] = repr(float(value)).removesuffix(".0")
+        return texts
+
+
+def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Targets:
+    """Value of each recording in a task.
+
+    Args:
+        records: one row per recording, with the columns id, age_years, sex and codes.
+        labels: one row per recording, column ``id`` and the user's own, all text; an empty cell is no label.
+        task: a column of ``labels``, which goes before one of `TASKS` with the same name. A column with more than
+            `MOST_NUMBERS` different numbers, and more of them than words, is one of numbers to be estimated, any other
+            one of classes. After
+            ``diagnosis`` or ``diagnosis-2020`` may stand a group of diseases of `ecg_advmask.datasets.classes`.
+
+    Raises:
+        InputError: there is no such task.
+    """
+    columns = [str(name) for name in labels.columns if name != "id"]
+    if task in columns:
+        return _of_column(records, labels, task)
+    if task in known_labels.TASKS:
+        classes = known_labels.TASKS[task](records)
+        return Targets.of_classes(task, classes.to_numpy(object), known_labels.reasons_without(task, records))
+    if task == "age":
+        return Targets(task, "number", ("years",), *known_labels.age(records))
+    name, restricted, group = task.partition(":")
+    if name not in DIAGNOSIS:
+        raise InputError(
+            f"--task {task}: no such task; there are: {', '.join(TASKS)}, and the columns of the data set's labels "
+            f"({', '.join(columns) or 'none'}), which ecg-advmask prepare --labels FILE brings in"
+        )
+    year = DIAGNOSIS[name]
+    if restricted and group not in subgroups(year):
+        raise InputError(f"--task {task}: no such group of diseases; there are: {', '.join(subgroups(year))}")
+    scored = [one for one in scored_classes(year) if not restricted or one.subgroup == group]
+    return Targets(task, "labels", tuple(one.name for one in scored), *known_labels.diagnoses(records, scored))
+
+
+def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Targets:
+    texts, reasons = known_labels.column(records, labels, task)
+    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
+    finite = np.isfinite(numbers)
+    if len(np.unique(numbers[finite])) <= MOST_NUMBERS or 2 * finite.sum() < (reasons == "").sum():
+        return Targets.of_classes(task, texts.where(reasons == "", None), reasons)
+    reasons = np.where((reasons == "") & ~finite, f"{task} is not a number", reasons)
+    return Targets(task, "number", ("",), np.where(finite, numbers, np.nan), reasons)
