@@ -1,0 +1,149 @@
+"""Linear heads on frozen embeddings: logistic regression for classes and labels, ridge regression for a number.
+
+In: embeddings and targets of the drawn recordings, and those of the validation part, on which the strength of the
+penalty (or, in ``ecg_advmask.evaluate.adam_head``, the epoch) is chosen. Out: a head that predicts, and what is to be
+told of the fit.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit, logit
+from scipy.stats import rankdata
+
+from ecg_advmask.datasets.targets import Kind, Targets
+from ecg_advmask.evaluate.logistic import Solution, logistic_path, ridge_path
+from ecg_advmask.evaluate.protocol import Protocol
+
+FloatArray = npt.NDArray[np.floating]
+Float64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear head with the scaling that goes before it: ``((x - centre) / scale) @ weights + intercepts``.
+
+    Attributes:
+        kind: what it predicts, which decides what becomes of its outputs.
+        centre, scale: (D,), of the embeddings.
+        weights, intercepts: (D, K) and (K,); one output for each class or label, or one for the number in its unit.
+    """
+
+    kind: Kind
+    centre: Float64
+    scale: Float64
+    weights: Float64
+    intercepts: Float64
+
+    def predict(self, embeddings: FloatArray) -> Float64:
+        """``(n, D)`` to probabilities of classes ``(n, K)``, of labels ``(n, K)``, or numbers ``(n,)``."""
+        outputs: Float64 = (embeddings - self.centre) / self.scale @ self.weights + self.intercepts
+        return activate(self.kind, outputs)
+
+
+def activate(kind: Kind, outputs: Float64) -> Float64:
+    """Outputs ``(n, K)`` of a head as predictions: softmax over classes, sigmoid of each label, the number itself."""
+    if kind == "labels":
+        return np.asarray(expit(outputs))
+    if kind == "number":
+        return outputs[:, 0]
+    odds = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
+
+
+def indicators(targets: Targets) -> Float64:
+    """Targets ``(n, K)``: 1 for the class or each label of a recording and 0 for the others; ``(n, 1)`` numbers."""
+    if targets.kind == "classes":
+        return np.asarray(targets.values[:, None] == np.arange(len(targets.names)), np.float64)
+    return np.asarray(targets.values, np.float64).reshape(len(targets.values), -1)
+
+
+def validation_score(targets: Targets, predicted: Float64) -> float:
+    """The primary metric, turned so that higher is better: macro AUROC of classes or labels, or minus the MAE.
+
+    AUROC is the Mann-Whitney statistic of mean ranks. It leaves out labels that no recording has, or all have; 0 where
+    that leaves none.
+    """
+    if targets.kind == "number":
+        return -float(np.mean(np.abs(targets.values - predicted)))
+    own = indicators(targets)
+    positive = own.sum(axis=0)
+    pairs = positive * (len(own) - positive)
+    if not pairs.any():
+        return 0.0
+    ranks = rankdata(predicted, axis=0)
+    wins = (ranks * own).sum(axis=0) - positive * (positive + 1) / 2
+    return float(np.mean(wins[pairs > 0] / pairs[pairs > 0]))
+
+
+def standardisation(values: Float64) -> tuple[Float64, Float64]:
+    """Mean and standard deviation of each column; 1 instead of the deviation of a constant one."""
+    centre, scale = values.mean(axis=0), values.std(axis=0)
+    return centre, np.where(scale > 1e-12 * (np.abs(centre) + 1e-300), scale, 1.0)
+
+
+def fit_head(
+    embeddings: FloatArray,
+    targets: Targets,
+    validation_embeddings: FloatArray,
+    validation_targets: Targets,
+    protocol: Protocol,
+) -> tuple[Head, dict[str, Any]]:
+    """A head on embeddings standardised by the drawn recordings, solved to its optimum for each strength.
+
+    Classes: multinomial logistic regression (L-BFGS). Labels: logistic regression of each label by itself, all with one
+    strength, since the few recordings with a rare label in the validation part could not choose one for it alone.
+    Number: ridge regression (closed form) of the number, standardised by the drawn recordings.
+
+    Of the strengths in the protocol the one with the best macro AUROC, or MAE, on the validation part is taken; of
+    equal ones the most regularised. What the drawn recordings do not tell apart is not learnt: a class that none of
+    them has gets the probability 0, a label that none or all have the share of recordings (k + 1/2) / (n + 1).
+
+    Args:
+        embeddings: (n, D) of the drawn recordings.
+        targets: theirs; none of them unknown.
+        validation_embeddings, validation_targets: the same of the validation part.
+        protocol: strengths, and steps at most.
+
+    Returns:
+        The head, and ``strength``, ``validation`` (the primary metric there), ``iterations`` and ``converged``.
+    """
+    features = embeddings.astype(np.float64)
+    centre, scale = standardisation(features)
+    best: tuple[float, Head, Solution] | None = None
+    for solution in _solutions((features - centre) / scale, targets, protocol):
+        head = Head(targets.kind, centre, scale, solution.weights, solution.intercepts)
+        score = validation_score(validation_targets, head.predict(validation_embeddings))
+        if best is None or score > best[0]:
+            best = score, head, solution
+    assert best is not None  # a protocol has at least one strength
+    score, head, solution = best
+    about = {"strength": solution.strength, "validation": abs(score)}
+    return head, about | {"iterations": solution.iterations, "converged": solution.converged}
+
+
+def _solutions(features: Float64, targets: Targets, protocol: Protocol) -> Iterable[Solution]:
+    """A solution for each strength, the strongest penalty first, of all outputs in their units."""
+    own = indicators(targets)
+    if targets.kind == "number":
+        centre, scale = standardisation(own)
+        for solution in ridge_path(features, ((own - centre) / scale)[:, 0], protocol.strengths):
+            yield replace(solution, weights=solution.weights * scale, intercepts=solution.intercepts * scale + centre)
+        return
+    exclusive = targets.kind == "classes"
+    share = own.mean(axis=0)
+    learnt = (share > 0) & (share < 1)
+    constant = np.where(share > 0, 0.0, -np.inf) if exclusive else logit((own.sum(axis=0) + 0.5) / (len(own) + 1))
+    if not learnt.any():
+        yield Solution(min(protocol.strengths), np.zeros((features.shape[1], len(share))), constant, 0, True)
+        return
+    path = logistic_path(
+        features, own[:, learnt], protocol.strengths, exclusive=exclusive, max_iterations=protocol.max_iterations
+    )
+    for solution in path:
+        weights, intercepts = np.zeros((features.shape[1], len(share))), constant.copy()
+        weights[:, learnt], intercepts[learnt] = solution.weights, solution.intercepts
+        yield replace(solution, weights=weights, intercepts=intercepts)
