@@ -14,7 +14,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.evaluate.metrics import bootstrap_interval
+from ecg_advmask.evaluate.bootstrap import bootstrap_interval
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.waves import PARTS
 
@@ -82,7 +82,7 @@ def enrichment_rows(
         mask_names: of the M masks.
         groups: which recordings (n,) are in a group.
         patients: (n,) whose recordings they are.
-        counts: (n, resamples) how often each recording is in a resample, as `metrics.resample_counts` gives them.
+        counts: (n, resamples) how often each recording is in a resample, as `bootstrap.resample_counts` gives them.
         level: of the intervals.
 
     Returns:

@@ -19,11 +19,11 @@ from ecg_advmask.datasets.labels import TASKS
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate import delineation
 from ecg_advmask.evaluate.account import describe
+from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.eligibility import recordings_of
 from ecg_advmask.evaluate.enrichment import LEAST_PATIENTS, Tally, enrichment_rows
 from ecg_advmask.evaluate.marked import WavesFrom, draw, has_marks, parts_of, views
 from ecg_advmask.evaluate.mask_controls import KINDS, binarised, mask_names, tallies_of
-from ecg_advmask.evaluate.metrics import resample_counts
 from ecg_advmask.evaluate.transfer import check_fit
 from ecg_advmask.formats import UnreadableRecordingError
 from ecg_advmask.models.weights import weights_sha256

@@ -1,151 +1,234 @@
-"""Accuracy, macro AUROC and macro F1 of class probabilities, with bootstrap intervals over patients.
+"""The metrics of every evaluation, on a whole test set and on each of its bootstrap resamples.
 
-In: true classes ``labels (n,)`` int in 0..C-1 and ``probabilities (n, C)`` float, each row summing to one. The
-resamples of a test set are drawn once and shared by everything that is compared on it, which is what makes differences
-paired. A resample is a column of counts: how often each recording was drawn.
+In: truth and predictions of n recordings, by the kind of task:
+
+======== =========================== ====================================================
+kind     truth                       predicted
+======== =========================== ====================================================
+classes  (n,) int, 0..C-1            (n, C) probabilities, each row summing to one
+labels   (n, C) int, 0 or 1          (n, C) probabilities, each label for itself
+number   (n,) float                  (n,) float, in the same unit
+======== =========================== ====================================================
+
+`DEFINITIONS` says what each metric is, its range, and which way is better. Values on the whole test set come from
+scikit-learn where it has the metric; those on resamples from `resampled`, which computes all resamples at once.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import accuracy_score, f1_score, roc_auc_score
+from sklearn.metrics import (
+    accuracy_score,
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    mean_absolute_error,
+    precision_recall_fscore_support,
+    r2_score,
+    roc_auc_score,
+)
 
-IntArray = npt.NDArray[np.int64]
+from ecg_advmask.evaluate.resampled import (
+    CALIBRATION_BINS,
+    Counts,
+    Flags,
+    Values,
+    calibration_errors,
+    decisions,
+    errors_of_number,
+    ranking,
+)
+
 FloatArray = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.int64]
+Kind = Literal["classes", "labels", "number"]
 
+PRIMARY: Final[dict[Kind, str]] = {"classes": "macro_auroc", "labels": "macro_auroc", "number": "mae"}
+"""The metric that an evaluation is judged by, and by which heads are chosen, of each kind of task."""
 
-_CHUNK: Final = 50
+LOWER_IS_BETTER: Final = frozenset({"mae", "calibration_error"})
+"""Of every other metric a larger value is better."""
 
+DECISION_THRESHOLD: Final = 0.5
+"""A label is predicted where its probability is at least this."""
 
-def accuracy(labels: IntArray, probabilities: FloatArray) -> float:
-    """Share of recordings whose likeliest class is the true one."""
-    return float(accuracy_score(labels, probabilities.argmax(axis=1)))
-
-
-def macro_auroc(labels: IntArray, probabilities: FloatArray) -> float:
-    """Area under the ROC curve of each class against the rest, averaged over classes without weights.
-
-    Raises:
-        ValueError: a class has no recording.
-    """
-    classes = range(probabilities.shape[1])
-    return float(np.mean([roc_auc_score(_is_class(labels, k), probabilities[:, k]) for k in classes]))
-
-
-def macro_f1(labels: IntArray, probabilities: FloatArray) -> float:
-    """F1 of each class at the likeliest class, averaged without weights; 0 for a class never met nor predicted."""
-    classes = list(range(probabilities.shape[1]))
-    likeliest = probabilities.argmax(axis=1)
-    return float(f1_score(labels, likeliest, labels=classes, average="macro", zero_division=0.0))
-
-
-METRICS: Final[dict[str, Callable[[IntArray, FloatArray], float]]] = {
-    "accuracy": accuracy,
-    "macro_auroc": macro_auroc,
-    "macro_f1": macro_f1,
+DEFINITIONS: Final[dict[str, str]] = {
+    "accuracy": "share of recordings whose likeliest class is the true one; 0 to 1, more is better",
+    "balanced_accuracy": "recall of each class at the likeliest class, averaged over the classes that occur; 0 to 1, "
+    "more is better",
+    "macro_auroc": "area under the ROC curve of each class against all others, or of each label, averaged without "
+    "weights; 0 to 1, chance 0.5, more is better",
+    "macro_average_precision": "average precision, the sum over thresholds of the precision there times the recall "
+    "gained there, of each class or label, averaged without weights; 0 to 1, chance the mean prevalence, more is "
+    "better",
+    "macro_f1": "harmonic mean of precision and recall of each class at the likeliest class, or of each label at a "
+    "probability of at least 0.5 (0 where neither there nor predicted), averaged without weights; 0 to 1, more is "
+    "better",
+    "calibration_error": f"expected calibration error over {CALIBRATION_BINS} bins of equal width, closed above: mean "
+    "over recordings of the distance, in their bin, between mean probability and share of correct ones. Classes: of "
+    "the likeliest class (Guo et al. 2017); labels: of each label's probability (Naeini et al. 2015), averaged over "
+    "labels; 0 to 1, less is better",
+    "mae": "mean absolute error, in the unit of the number; 0 upwards, less is better",
+    "r2": "coefficient of determination, 1 - squared errors / squared deviations of the truth from its mean; at most "
+    "1, 0 for predicting that mean, more is better",
 }
-
-
-def resample_counts(
-    labels: IntArray, patients: npt.NDArray[np.object_], resamples: int, seed: int
-) -> npt.NDArray[np.float32]:
-    """How often each recording occurs in each bootstrap resample of a test set, ``(n, resamples)``.
-
-    Patients are drawn with replacement, all recordings of a patient together, because recordings of one patient are
-    not independent. They are drawn within strata, a patient's stratum being the rarest of their classes, so that every
-    resample holds about as many recordings of each class as the test set does.
-    """
-    rng = np.random.default_rng(seed)
-    patient_names, patient_of = np.unique(patients.astype(str), return_inverse=True)
-    rank_of_class = np.argsort(np.argsort(np.bincount(labels), kind="stable"))
-    stratum = np.full(len(patient_names), len(rank_of_class))
-    np.minimum.at(stratum, patient_of, rank_of_class[labels])
-    times_drawn = np.zeros((len(patient_names), resamples), np.float32)
-    for members in (np.flatnonzero(stratum == value) for value in np.unique(stratum)):
-        drawn = rng.integers(len(members), size=(resamples, len(members)))
-        cells = drawn + len(members) * np.arange(resamples)[:, None]
-        counts = np.bincount(cells.ravel(), minlength=cells.size)
-        times_drawn[members] = counts.reshape(resamples, len(members)).T
-    return times_drawn[patient_of]
-
-
-def resampled_metrics(
-    labels: IntArray, probabilities: FloatArray, counts: npt.NDArray[np.float32]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Each metric of `METRICS` on each resample, ``(resamples,)``; AUROC is NaN where a resample lacks a class."""
-    likeliest = probabilities.argmax(axis=1)
-    total = counts.sum(axis=0, dtype=np.float64)
-    auroc, f1 = [], []
-    for k in range(probabilities.shape[1]):
-        true, predicted = labels == k, likeliest == k
-        both = counts[true & predicted].sum(axis=0, dtype=np.float64)
-        either = counts[true].sum(axis=0) + counts[predicted].sum(axis=0)
-        f1.append(2 * both / np.maximum(either, 1))
-        auroc.append(_weighted_auroc(true, probabilities[:, k], counts))
-    return {
-        "accuracy": counts[labels == likeliest].sum(axis=0) / total,
-        "macro_auroc": np.mean(auroc, axis=0),
-        "macro_f1": np.mean(f1, axis=0),
-    }
-
-
-def bootstrap_interval(resampled: npt.NDArray[np.float64], level: float = 0.95) -> tuple[float, float]:
-    """Percentile interval of a metric, or of a paired difference, from its values on resamples ``(resamples,)``."""
-    tail = 50 * (1 - level)
-    low, high = np.nanpercentile(resampled, [tail, 100 - tail])
-    return float(low), float(high)
+"""What each metric is. `auroc:NAME`, `average_precision:NAME` and `f1:NAME` are the terms of the macro averages."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """One model on a test set: each metric of `METRICS` on the whole set, and on every resample ``(resamples,)``."""
+    """One prediction of a test set: each metric on the whole set, and on every resample ``(R,)``, by its name."""
 
     values: dict[str, float]
-    resampled: dict[str, npt.NDArray[np.float64]]
-
-    @classmethod
-    def on(cls, labels: IntArray, probabilities: FloatArray, counts: npt.NDArray[np.float32]) -> "Measured":
-        """Measure ``probabilities`` on the test set and on the resamples given by ``counts``."""
-        values = {name: metric(labels, probabilities) for name, metric in METRICS.items()}
-        return cls(values, resampled_metrics(labels, probabilities, counts))
+    resampled: dict[str, Values]
 
     def minus(self, other: "Measured") -> "Measured":
-        """The paired difference: both models must have been tested on the same recordings and resamples."""
+        """The paired difference: both predictions must be of the same recordings, measured on the same resamples."""
         return Measured(
             {name: value - other.values[name] for name, value in self.values.items()},
             {name: values - other.resampled[name] for name, values in self.resampled.items()},
         )
 
 
-def _is_class(labels: IntArray, k: int) -> IntArray:
-    return np.where(labels == k, 1, 0)
+def measure(
+    kind: Kind, names: Sequence[str], truth: npt.NDArray[Any], predicted: FloatArray, counts: Counts
+) -> Measured:
+    """Every metric of the kind on the whole test set and on its resamples.
 
+    Args:
+        kind: what is predicted.
+        names: of the C classes or labels; not used for a number.
+        truth: as the head of this module says; known for every recording.
+        predicted: likewise; finite.
+        counts: (n, R) from `bootstrap.resample_counts`.
 
-def _weighted_auroc(
-    positive: npt.NDArray[np.bool_], scores: FloatArray, counts: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
-    """AUROC as the share of (positive, negative) pairs in the right order, ties counting half, on every resample.
-
-    The scores are sorted once; on a resample only the weights of the pairs differ, and a running sum over the sorted
-    negatives holds the weight that lies below each positive.
+    Returns:
+        Metrics in the order of `DEFINITIONS`, then those of single classes or labels. NaN where a metric is not
+        defined: AUROC where only one of class and rest occurs, average precision of a class that does not occur, R2 of
+        equal numbers, and the macro averages that hold one of them. The calibration error of a finite test set is too
+        large, as chance alone parts probability and share in a bin, and that of a resample is so twice over: its
+        resampled values are moved (not below 0) to have the value on the test set as their mean, so that their interval
+        is that of test sets of this size.
     """
-    order = np.argsort(scores[~positive])
-    negative_scores = scores[~positive][order]
-    below = np.searchsorted(negative_scores, scores[positive], side="left")
-    up_to = np.searchsorted(negative_scores, scores[positive], side="right")
-    tied = up_to > below
-    auroc = np.full(counts.shape[1], np.nan)
-    for part in range(0, counts.shape[1], _CHUNK):  # so many resamples at a time stay in the processor's cache
-        chunk = counts[:, part : part + _CHUNK]
-        positive_weights, negative_weights = chunk[positive], chunk[~positive]
-        weight_below = np.zeros((len(order) + 1, chunk.shape[1]), np.float32)
-        np.cumsum(negative_weights[order], axis=0, out=weight_below[1:])
-        beaten = weight_below[below]
-        beaten[tied] = (beaten[tied] + weight_below[up_to[tied]]) / 2
-        pairs = positive_weights.sum(axis=0) * weight_below[-1]
-        in_order = (positive_weights * beaten).sum(axis=0, dtype=np.float64)
-        np.divide(in_order, pairs, out=auroc[part : part + _CHUNK], where=pairs > 0)
-    return auroc
+    values = values_of(kind, names, truth, predicted)
+    resampled = resampled_values_of(kind, names, truth, predicted, counts)
+    if "calibration_error" in values:
+        errors = resampled["calibration_error"]
+        resampled["calibration_error"] = np.maximum(errors - errors.mean() + values["calibration_error"], 0)
+    return Measured(values, resampled)
+
+
+def values_of(kind: Kind, names: Sequence[str], truth: npt.NDArray[Any], predicted: FloatArray) -> dict[str, float]:
+    """Every metric of the kind on the whole test set; arguments and NaN as in `measure`."""
+    if kind == "number":
+        varied = len(np.unique(truth)) > 1
+        r2 = float(r2_score(truth, predicted)) if varied else float("nan")
+        return {"mae": float(mean_absolute_error(truth, predicted)), "r2": r2}
+    true = _indicators(kind, truth, predicted)
+    overall = {}
+    if kind == "classes":
+        classes = list(range(predicted.shape[1]))
+        likeliest = predicted.argmax(axis=1)
+        _, recall, f1, occurs = precision_recall_fscore_support(truth, likeliest, labels=classes, zero_division=0.0)
+        overall = {"accuracy": accuracy_score(truth, likeliest), "balanced_accuracy": recall[occurs > 0].mean()}
+    else:
+        f1 = _f1_of_labels(truth, predicted >= DECISION_THRESHOLD)
+    once = np.ones((len(truth), 1), np.float32)
+    each = {"auroc": _aurocs(true, predicted), "average_precision": _average_precisions(true, predicted), "f1": f1}
+    overall |= {f"macro_{metric}": values.mean() for metric, values in each.items()}
+    overall["calibration_error"] = _calibration(kind, true, predicted, once)[0]
+    return {name: float(value) for name, value in (overall | _by_name(each, names)).items()}
+
+
+def resampled_values_of(
+    kind: Kind, names: Sequence[str], truth: npt.NDArray[Any], predicted: FloatArray, counts: Counts
+) -> dict[str, Values]:
+    """Every metric of the kind on every resample, ``(R,)``; arguments, order and NaN as in `measure`."""
+    if kind == "number":
+        mae, r2 = errors_of_number(truth, predicted, counts)
+        return {"mae": mae, "r2": r2}
+    true = _indicators(kind, truth, predicted)
+    decided = _likeliest(predicted) if kind == "classes" else predicted >= DECISION_THRESHOLD
+    hits, recall, f1 = decisions(true, decided, counts)
+    overall = {}
+    if kind == "classes":
+        occurs = ~np.isnan(recall)
+        overall = {
+            "accuracy": hits.sum(axis=0) / counts.sum(axis=0, dtype=np.float64),
+            "balanced_accuracy": np.where(occurs, recall, 0).sum(axis=0) / occurs.sum(axis=0),
+        }
+    aurocs, precisions = zip(*(ranking(true[:, k], predicted[:, k], counts) for k in range(len(names))), strict=True)
+    each = {"auroc": np.stack(aurocs), "average_precision": np.stack(precisions), "f1": f1}
+    overall |= {f"macro_{metric}": values.mean(axis=0) for metric, values in each.items()}
+    overall["calibration_error"] = _calibration(kind, true, predicted, counts)
+    return overall | _by_name(each, names)
+
+
+def macro_auroc(truth: IntArray, probabilities: FloatArray) -> float:
+    """`values_of` a single metric: macro AUROC of classes, truth ``(n,)``, or of labels, truth ``(n, C)``."""
+    kind: Kind = "classes" if truth.ndim == 1 else "labels"
+    return float(_aurocs(_indicators(kind, truth, probabilities), probabilities).mean())
+
+
+def primary_value(kind: Kind, truth: npt.NDArray[Any], predicted: FloatArray) -> float:
+    """The metric of `PRIMARY` alone, much faster than all of them; for choosing between heads."""
+    return float(mean_absolute_error(truth, predicted)) if kind == "number" else macro_auroc(truth, predicted)
+
+
+def confusion(truth: IntArray, predicted: FloatArray) -> IntArray:
+    """How many recordings of each true class (row) have each class (column) as their likeliest, ``(C, C)``."""
+    matrix: IntArray = confusion_matrix(truth, predicted.argmax(axis=1), labels=list(range(predicted.shape[1])))
+    return matrix
+
+
+def _indicators(kind: Kind, truth: npt.NDArray[Any], predicted: FloatArray) -> Flags:
+    """Whether each recording has each class or label, ``(n, C)``."""
+    true: Flags = truth[:, None] == np.arange(predicted.shape[1]) if kind == "classes" else truth == 1
+    return true
+
+
+def _likeliest(probabilities: FloatArray) -> Flags:
+    """Which class of each recording is the likeliest, of equal ones the first, ``(n, C)``."""
+    flags: Flags = probabilities.argmax(axis=1)[:, None] == np.arange(probabilities.shape[1])
+    return flags
+
+
+def _calibration(kind: Kind, true: Flags, predicted: FloatArray, counts: Counts) -> Values:
+    """Of the likeliest class, or averaged over labels, ``(R,)``."""
+    if kind == "classes":
+        correct = true[_likeliest(predicted)]
+        errors = calibration_errors(correct[:, None], predicted.max(axis=1, keepdims=True), counts)
+    else:
+        errors = calibration_errors(true, predicted, counts)
+    averaged: Values = errors.mean(axis=0)
+    return averaged
+
+
+def _aurocs(true: Flags, predicted: FloatArray) -> Values:
+    return _of_columns(roc_auc_score, true, predicted, [bool(0 < n < len(true)) for n in true.sum(axis=0)])
+
+
+def _average_precisions(true: Flags, predicted: FloatArray) -> Values:
+    return _of_columns(average_precision_score, true, predicted, [bool(n > 0) for n in true.sum(axis=0)])
+
+
+def _of_columns(score: Any, true: Flags, predicted: FloatArray, defined: list[bool]) -> Values:
+    """scikit-learn's ``score`` of each column where it is defined, else NaN, ``(C,)``."""
+    values = np.full(len(defined), np.nan)
+    if any(defined):
+        values[defined] = score(true[:, defined].astype(int), predicted[:, defined], average=None)
+    return values
+
+
+def _f1_of_labels(truth: IntArray, decided: Flags) -> Values:
+    if truth.shape[1] == 1:  # scikit-learn takes a single column for a task of two classes
+        return np.array([f1_score(truth[:, 0], decided[:, 0], zero_division=0.0)])
+    values: Values = f1_score(truth, decided, average=None, zero_division=0.0)
+    return values
+
+
+def _by_name(each: dict[str, npt.NDArray[Any]], names: Sequence[str]) -> dict[str, Any]:
+    return {f"{metric}:{name}": values[k] for metric, values in each.items() for k, name in enumerate(names)}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.enrichment import LEAST_PATIENTS, Tally, enrichment_rows
-from ecg_advmask.evaluate.metrics import resample_counts
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.waves import PARTS, REST, UNKNOWN
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.enrichment import Tally, enrichment_rows
 from ecg_advmask.evaluate.mask_controls import (
     BLOCK,
@@ -16,7 +17,6 @@ from ecg_advmask.evaluate.mask_controls import (
     shifted,
     tallies_of,
 )
-from ecg_advmask.evaluate.metrics import resample_counts
 from ecg_advmask.waves import PARTS, REST
 
 QRS = PARTS.index("QRS")

@@ -1,136 +1,236 @@
-"""Metrics against loops written from their definitions; intervals against their definition and by simulation."""
+"""Metrics against scikit-learn on recordings written out, against loops, and on cases with known answers."""
+
+import warnings
 
 import numpy as np
 import pytest
+from sklearn import metrics as sk
 
-from ecg_advmask.evaluate import metrics
-from ecg_advmask.evaluate.metrics import METRICS, Measured, bootstrap_interval, resample_counts, resampled_metrics
+from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
+from ecg_advmask.evaluate.metrics import (
+    DEFINITIONS,
+    LOWER_IS_BETTER,
+    PRIMARY,
+    confusion,
+    macro_auroc,
+    measure,
+    primary_value,
+    resampled_values_of,
+    values_of,
+)
 
-
-def auroc_over_pairs(positive, scores):
-    """Share of (positive, negative) pairs whose scores are in the right order; a tie counts half."""
-    wins = [(p > n) + 0.5 * (p == n) for p in scores[positive] for n in scores[~positive]]
-    return sum(wins) / len(wins)
-
-
-def f1_by_hand(labels, predicted, k):
-    both = sum(1 for y, p in zip(labels, predicted, strict=True) if y == k and p == k)
-    wrong = sum(1 for y, p in zip(labels, predicted, strict=True) if (y == k) != (p == k))
-    return 2 * both / (2 * both + wrong) if both + wrong else 0.0
-
-
-def by_hand(labels, probabilities):
-    predicted = probabilities.argmax(axis=1)
-    classes = range(probabilities.shape[1])
-    return {
-        "accuracy": sum(labels == predicted) / len(labels),
-        "macro_auroc": np.mean([auroc_over_pairs(labels == k, probabilities[:, k]) for k in classes]),
-        "macro_f1": np.mean([f1_by_hand(labels, predicted, k) for k in classes]),
-    }
+OF_CLASSES = [
+    "accuracy",
+    "balanced_accuracy",
+    "macro_auroc",
+    "macro_average_precision",
+    "macro_f1",
+    "calibration_error",
+]
 
 
-def tied_probabilities(classes, n=60, seed=0):
-    """Labels of every class, and probabilities of which many are equal."""
+def names_of(columns):
+    return [f"c{k}" for k in range(columns)]
+
+
+def tied_classes(columns, n=60, seed=0):
+    """Classes and probabilities of which many are equal, and many exactly on the edge of a bin of fifteenths."""
     rng = np.random.default_rng(seed)
-    labels = np.concatenate([np.arange(classes), rng.integers(classes, size=n - classes)])
-    weights = rng.integers(1, 4, size=(n, classes)) + 2.0 * (np.arange(classes) == labels[:, None])
-    return labels, weights / weights.sum(axis=1, keepdims=True)
+    truth = np.concatenate([np.arange(columns), rng.integers(columns, size=n - columns)])
+    weights = rng.integers(1, 4, size=(n, columns)) + 2.0 * (np.arange(columns) == truth[:, None])
+    return truth, weights / weights.sum(axis=1, keepdims=True)
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_metrics_equal_the_loops_also_with_ties(classes):
-    labels, probabilities = tied_probabilities(classes)
-    expected = by_hand(labels, probabilities)
-    for name, metric in METRICS.items():
-        assert metric(labels, probabilities) == pytest.approx(expected[name], abs=1e-12)
+def tied_labels(columns, n=60, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = (rng.random((n, columns)) < rng.uniform(0.1, 0.6, columns)).astype(np.int64)
+    truth[:2] = [[0] * columns, [1] * columns]
+    return truth, np.round(np.clip(0.3 * truth + rng.uniform(0, 0.9, truth.shape), 0, 1), 1)
 
 
-def test_perfect_reversed_and_constant_probabilities():
-    labels = np.array([0, 1, 2, 0, 1, 2])
-    perfect = np.eye(3)[labels]
-    assert {name: metric(labels, perfect) for name, metric in METRICS.items()} == dict.fromkeys(METRICS, 1.0)
-    constant = np.full((6, 3), 1 / 3)
-    assert metrics.macro_auroc(labels, constant) == 0.5
-    assert metrics.macro_auroc(labels, (1 - perfect) / 2) == 0.0
+def calibration_by_hand(hit, confidence):
+    """Expected calibration error by a loop over the bins ((m - 1) / 15, m / 15]."""
+    error = 0.0
+    for m in range(1, 16):
+        inside = [i for i, p in enumerate(confidence) if (m - 1) / 15 < p <= m / 15 or (m == 1 and p == 0)]
+        if inside:
+            gap = np.mean([hit[i] for i in inside]) - np.mean([confidence[i] for i in inside])
+            error += len(inside) / len(confidence) * abs(gap)
+    return error
 
 
-def test_a_class_never_met_and_never_predicted_has_f1_zero():
-    labels = np.array([0, 1, 0, 1])
-    probabilities = np.eye(3)[labels]
-    assert metrics.macro_f1(labels, probabilities) == pytest.approx(2 / 3)
+def by_scikit_learn(kind, names, truth, predicted):
+    """What `values_of` promises, from one call of scikit-learn per metric and class, NaN where it is not defined."""
+    if kind == "number":
+        r2 = sk.r2_score(truth, predicted) if len(set(truth)) > 1 else np.nan
+        return {"mae": sk.mean_absolute_error(truth, predicted), "r2": r2}
+    likeliest = predicted.argmax(axis=1)
+    each = {"auroc": [], "average_precision": [], "f1": [], "calibration_error": []}
+    for k in range(len(names)):
+        true = (truth == k) if kind == "classes" else (truth[:, k] == 1)
+        decided = (likeliest == k) if kind == "classes" else (predicted[:, k] >= 0.5)
+        score = predicted[:, k]
+        each["auroc"].append(sk.roc_auc_score(true, score) if 0 < true.sum() < len(true) else np.nan)
+        each["average_precision"].append(sk.average_precision_score(true, score) if true.any() else np.nan)
+        each["f1"].append(sk.f1_score(true, decided, zero_division=0.0))
+        each["calibration_error"].append(calibration_by_hand(true, score))
+    expected = {"calibration_error": np.mean(each.pop("calibration_error"))}
+    if kind == "classes":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of a predicted class that does not occur
+            balanced = sk.balanced_accuracy_score(truth, likeliest)
+        calibration = calibration_by_hand(truth == likeliest, predicted.max(axis=1))
+        expected = {
+            "accuracy": sk.accuracy_score(truth, likeliest),
+            "balanced_accuracy": balanced,
+            "calibration_error": calibration,
+        }
+    for metric, values in each.items():
+        expected[f"macro_{metric}"] = np.mean(values)
+        expected |= {f"{metric}:{name}": value for name, value in zip(names, values, strict=True)}
+    return expected
 
 
-@pytest.mark.parametrize("classes", [2, 4])
-def test_resampled_metrics_equal_the_metrics_of_the_recordings_written_out(classes):
-    labels, probabilities = tied_probabilities(classes, seed=1)
-    patients = np.array([f"p{i // 2}" for i in range(len(labels))], object)
-    counts = resample_counts(labels, patients, 120, seed=3)
-    fast = resampled_metrics(labels, probabilities, counts)
-    for resample in range(0, 120, 17):
-        rows = np.repeat(np.arange(len(labels)), counts[:, resample].astype(int))
-        slow = by_hand(labels[rows], probabilities[rows])
-        for name, value in slow.items():
-            assert fast[name][resample] == pytest.approx(value, abs=1e-6)
+def cases():
+    for columns in (2, 4):
+        yield pytest.param("classes", *tied_classes(columns), id=f"{columns} classes")
+    for columns in (1, 3):
+        yield pytest.param("labels", *tied_labels(columns), id=f"{columns} labels")
+    rng = np.random.default_rng(0)
+    truth, noise = rng.integers(20, 90, 60).astype(float), rng.normal(size=60)
+    yield pytest.param("number", truth, 0.6 * truth + 20 + 8 * noise, id="number")
 
 
-def test_a_resample_without_a_class_has_no_auroc_and_does_not_spoil_the_interval():
-    labels = np.array([0, 0, 1])
+def check(found, expected):
+    assert set(found) == set(expected)
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=2e-6, nan_ok=True), name
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("kind", "truth", "predicted"), list(cases()))
+def test_values_are_those_of_scikit_learn(kind, truth, predicted):
+    names = names_of(predicted.shape[1]) if predicted.ndim == 2 else ("years",)
+    found = values_of(kind, names, truth, predicted)
+    check(found, by_scikit_learn(kind, names, truth, predicted))
+    assert found[PRIMARY[kind]] == primary_value(kind, truth, predicted)
+    assert list(found)[:2] == {"classes": OF_CLASSES, "labels": OF_CLASSES[2:], "number": ["mae", "r2"]}[kind][:2]
+    assert {name for name in found if ":" not in name} <= set(DEFINITIONS)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(("kind", "truth", "predicted"), list(cases()))
+def test_resampled_values_are_those_of_the_recordings_written_out(kind, truth, predicted):
+    """Also on resamples that lack a class or hold one only, on which some metrics are not defined."""
+    names = names_of(predicted.shape[1]) if predicted.ndim == 2 else ("years",)
+    n = len(truth)
+    patients = np.array([f"p{i // 2}" for i in range(n)], object)
+    drawn = resample_counts(np.zeros(n, np.int64), patients, 12, seed=3)
+    rare = np.random.default_rng(1).multinomial(5, np.full(n, 1 / n), size=12).T.astype(np.float32)
+    alone = np.zeros((n, 2), np.float32)
+    alone[0, 0], alone[1, 1] = 1, 3
+    same = (truth == truth[-1]) if kind == "number" else (truth.reshape(n, -1) == truth.reshape(n, -1)[-1]).all(axis=1)
+    counts = np.hstack([drawn, rare, alone, 2 * same[:, None].astype(np.float32)])
+    found = resampled_values_of(kind, names, truth, predicted, counts)
+    assert list(found) == list(values_of(kind, names, truth, predicted))
+    undefined = 0
+    for resample in range(counts.shape[1]):
+        rows = np.repeat(np.arange(n), counts[:, resample].astype(int))
+        expected = by_scikit_learn(kind, names, truth[rows], predicted[rows])
+        check({name: values[resample] for name, values in found.items()}, expected)
+        undefined += np.isnan(expected["r2" if kind == "number" else "macro_auroc"])
+    assert 3 <= undefined <= 16
+
+
+@pytest.mark.filterwarnings("error")
+def test_not_defined_is_nan_and_every_other_value_stands():
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1]])
+    values = values_of("classes", ("a", "b", "c"), np.array([0, 1, 1]), probabilities)
+    assert np.isnan([values["auroc:c"], values["average_precision:c"], values["macro_auroc"]]).all()
+    assert values["auroc:b"] == values["auroc:a"] == 1.0 and values["f1:c"] == 0.0
+    assert values["balanced_accuracy"] == 0.75 and values["accuracy"] == pytest.approx(2 / 3)
+    everybody = values_of("labels", ("a",), np.ones((3, 1), np.int64), probabilities[:, :1])
+    assert np.isnan(everybody["auroc:a"]) and everybody["average_precision:a"] == 1.0
+    assert np.isnan(values_of("number", ("",), np.full(3, 40.0), np.array([40.0, 41.0, 42.0]))["r2"])
+
+
+def test_perfect_constant_and_reversed_predictions():
+    truth = np.array([0, 1, 2, 0, 1, 2])
+    perfect = np.eye(3)[truth]
+    for kind, values in (("classes", truth), ("labels", perfect.astype(int))):
+        for name, value in values_of(kind, names_of(3), values, perfect).items():
+            assert value == (0.0 if name in LOWER_IS_BETTER else 1.0)
+    constant = values_of("classes", names_of(3), truth, np.full((6, 3), 1 / 3))
+    assert constant["macro_auroc"] == 0.5
+    assert constant["macro_average_precision"] == pytest.approx(1 / 3)  # the prevalence
+    assert constant["accuracy"] == constant["balanced_accuracy"] == pytest.approx(1 / 3)
+    assert constant["macro_f1"] == pytest.approx(0.5 / 3)  # all are taken for the first class: F1 1/2, 0, 0
+    assert constant["calibration_error"] == pytest.approx(0)  # right as often as it says
+    assert macro_auroc(truth, (1 - perfect) / 2) == 0.0
+    age = np.array([20.0, 40.0, 60.0, 80.0])
+    assert values_of("number", ("years",), age, age) == {"mae": 0.0, "r2": 1.0}
+    assert values_of("number", ("years",), age, np.full(4, 50.0)) == {"mae": 20.0, "r2": 0.0}
+
+
+def test_average_precision_by_hand():
+    """Ranks of the positives 1 and 3, of 4: (1/1 + 2/3) / 2; with both middle ones tied (1/1 + 2/3) / 2 as well, and
+    with all tied the prevalence."""
+    truth = np.array([[1], [0], [1], [0]])
+    for scores, expected in (
+        ([0.9, 0.8, 0.7, 0.1], 5 / 6),
+        ([0.9, 0.7, 0.7, 0.1], 5 / 6),
+        ([0.9, 0.6, 0.7, 0.1], 1.0),
+        ([0.4, 0.4, 0.4, 0.4], 0.5),
+    ):
+        resampled = resampled_values_of("labels", ("a",), truth, np.array(scores)[:, None], np.ones((4, 1), "f4"))
+        assert resampled["macro_average_precision"][0] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("kind", ["classes", "labels"])
+def test_calibration_error_of_calibrated_and_of_overconfident_predictions(kind):
+    """A predictor that says q + 0.15 where it is right with probability q is wrong by 0.15; one that says q by none."""
+    rng = np.random.default_rng(2)
+    n = 50_000
+    q = rng.uniform(0.5, 0.8, n)
+    right = rng.random(n) < q
+    for excess in (0.0, 0.15):
+        said = np.stack([q + excess, 1 - q - excess], axis=1)
+        truth = np.where(right, 0, 1) if kind == "classes" else np.stack([right, ~right], axis=1).astype(int)
+        error = values_of(kind, ("a", "b"), truth, said)["calibration_error"]
+        assert error == pytest.approx(excess, abs=0.012)
+
+
+def test_confusion_counts_true_classes_in_rows():
+    probabilities = np.array([[0.8, 0.1, 0.1], [0.2, 0.7, 0.1], [0.6, 0.3, 0.1], [0.4, 0.4, 0.2]])
+    assert confusion(np.array([0, 1, 1, 1]), probabilities).tolist() == [[1, 0, 0], [2, 1, 0], [0, 0, 0]]
+
+
+def test_a_resample_without_a_class_does_not_spoil_the_interval():
+    truth = np.array([0, 0, 1])
     probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7]])
     counts = np.array([[1, 1], [1, 2], [1, 0]], np.float32)
-    auroc = resampled_metrics(labels, probabilities, counts)["macro_auroc"]
+    auroc = measure("classes", ("a", "b"), truth, probabilities, counts).resampled["macro_auroc"]
     assert auroc[0] == 1.0 and np.isnan(auroc[1])
     assert bootstrap_interval(auroc) == (1.0, 1.0)
 
 
-def test_resamples_keep_patients_whole_and_classes_in_proportion():
-    labels = np.repeat([0, 0, 1], 30)
-    patients = np.array([f"p{i // 3}" for i in range(90)], object)
-    counts = resample_counts(labels, patients, 200, seed=0)
-    assert (counts[0::3] == counts[1::3]).all() and (counts[0::3] == counts[2::3]).all()
-    assert (counts[labels == 0].sum(axis=0) == 60).all() and (counts[labels == 1].sum(axis=0) == 30).all()
-    assert counts.mean() == pytest.approx(1.0) and counts.std() > 0.8
-    assert np.array_equal(counts, resample_counts(labels, patients, 200, seed=0))
-    assert not np.array_equal(counts, resample_counts(labels, patients, 200, seed=1))
-
-
-def test_interval_is_the_percentiles():
-    assert bootstrap_interval(np.arange(1001.0), 0.9) == pytest.approx((50.0, 950.0))
-
-
-def test_paired_difference_is_narrower_than_the_difference_of_unpaired_resamples():
+@pytest.mark.parametrize("kind", ["classes", "number"])
+def test_paired_difference_is_narrower_than_that_of_unpaired_resamples_and_nothing_for_equal_predictions(kind):
     rng = np.random.default_rng(0)
-    labels = rng.integers(2, size=400)
+    truth = rng.integers(2, size=400)
     patients = np.arange(400).astype(object)
-    score = labels + rng.normal(size=400)
-    first, second = (1 / (1 + np.exp(-(score + 0.1 * rng.normal(size=400)))) for _ in range(2))
-    measured = [
-        Measured.on(labels, np.stack([1 - p, p], axis=1), resample_counts(labels, patients, 500, seed))
-        for p, seed in ((first, 0), (second, 0), (second, 1))
-    ]
-    paired, unpaired = measured[0].minus(measured[1]), measured[0].minus(measured[2])
-    assert paired.values["macro_auroc"] == pytest.approx(
-        measured[0].values["macro_auroc"] - measured[1].values["macro_auroc"]
+    score = truth + rng.normal(size=400)
+    predicted = [score + 0.1 * rng.normal(size=400) for _ in range(2)]
+    if kind == "classes":
+        predicted = [np.stack([1 - p, p], axis=1) for p in (1 / (1 + np.exp(-one)) for one in predicted)]
+    first, second, other = (
+        measure(kind, ("a", "b"), truth, predicted[which], resample_counts(truth, patients, 500, seed))
+        for which, seed in ((0, 0), (1, 0), (1, 1))
     )
-    assert np.std(paired.resampled["macro_auroc"]) < np.std(unpaired.resampled["macro_auroc"]) / 3
-    nothing = measured[0].minus(measured[0])
-    assert bootstrap_interval(nothing.resampled["macro_f1"]) == (0.0, 0.0)
-
-
-@pytest.mark.parametrize("per_patient", [1, 3])
-def test_interval_covers_the_true_auroc_about_as_often_as_it_says(per_patient):
-    """Two Gaussian classes one deviation apart: the true AUROC is Phi(1 / sqrt(2)) = 0.7602."""
-    true_auroc = 0.76025
-    simulations, patients_per_class = 200, 60
-    rng = np.random.default_rng(5)
-    labels = np.repeat([0, 1], patients_per_class * per_patient)
-    patients = np.array([f"p{i // per_patient}" for i in range(len(labels))], object)
-    counts = resample_counts(labels, patients, 400, seed=0)
-    covered = 0
-    for _ in range(simulations):
-        # recordings of one patient are nearly copies, so that treating them as independent would cover far too rarely
-        of_patient = np.repeat(rng.normal(size=2 * patients_per_class), per_patient)
-        scores = labels + np.sqrt(0.95) * of_patient + np.sqrt(0.05) * rng.normal(size=len(labels))
-        probabilities = 1 / (1 + np.exp(-np.stack([-scores, scores], axis=1)))
-        low, high = bootstrap_interval(resampled_metrics(labels, probabilities, counts)["macro_auroc"])
-        covered += low <= true_auroc <= high
-    assert 0.90 <= covered / simulations <= 0.99
+    paired, unpaired, nothing = first.minus(second), first.minus(other), first.minus(first)
+    for name in first.values:
+        assert paired.values[name] == first.values[name] - second.values[name]
+        assert bootstrap_interval(nothing.resampled[name]) == (0.0, 0.0)
+    for name in ("mae",) if kind == "number" else ("macro_auroc", "accuracy", "macro_average_precision"):
+        widths = [np.subtract(*bootstrap_interval(one.resampled[name])) for one in (unpaired, paired)]
+        assert widths[0] / widths[1] > 2
