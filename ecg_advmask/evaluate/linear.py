@@ -14,7 +14,6 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from ecg_advmask.datasets.splits import label_fraction
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
 from ecg_advmask.evaluate.metrics import (
@@ -119,25 +118,29 @@ def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protoc
         ``differences``: the same for the first encoder minus each other one, paired by resample and draw.
     """
     train, validation, test = (split.rows[part] for part in PARTS)
-    truth = split.labels[test]
+    if split.targets.kind != "classes":
+        raise InputError(
+            f"--task {split.targets.task}: linear-eval tells classes apart, this is a task of {split.targets.kind}"
+        )
+    values = split.targets.values
+    truth = values[test]
     counts = resample_counts(truth, split.patients[test], protocol.resamples, protocol.split_seed)
-    labels_of = {fraction: _share(fraction, len(train)) for fraction in protocol.fractions}
-    seeds_of = {fraction: range(1 if share == 1 else protocol.draws) for fraction, share in labels_of.items()}
+    seeds_of = {
+        fraction: range(1 if fraction in (1, len(train)) else protocol.draws) for fraction in protocol.fractions
+    }
     results, summary, differences = [], [], []
     heads = sum(map(len, seeds_of.values())) * len(embeddings)
     # problems this small are solved faster by one thread, many times so where other work fills the machine
     with threadpool_limits(1), tqdm(total=heads, desc="linear heads", disable=None) as bar:
-        for fraction, share in labels_of.items():
+        for fraction, draws in seeds_of.items():
             measured: dict[str, list[Measured]] = {name: [] for name in embeddings}
-            for seed in (protocol.seed + draw for draw in seeds_of[fraction]):
-                drawn = train[label_fraction(split.ids[train], split.labels[train], share, seed)]
+            for seed in (protocol.seed + draw for draw in draws):
+                drawn = split.draw(fraction, seed)
                 setting = {"fraction": fraction, "labels": len(drawn)}
                 for name, encoded in embeddings.items():
-                    head = fit_head(
-                        encoded[drawn], split.labels[drawn], encoded[validation], split.labels[validation], protocol
-                    )
+                    head = fit_head(encoded[drawn], values[drawn], encoded[validation], values[validation], protocol)
                     probabilities = head.probabilities(encoded[test])
-                    measured[name].append(measure("classes", split.classes, truth, probabilities, counts))
+                    measured[name].append(measure("classes", split.targets.names, truth, probabilities, counts))
                     results.append(
                         {"encoder": name, **setting, "seed": seed, **_of_one(measured[name][-1], head, protocol)}
                     )
@@ -149,13 +152,6 @@ def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protoc
                 pairs = [one.minus(other) for one, other in zip(measured[first], measured[name], strict=True)]
                 differences.append({"first": first, "second": name, **setting, **_over_draws(pairs, protocol)})
     return {"results": results, "summary": summary, "differences": differences}
-
-
-def _share(fraction: float, available: int) -> float:
-    """The share of the training part that a fraction, or a number of labels above 1, stands for."""
-    if fraction > available:
-        raise InputError(f"--fractions: {fraction:g} labels asked for, the training part has {available}")
-    return fraction if fraction <= 1 else fraction / available
 
 
 def _of_one(measured: Measured, head: Head, protocol: Protocol) -> dict[str, Any]:
