@@ -82,10 +82,10 @@ class Targets:
         if self.kind == "number":
             edges = np.quantile(self.values[self.known], _QUINTILES) if self.known.any() else []
             return np.where(self.known, np.searchsorted(edges, self.values), -1).astype(np.int64)
-        rarest_first = np.argsort((self.values == 1).sum(axis=0), kind="stable")
-        has_any = (self.values == 1).any(axis=1)
-        rarest = rarest_first[(self.values[:, rarest_first] == 1).argmax(axis=1)]
-        return np.where(self.known, np.where(has_any, rarest, len(self.names)), -1).astype(np.int64)
+        strata = np.where(self.known, len(self.names), -1).astype(np.int64)
+        for label in np.argsort((self.values == 1).sum(axis=0), kind="stable")[::-1]:
+            strata[self.values[:, label] == 1] = label  # the rarest is the last
+        return strata
 
     def groups(self) -> npt.NDArray[np.bool_]:
         """(n, G) what the labelled recordings of a head must hold one of each: the classes; recordings with and without

@@ -80,7 +80,7 @@ class Split:
             InputError: it is neither, or there are fewer recordings, or more classes, than are to be drawn.
         """
         train = self.rows["train"]
-        if not fraction > 0 or (fraction > 1 and fraction != int(fraction)):
+        if not fraction > 0 or (fraction > 1 and not float(fraction).is_integer()):
             raise InputError(f"--fractions: {fraction:g} is neither a share up to 1 nor a whole number of labels")
         if fraction > len(train):
             raise InputError(f"--fractions: {fraction:g} labels asked for, the training part has {len(train)}")
@@ -145,11 +145,12 @@ def labels_left_out(targets: Targets, rows: Mapping[str, npt.NDArray[np.int64]])
         return {}
     left_out: dict[str, dict[str, Any]] = {}
     for name, values in zip(targets.names, targets.values.T, strict=True):
-        lacking = [part for part, found in rows.items() if not (values[found] == 1).any()]
-        filled = [part for part, found in rows.items() if not (values[found] == 0).any()]
-        if lacking or filled:
-            which = f"with it in the {' and the '.join(lacking)}" if lacking else f"without it in the {filled[0]}"
-            left_out[name] = {"recordings": int((values == 1).sum()), "reason": f"no recording {which} part"}
+        for having, value in (("with", 1), ("without", 0)):
+            lacking = [part for part, found in rows.items() if not (values[found] == value).any()]
+            if lacking:
+                where = "" if len(lacking) == len(rows) else f" in the {' or the '.join(lacking)} part"
+                left_out[name] = {"recordings": int((values == 1).sum()), "reason": f"no recording {having} it{where}"}
+                break
     return left_out
 
 
