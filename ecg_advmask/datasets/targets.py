@@ -116,9 +116,9 @@ def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
         records: one row per recording, with the columns id, age_years, sex and codes.
         labels: one row per recording, column ``id`` and the user's own, all text; an empty cell is no label.
         task: a column of ``labels``, which goes before one of `TASKS` with the same name. A column with more than
-            `MOST_NUMBERS` different numbers, and more of them than words, is one of numbers to be estimated, any other
-            one of classes. After
-            ``diagnosis`` or ``diagnosis-2020`` may stand a group of diseases of `ecg_advmask.datasets.classes`.
+            `MOST_NUMBERS` different numbers, which at least half of its cells hold, holds a number to be estimated,
+            any other one classes. After ``diagnosis:`` or ``diagnosis-2020:`` stands a group of diseases of
+            `ecg_advmask.datasets.classes.subgroups`, if only its classes are to be told.
 
     Raises:
         InputError: there is no such task.

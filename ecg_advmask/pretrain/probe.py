@@ -65,7 +65,8 @@ class Probe:
         """Choose the first window of each labelled recording among ``rows``, of at most `MOST_RECORDINGS` per task.
 
         Raises:
-            InputError: there is no such task, or fewer than two classes have recordings in both halves.
+            InputError: there is no such task, it is not one of classes, or fewer than two classes have recordings in
+                both halves.
         """
         self.data, self.samples = data, config.window_samples
         self.best, self.best_epoch = -np.inf, 0
@@ -74,7 +75,10 @@ class Probe:
         targets = {task: targets_of(records, data.labels, task) for task in config.probe_tasks}
         for task, found in targets.items():
             if found.kind != "classes":
-                raise InputError(f"probe_tasks: {task} is a task of {found.kind}, but the probe tells classes apart")
+                raise InputError(
+                    f"{data.path}: {task} is no task of classes, which the probe needs; choose other probe_tasks or "
+                    "none"
+                )
         order = np.random.default_rng(_SPLIT_SEED).permutation(len(records))
         chosen = {task: np.sort(order[found.known[order]][:MOST_RECORDINGS]) for task, found in targets.items()}
         union = np.unique(np.concatenate(list(chosen.values())))

@@ -221,7 +221,7 @@ def test_a_stored_division_comes_back_whatever_the_order(tmp_path):
 
 
 def leaks_of(table, row):
-    """What a run may have seen that gives a recording away: its id, another one of its patient, its signal elsewhere."""
+    """What a run may have seen that gives a recording away: its id, another of its patient, its signal elsewhere."""
     nothing = {"id": "other", "patient": "", "signal_hash": ""}
     return [pd.DataFrame([nothing | {name: table.loc[row, name]}]) for name in nothing]
 

@@ -97,7 +97,15 @@ def test_several_tasks_have_their_own_recordings_and_a_mean(data: DataSet) -> No
     assert values["probe_auroc"] == (values["probe_sex"] + values["probe_parity"]) / 2
 
 
-@pytest.mark.parametrize(("task", "reason"), [("rhythm", "finds too few labels"), ("colour", "no such task")])
+@pytest.mark.parametrize(
+    ("task", "reason"),
+    [
+        ("rhythm", "finds too few labels"),
+        ("colour", "no such task"),
+        ("age", "age is no task of classes, which the probe needs; choose other probe_tasks or none"),
+        ("diagnosis", "diagnosis is no task of classes"),
+    ],
+)
 def test_a_task_without_labels_is_refused(data: DataSet, task: str, reason: str) -> None:
     with pytest.raises(InputError, match=reason):
         Probe(data, np.arange(120), dataclasses.replace(SETTINGS, probe_tasks=(task,)))
