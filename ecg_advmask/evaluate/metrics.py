@@ -12,11 +12,15 @@ number   (n,) float                  (n,) float, in the same unit
 
 `DEFINITIONS` says what each metric is, its range, and which way is better. Values on the whole test set come from
 scikit-learn where it has the metric; those on resamples from `resampled`, which computes all resamples at once.
+
+The calibration error is that of Naeini, Cooper and Hauskrecht (Obtaining well calibrated probabilities using Bayesian
+binning, AAAI 2015), for classes as by Guo, Pleiss, Sun and Weinberger (On calibration of modern neural networks, ICML
+2017).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +35,7 @@ from sklearn.metrics import (
     roc_auc_score,
 )
 
+from ecg_advmask.datasets.targets import Kind
 from ecg_advmask.evaluate.resampled import (
     CALIBRATION_BINS,
     Counts,
@@ -44,7 +49,6 @@ from ecg_advmask.evaluate.resampled import (
 
 FloatArray = npt.NDArray[np.floating]
 IntArray = npt.NDArray[np.int64]
-Kind = Literal["classes", "labels", "number"]
 
 PRIMARY: Final[dict[Kind, str]] = {"classes": "macro_auroc", "labels": "macro_auroc", "number": "mae"}
 """The metric that an evaluation is judged by, and by which heads are chosen, of each kind of task."""
