@@ -1,0 +1,170 @@
+"""Evaluation of anything that learns from few labels, on one fixed test set: fit, predict, measure, for every draw.
+
+In: a `Fit`, the division of the recordings and the protocol. Out: for each number of labels every draw with its
+metrics, and the metrics averaged over draws on each bootstrap resample of the test set. Whatever is evaluated on the
+same division with the same protocol has the same labels drawn and the same resamples, so that differences are paired.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
+from ecg_advmask.evaluate.metrics import FloatArray, Measured, confusion, measure
+from ecg_advmask.evaluate.partition import Split
+from ecg_advmask.evaluate.protocol import Protocol
+
+Fit = Callable[[npt.NDArray[np.int64], int], tuple[FloatArray, dict[str, Any]]]
+"""Rows drawn from the training part and a seed -> predictions on the test part, and what is to be told of the fit."""
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What was learnt from one draw of labels: metrics on the test set, the confusion of classes ``(C, C)``, true
+    classes in rows (None for other kinds), and what its fit told."""
+
+    seed: int
+    values: dict[str, float]
+    confusion: list[list[int]] | None
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class AtCount:
+    """All draws of one number of labels; the whole training part is drawn once.
+
+    Attributes:
+        fraction: as the protocol has it.
+        labels: labelled recordings in each draw.
+        draws: in the order of their seeds.
+        resampled: each metric on each resample of the test set, averaged over the draws, ``(R,)``.
+    """
+
+    fraction: float
+    labels: int
+    draws: tuple[Draw, ...]
+    resampled: dict[str, npt.NDArray[np.float64]]
+
+    @property
+    def mean(self) -> Measured:
+        """Each metric averaged over the draws, on the whole test set and on its resamples."""
+        values = {name: float(np.mean([draw.values[name] for draw in self.draws])) for name in self.resampled}
+        return Measured(values, self.resampled)
+
+    def minus(self, other: "AtCount") -> "AtCount":
+        """The difference, paired by draw and resample: both must be of the same division and protocol.
+
+        Raises:
+            ValueError: they are of different draws.
+        """
+        if [draw.seed for draw in self.draws] != [draw.seed for draw in other.draws]:
+            raise ValueError("differences are of evaluations with the same draws of labels")
+        draws = tuple(
+            Draw(one.seed, {name: value - two.values[name] for name, value in one.values.items()}, None, {})
+            for one, two in zip(self.draws, other.draws, strict=True)
+        )
+        return dataclasses.replace(self, draws=draws, resampled=self.mean.minus(other.mean).resampled)
+
+
+def draws_of(split: Split, protocol: Protocol) -> int:
+    """How many fits `evaluate` makes."""
+    return sum(len(_seeds(split, fraction, protocol)) for fraction in protocol.fractions)
+
+
+def evaluate(
+    fit: Fit, split: Split, protocol: Protocol, progress: Callable[[], object] = lambda: None
+) -> list[AtCount]:
+    """Fit and test for every number of labels and draw of the protocol.
+
+    Args:
+        fit: learns from drawn recordings; may use the validation part as it likes.
+        split: the division of the recordings.
+        protocol: numbers of labels, draws, seeds, resamples.
+        progress: called after every fit.
+
+    Raises:
+        InputError: more labels are asked for than the training part has.
+    """
+    test = split.targets.take(split.rows["test"])
+    strata = np.zeros(len(test.values), np.int64) if test.kind == "number" else test.strata()
+    counts = resample_counts(strata, split.patients[split.rows["test"]], protocol.resamples, protocol.split_seed)
+    evaluation = []
+    for fraction in protocol.fractions:
+        draws: list[Draw] = []
+        totals: dict[str, Any] = {}
+        labels = 0
+        for seed in _seeds(split, fraction, protocol):
+            rows = split.draw(fraction, seed)
+            predicted, about = fit(rows, seed)
+            measured = measure(test.kind, test.names, test.values, predicted, counts)
+            totals = {name: totals.get(name, 0) + values for name, values in measured.resampled.items()}
+            mistaken = confusion(test.values, predicted).tolist() if test.kind == "classes" else None
+            draws.append(Draw(seed, measured.values, mistaken, about))
+            labels = len(rows)
+            progress()
+        resampled = {name: total / len(draws) for name, total in totals.items()}
+        evaluation.append(AtCount(fraction, labels, tuple(draws), resampled))
+    return evaluation
+
+
+def summarise(at: AtCount, protocol: Protocol) -> dict[str, Any]:
+    """Of each metric the mean over draws, the interval of that mean over resamples of the test set, and apart from it
+    the spread over draws; None where it is not defined."""
+    metrics = {}
+    for name, mean in at.mean.values.items():
+        values = np.array([draw.values[name] for draw in at.draws])
+        low, high = bootstrap_interval(at.resampled[name], protocol.level)
+        spread = values.std(ddof=1) if len(values) > 1 else np.nan
+        figures = {"mean": mean, "low": low, "high": high, "standard_deviation": spread}
+        figures |= {"minimum": values.min(), "maximum": values.max()}
+        metrics[name] = {key: defined(value) for key, value in figures.items()}
+    return {"draws": len(at.draws), "metrics": metrics}
+
+
+def compare(evaluations: Mapping[str, Sequence[AtCount]], protocol: Protocol) -> dict[str, Any]:
+    """Evaluations of the same division and protocol side by side, as plain values.
+
+    Args:
+        evaluations: by the name of what was evaluated; the first is compared with each of the others.
+        protocol: theirs.
+
+    Returns:
+        ``results``: every draw. ``summary``: `summarise` of each number of labels. ``differences``: the same of the
+        first minus each other one, paired by draw and resample. ``confusion``: of classes, at the largest number of
+        labels, summed over draws.
+    """
+    results, summary, differences, mistaken = [], [], [], []
+    first, *others = evaluations
+    for place, at_first in enumerate(evaluations[first]):
+        setting = {"fraction": at_first.fraction, "labels": at_first.labels}
+        for name, evaluation in evaluations.items():
+            at = evaluation[place]
+            summary.append({"encoder": name, **setting, **summarise(at, protocol)})
+            for draw in at.draws:
+                metrics = {metric: defined(value) for metric, value in draw.values.items()}
+                results.append({"encoder": name, **setting, "seed": draw.seed, **draw.about, "metrics": metrics})
+        for name in others:
+            difference = summarise(at_first.minus(evaluations[name][place]), protocol)
+            differences.append({"first": first, "second": name, **setting, **difference})
+    for name, evaluation in evaluations.items():
+        most = max(evaluation, key=lambda at: at.labels)
+        matrices = [draw.confusion for draw in most.draws if draw.confusion is not None]
+        if matrices:
+            counts = np.sum(matrices, axis=0).tolist()
+            mistaken.append({"encoder": name, "labels": most.labels, "draws": len(matrices), "counts": counts})
+    return {"results": results, "summary": summary, "differences": differences, "confusion": mistaken}
+
+
+def defined(value: float) -> float | None:
+    """The value as JSON takes it; None for one that is not defined (NaN)."""
+    return None if np.isnan(value) else float(value)
+
+
+def _seeds(split: Split, fraction: float, protocol: Protocol) -> range:
+    """Seeds of the draws; a single one where the whole training part is drawn."""
+    whole = len(split.draw(fraction, protocol.seed)) == len(split.rows["train"])
+    return range(protocol.seed, protocol.seed + (1 if whole else protocol.draws))
