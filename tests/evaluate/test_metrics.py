@@ -155,6 +155,15 @@ def test_not_defined_is_nan_and_every_other_value_stands():
     assert np.isnan(values_of("number", ("",), np.full(3, 40.0), np.array([40.0, 41.0, 42.0]))["r2"])
 
 
+def test_r2_of_a_single_number_is_not_defined_whatever_the_rounding():
+    """Each of 50 resamples holds one recording, seven times, and each of 50 more holds two."""
+    truth = np.random.default_rng(0).uniform(20, 90, 50)
+    alone, pairs = 7 * np.eye(50), np.eye(50) + np.roll(np.eye(50), 1, axis=0)
+    found = resampled_values_of("number", ("years",), truth, truth + 1, np.hstack([alone, pairs]).astype(np.float32))
+    assert np.isnan(found["r2"][:50]).all() and np.isfinite(found["r2"][50:]).all()
+    assert found["mae"] == pytest.approx(1)
+
+
 def test_perfect_constant_and_reversed_predictions():
     truth = np.array([0, 1, 2, 0, 1, 2])
     perfect = np.eye(3)[truth]
