@@ -34,12 +34,12 @@ details { margin: .6rem 0; } summary { cursor: pointer; }
 """
 
 
-def page(title: str, body: Iterable[str]) -> str:
-    """A whole document."""
+def page(title: str, body: Iterable[str], style: str = "") -> str:
+    """A whole document; ``style`` is CSS that goes beyond `STYLE`."""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
+        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
         + "\n".join(body)
         + "\n</main>\n</body>\n</html>\n"
     )

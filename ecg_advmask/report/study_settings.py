@@ -1,0 +1,49 @@
+"""Settings of a study's methods: a table of the methods, and what all of them share."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ecg_advmask import presets
+from ecg_advmask.report.study_document import Table
+from ecg_advmask.report.study_numbers import NONE
+from ecg_advmask.report.study_result import Entry, StudyResult
+
+
+def methods(study: StudyResult) -> Table:
+    """What each method is, in the words of its preset, and where its settings differ from the common ones."""
+    settings = {one["name"]: _settings(one) for one in study.content["methods"]}
+    common = common_settings(study)
+    rows = []
+    for one in study.content["methods"]:
+        own = {key: value for key, value in settings[one["name"]].items() if key not in common}
+        kind = f"{one['kind']} from {one['of']}" if one.get("of") else one["kind"]
+        told = "; ".join(f"{key} = {value_text(value)}" for key, value in own.items())
+        seeds = ", ".join(map(str, one.get("seeds", []))) or NONE
+        preset, about, draws = one.get("preset"), one.get("about"), one.get("draws")
+        rows.append([one["name"], kind, preset or NONE, about or NONE, told or NONE, seeds, str(draws or NONE)])
+    caption = (
+        "Methods in the order of the study file; settings that all methods share stand apart, under Configuration."
+    )
+    return Table(
+        ["method", "kind", "preset", "what it is", "settings of its own", "seeds", "draws"], rows, caption, prose=True
+    )
+
+
+def common_settings(study: StudyResult) -> Mapping[str, Any]:
+    """Settings that every method has, with the same value."""
+    found = [_settings(one) for one in study.content["methods"]]
+    first = found[0] if found else {}
+    return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in found)}
+
+
+def _settings(method: Entry) -> dict[str, Any]:
+    """The preset, where this program has it, and on top of it the settings of the study and of the method."""
+    preset = presets.settings(method["preset"]) if method.get("preset") in presets.names() else {}
+    return {key: value for key, value in (preset | dict(method.get("settings") or {})).items() if key != "about"}
+
+
+def value_text(value: Any) -> str:
+    """A setting as a reader writes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) or "none" if isinstance(value, list | tuple) else str(value)
