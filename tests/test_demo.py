@@ -57,7 +57,7 @@ def test_the_demo_goes_from_nothing_to_a_report(tmp_path: Path) -> None:
         assert archive["embeddings"].shape == (len(archive["ids"]), 64)
         assert np.isfinite(archive["embeddings"]).all()
     rhythm = read_json(folder / "rhythm.json")
-    assert rhythm["classes"] == ["AFIB", "GSVT", "SB", "SR"]
+    assert rhythm["targets"]["names"] == ["AFIB", "GSVT", "SB", "SR"]
     page = (folder / "report.html").read_text()
     HTMLParser().feed(page)
     assert "generated recordings" in page

@@ -24,7 +24,7 @@ from ecg_advmask.evaluate.eligibility import recordings_of
 from ecg_advmask.evaluate.enrichment import LEAST_PATIENTS, Tally, enrichment_rows
 from ecg_advmask.evaluate.marked import WavesFrom, draw, has_marks, parts_of, views
 from ecg_advmask.evaluate.mask_controls import KINDS, binarised, mask_names, tallies_of
-from ecg_advmask.evaluate.transfer import check_fit
+from ecg_advmask.evaluate.run_data import check_fit
 from ecg_advmask.formats import UnreadableRecordingError
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet

@@ -11,7 +11,8 @@ from typing import Any
 from ecg_advmask.files import write_text
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.report.report import GENERATED_NOTICE, METHODS
-from ecg_advmask.report.results import SUMMARY_COLUMNS, protocol_in_words, read_result, summary_rows, verdicts
+from ecg_advmask.report.result_words import protocol_in_words, verdicts
+from ecg_advmask.report.results import read_result, summary_table
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
 
 
@@ -95,8 +96,9 @@ def _figures(results: Sequence[Mapping[str, Any]]) -> str:
         parts.append("Not evaluated yet: `ecg-advmask linear-eval`, then `ecg-advmask report`.")
     for result in results:
         parts.append(f"### {result['task']} on {result['dataset']['name']}")
-        rows = [f"| {' | '.join(_cell(value) for value in row)} |" for row in summary_rows(result)]
-        parts.append("\n".join([f"| {' | '.join(SUMMARY_COLUMNS)} |", "|---" * len(SUMMARY_COLUMNS) + "|", *rows]))
+        titles, rows = summary_table(result)
+        lines = [f"| {' | '.join(_cell(value) for value in row)} |" for row in [titles, *rows]]
+        parts.append("\n".join([lines[0], "|---" * len(titles) + "|", *lines[1:]]))
         parts.append("\n".join(f"- {sentence}" for sentence in [*verdicts(result), *protocol_in_words(result)]))
     return "\n\n".join(parts)
 

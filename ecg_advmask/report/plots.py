@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
 from ecg_advmask.report.mask_picture import mask_picture
+from ecg_advmask.report.results import primary_of, title_of
 
 __all__ = [
     "encoder_colours",
@@ -105,7 +107,7 @@ def encoder_colours(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def label_efficiency(results: Sequence[Mapping[str, Any]]) -> Figure:
-    """Macro AUROC against the number of labels: one panel per task and test set, one line per encoder.
+    """The primary metric against the number of labels: one panel per task and test set, one line per encoder.
 
     The line is the mean over the draws of labels, the band reaches from the worst to the best draw, and the bar is the
     bootstrap interval of the mean over the test set.
@@ -124,18 +126,19 @@ def label_efficiency(results: Sequence[Mapping[str, Any]]) -> Figure:
                 if about["sha256"] not in drawn:
                     rows = sorted((r for r in result["summary"] if r["encoder"] == encoder), key=lambda r: r["labels"])
                     label, colour = names[about["sha256"]], colours[about["sha256"]]
-                    _efficiency_line(axes, rows, label, colour, shift=1.02 ** len(drawn))
+                    _efficiency_line(axes, rows, primary_of(result), label, colour, shift=1.02 ** len(drawn))
                     drawn.add(about["sha256"])
         _finish_efficiency(axes, members[0], f"{task} on {dataset}")
     return figure
 
 
-def _efficiency_line(axes: Axes, rows: Sequence[Mapping[str, Any]], label: str, colour: str, shift: float) -> None:
+def _efficiency_line(
+    axes: Axes, rows: Sequence[Mapping[str, Any]], primary: str, label: str, colour: str, shift: float
+) -> None:
     """One encoder; ``shift`` moves it a little along the logarithmic axis, so that bars do not cover one another."""
     labels = np.array([row["labels"] for row in rows]) * shift
-    metric = {
-        key: np.array([row["metrics"]["macro_auroc"][key] for row in rows]) for key in rows[0]["metrics"]["macro_auroc"]
-    }
+    keys = ("mean", "low", "high", "minimum", "maximum")
+    metric = {key: np.array([row["metrics"][primary][key] for row in rows], float) for key in keys}
     axes.fill_between(labels, metric["minimum"], metric["maximum"], color=colour, alpha=0.15, linewidth=0)
     bars = np.array([metric["mean"] - metric["low"], metric["high"] - metric["mean"]]).clip(min=0)
     axes.errorbar(labels, metric["mean"], bars, color=colour, marker="o", markersize=4, capsize=3, label=label)
@@ -147,13 +150,16 @@ def _finish_efficiency(axes: Axes, result: Mapping[str, Any], title: str) -> Non
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    axes.axhline(0.5, color=BLACK, linestyle=":", linewidth=1)
-    axes.set_ylim(top=1.005)
+    primary = primary_of(result)
+    if primary == "macro_auroc":
+        axes.axhline(0.5, color=BLACK, linestyle=":", linewidth=1)
+        axes.set_ylim(top=1.005)
+    better = "; lower is better" if primary in LOWER_IS_BETTER else ""
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("labelled recordings given to the head")
-    axes.set_ylabel("macro AUROC on the test set")
+    axes.set_ylabel(f"{title_of(result, primary)} on the test set{better}")
     axes.grid(alpha=0.3)
-    axes.legend(loc="lower right", fontsize=9)
+    axes.legend(loc="best" if primary in LOWER_IS_BETTER else "lower right", fontsize=9)
 
 
 def _level(axes: Axes | None, value: float, label: str) -> None:

@@ -13,15 +13,9 @@ from ecg_advmask.evaluate.account import describe
 from ecg_advmask.files import write_text
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.report import html, plots
-from ecg_advmask.report.results import (
-    DIFFERENCE_COLUMNS,
-    SUMMARY_COLUMNS,
-    difference_rows,
-    headline,
-    protocol_in_words,
-    read_result,
-    summary_rows,
-)
+from ecg_advmask.report.evaluation_section import evaluation_section
+from ecg_advmask.report.result_words import headline
+from ecg_advmask.report.results import read_result
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, RunFiles, account_rows, pretrain_command
 
 METHODS: Final = {
@@ -62,7 +56,7 @@ def write_report(
     data = _data_sets(results, data_paths)
     body = [
         *_introduction(run, results, any(about["generated"] for about in data)),
-        *_results(results),
+        *evaluation_section(results),
         *_training(run),
         *_data_account(run, data),
         *[part for title, text in (extra or {}).items() for part in (html.heading(title), html.paragraph(text))],
@@ -86,44 +80,6 @@ def _introduction(run: RunFiles, results: Sequence[Mapping[str, Any]], generated
         )
     ]
     return [*parts, html.bullets(headline(result) for result in results)] if results else parts
-
-
-def _results(results: Sequence[Mapping[str, Any]]) -> list[str]:
-    if not results:
-        return [html.heading("Linear evaluation"), html.paragraph("No evaluation was given (option --eval).")]
-    parts = [
-        html.heading("Linear evaluation"),
-        html.picture(
-            plots.png(plots.label_efficiency(results)),
-            "Macro AUROC against the number of labels. Line: mean over draws of labels; band: worst to best draw; "
-            "bars: bootstrap interval of the mean over the test set; dotted: chance.",
-            "Label efficiency of the encoders",
-        ),
-    ]
-    for result in results:
-        classes, level = result["classes"], f"{result['protocol']['level']:.0%}"
-        parts += [
-            html.heading(f"{result['task']} on {result['dataset']['name']}", 3),
-            html.table(
-                SUMMARY_COLUMNS, summary_rows(result), f"Mean over draws, with {level} interval over the test set"
-            ),
-        ]
-        if result["differences"]:
-            caption = f"Paired difference on the same test recordings, with {level} interval"
-            parts.append(html.table(DIFFERENCE_COLUMNS, difference_rows(result), caption))
-        counts = [[part, *[found[name] for name in classes]] for part, found in result["counts"]["parts"].items()]
-        unfinished = sum(not one["converged"] for one in result["results"])
-        parts += [
-            html.bullets(protocol_in_words(result)),
-            html.table(["part", *classes], counts, "Recordings per part and class"),
-            html.paragraph(
-                f"{unfinished} of {len(result['results'])} heads reached the limit of "
-                f"{result['protocol']['max_iterations']} iterations before the optimiser's tolerance."
-            )
-            if unfinished
-            else "",
-        ]
-    return parts
 
 
 def _training(run: RunFiles) -> list[str]:

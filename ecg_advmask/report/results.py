@@ -1,34 +1,60 @@
-"""Results of linear evaluations, read from their JSON files and put into words and table rows."""
+"""Results of evaluations, read from their JSON files and put into table rows.
 
+What the tables show depends on the kind of the task: classes, labels, or a number.
+"""
+
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import read_json
 
-METRIC_TITLES: Final = {"macro_auroc": "macro AUROC", "accuracy": "accuracy", "macro_f1": "macro F1"}
-SUMMARY_COLUMNS: Final = (
-    "encoder",
-    "labels",
-    "share",
-    "draws",
-    *METRIC_TITLES.values(),
-    "AUROC over draws (SD; range)",
-)
-DIFFERENCE_COLUMNS: Final = ("difference", "labels", "share", "draws", *METRIC_TITLES.values())
-_FORMAT_VERSION: Final = 1
+METRIC_TITLES: Final = {
+    "macro_auroc": "macro AUROC",
+    "accuracy": "accuracy",
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_average_precision": "macro average precision",
+    "calibration_error": "calibration error",
+    "mae": "mean absolute error",
+    "r2": "R²",
+}
+METRICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "classes": (
+        "macro_auroc",
+        "accuracy",
+        "macro_f1",
+        "balanced_accuracy",
+        "macro_average_precision",
+        "calibration_error",
+    ),
+    "labels": ("macro_auroc", "macro_average_precision", "macro_f1", "calibration_error"),
+    "number": ("mae", "r2"),
+}
+"""Metrics in the tables, by kind of task; those of single classes or labels have a table of their own."""
+
+DETAIL_METRICS: Final = {"auroc": "AUROC", "average_precision": "average precision", "f1": "F1"}
+NONE: Final = "–"
+"""Stands where a metric is not defined."""
+
+_ON_TERMINAL: Final = 3
+_FORMAT_VERSION: Final = 2
 _KEYS: Final = (
     "task",
-    "classes",
+    "targets",
     "dataset",
     "run",
     "encoders",
     "counts",
     "sha256_of_ids",
     "protocol",
+    "results",
     "summary",
     "differences",
+    "confusion",
 )
 
 
@@ -39,132 +65,126 @@ def read_result(path: str | Path) -> dict[str, Any]:
         InputError: the file is missing, is not such a result, or has another format version.
     """
     result = read_json(path)
-    missing = [key for key in _KEYS if key not in result]
-    if missing or result.get("kind") != "linear evaluation":
+    if result.get("kind") != "linear evaluation" or "format_version" not in result:
         raise InputError(f"{path}: is not a result of linear-eval, give a file that ecg-advmask linear-eval wrote")
-    if result.get("format_version") != _FORMAT_VERSION:
+    if result["format_version"] != _FORMAT_VERSION:
         raise InputError(
-            f"{path}: has format version {result.get('format_version')}, this program reads {_FORMAT_VERSION}; "
+            f"{path}: has format version {result['format_version']}, this program reads {_FORMAT_VERSION}; "
             "run linear-eval again"
         )
+    missing = [key for key in _KEYS if key not in result]
+    if missing:
+        raise InputError(f"{path}: is not a whole result, it lacks {', '.join(missing)}; run linear-eval again")
     return result
 
 
-def estimate(metric: Mapping[str, Any], signed: bool = False) -> str:
+def kind_of(result: Mapping[str, Any]) -> str:
+    """``classes``, ``labels`` or ``number``."""
+    return str(result["targets"]["kind"])
+
+
+def primary_of(result: Mapping[str, Any]) -> str:
+    """The metric that the task is judged by."""
+    return next(metric for kind, metric in PRIMARY.items() if kind == kind_of(result))
+
+
+def title_of(result: Mapping[str, Any], metric: str) -> str:
+    """What a metric is called, with the unit of a number."""
+    unit = result["targets"]["names"][0] if metric == "mae" else ""
+    return METRIC_TITLES[metric] + (f" ({unit})" if unit else "")
+
+
+def estimate(result: Mapping[str, Any], metric: str, values: Mapping[str, Any], signed: bool = False) -> str:
     """Mean and interval, such as ``0.931 (0.901 to 0.954)``."""
-    sign = "+" if signed else ""
-    return f"{metric['mean']:{sign}.3f} ({metric['low']:{sign}.3f} to {metric['high']:{sign}.3f})"
+    mean, low, high = (_figure(result, metric, values[key], signed) for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})"
+
+
+def _figure(result: Mapping[str, Any], metric: str, value: float | None, signed: bool = False) -> str:
+    """Three decimals; of an error in the unit of a number so many that the largest mean has four digits."""
+    if value is None:
+        return NONE
+    decimals = 3
+    if metric == "mae":
+        largest = max(row["metrics"][metric]["mean"] for row in result["summary"])
+        decimals = min(max(3 - math.floor(math.log10(largest)), 0), 9) if largest > 0 else 3
+    return f"{value:{'+' if signed else ''}.{decimals}f}"
 
 
 def share_text(fraction: float, labels: int, counts: Mapping[str, Any]) -> str:
     """The share of the training part that the labels are, such as ``10 %``."""
-    share = fraction if fraction <= 1 else labels / sum(counts["parts"]["train"].values())
+    share = fraction if fraction <= 1 else labels / counts["recordings_of_parts"]["train"]
     return f"{100 * share:.3g} %"
 
 
-def summary_rows(result: Mapping[str, Any]) -> list[list[Any]]:
-    """One row per encoder and number of labels, for `SUMMARY_COLUMNS`."""
+def summary_table(result: Mapping[str, Any], most: int | None = None) -> tuple[list[str], list[list[Any]]]:
+    """Titles of columns, and one row per encoder and number of labels, of all metrics or of ``most`` at most."""
+    metrics, primary = METRICS_OF[kind_of(result)][:most], primary_of(result)
+    spread_of = METRIC_TITLES[primary].removeprefix("macro ")
+    titles = ["encoder", "labels", "share", "draws", *(title_of(result, name) for name in metrics)]
     rows = []
     for row in result["summary"]:
-        auroc = row["metrics"]["macro_auroc"]
         spread = "one draw"
-        if auroc["standard_deviation"] is not None:
-            spread = f"{auroc['standard_deviation']:.3f}; {auroc['minimum']:.3f} to {auroc['maximum']:.3f}"
+        if row["metrics"][primary]["standard_deviation"] is not None:
+            keys = ("standard_deviation", "minimum", "maximum")
+            deviation, low, high = (_figure(result, primary, row["metrics"][primary][key]) for key in keys)
+            spread = f"{deviation}; {low} to {high}"
         rows.append(
             [result["encoders"][row["encoder"]]["name"], row["labels"]]
             + [share_text(row["fraction"], row["labels"], result["counts"]), row["draws"]]
-            + [estimate(row["metrics"][name]) for name in METRIC_TITLES]
+            + [estimate(result, name, row["metrics"][name]) for name in metrics]
             + [spread]
         )
-    return rows
+    return [*titles, f"{spread_of} over draws (SD; range)"], rows
 
 
-def difference_rows(result: Mapping[str, Any]) -> list[list[Any]]:
-    """One row per pair of encoders and number of labels, for `DIFFERENCE_COLUMNS`."""
-    return [
+def difference_table(result: Mapping[str, Any], most: int | None = None) -> tuple[list[str], list[list[Any]]]:
+    """Titles of columns, and one row per pair of encoders and number of labels."""
+    metrics = METRICS_OF[kind_of(result)][:most]
+    titles = ["difference", "labels", "share", "draws", *(title_of(result, name) for name in metrics)]
+    return titles, [
         [f"{result['encoders'][row['first']]['name']} − {result['encoders'][row['second']]['name']}", row["labels"]]
         + [share_text(row["fraction"], row["labels"], result["counts"]), row["draws"]]
-        + [estimate(row["metrics"][name], signed=True) for name in METRIC_TITLES]
+        + [estimate(result, name, row["metrics"][name], signed=True) for name in metrics]
         for row in result["differences"]
     ]
 
 
-def verdicts(result: Mapping[str, Any]) -> list[str]:
-    """What the paired differences of macro AUROC say, one sentence per pair and number of labels."""
-    sentences = []
-    for row in result["differences"]:
-        first, second = (result["encoders"][row[key]]["name"] for key in ("first", "second"))
-        auroc = row["metrics"]["macro_auroc"]
-        if auroc["low"] > 0:
-            meaning = f"{first} is better"
-        elif auroc["high"] < 0:
-            meaning = f"{second} is better"
-        else:
-            meaning = "this test set does not tell them apart"
-        sentences.append(
-            f"{result['task']}, {row['labels']:,} labels: {first} minus {second} {estimate(auroc, signed=True)} "
-            f"macro AUROC; {meaning}."
-        )
-    return sentences
-
-
-def headline(result: Mapping[str, Any]) -> str:
-    """The result with most labels in one sentence, and for how many numbers of labels the encoders differ."""
+def detail_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
+    """Titles of columns, and at the largest number of labels one row per class (or label) and encoder."""
+    if kind_of(result) == "number":
+        return [], []
     most = max(row["labels"] for row in result["summary"])
-    figures = [
-        f"{result['encoders'][row['encoder']]['name']} {estimate(row['metrics']['macro_auroc'])}"
+    titles = ["class" if kind_of(result) == "classes" else "label", "test recordings", "encoder"]
+    return [*titles, *DETAIL_METRICS.values()], [
+        [name, result["counts"]["parts"]["test"][name], result["encoders"][row["encoder"]]["name"]]
+        + [estimate(result, metric, row["metrics"][f"{metric}:{name}"]) for metric in DETAIL_METRICS]
+        for name in result["targets"]["names"]
         for row in result["summary"]
         if row["labels"] == most
     ]
-    told = f"{result['task']} on {result['dataset']['name']}, {most:,} labels: macro AUROC {', '.join(figures)}."
-    lows = [row["metrics"]["macro_auroc"]["low"] for row in result["differences"]]
-    highs = [row["metrics"]["macro_auroc"]["high"] for row in result["differences"]]
-    if lows:
-        first = result["encoders"][result["differences"][0]["first"]]["name"]
-        told += (
-            f" Of {len(lows)} numbers of labels, the interval of the paired difference puts {first} above the other at "
-            f"{sum(low > 0 for low in lows)} and below it at {sum(high < 0 for high in highs)}; the rest stay open."
-        )
-    return told
 
 
-def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
-    """How the figures were made, and how many recordings were left out for which reason."""
-    counts, protocol = result["counts"], result["protocol"]
-    sizes = {part: sum(classes.values()) for part, classes in counts["parts"].items()}
-    reasons = "; ".join(f"{reason}: {count:,}" for reason, count in counts["unlabelled_reasons"].items())
-    reasons = f" ({reasons})" if reasons else ""
-    stored = result.get("split")
-    how = f"as stored in {Path(stored['path']).name}" if stored else f"seed {protocol['split_seed']}"
-    outside = f", and {counts['outside_split']:,} are not in the split" if counts.get("outside_split") else ""
-    strengths = ", ".join(f"{value:g}" for value in protocol["strengths"])
+def confusion_tables(result: Mapping[str, Any]) -> list[tuple[str, list[str], list[list[Any]]]]:
+    """Caption, titles of columns, and rows of the confusion of classes, one table per encoder; none of other kinds."""
+    names = result["targets"]["names"]
     return [
-        f"Task {result['task']} with the classes {', '.join(result['classes'])}. The encoder is frozen; a recording of "
-        "several windows has the mean of their embeddings.",
-        f"Of {counts['recordings']:,} recordings, {counts['seen']:,} were left out because the encoder had met them in "
-        f"pretraining (by id {counts['seen_by_id']:,}, by signal {counts['seen_by_signal']:,}, by patient "
-        f"{counts['seen_by_patient']:,}; one can count in several), {counts['copies']:,} as copies of another signal "
-        f"and {counts['unlabelled']:,} for want of a label{reasons}{outside}. The other {counts['eligible']:,} are of "
-        f"{counts['patients']:,} patients.",
-        f"They were split once by patient ({how}), stratified by class: {sizes['train']:,} for "
-        f"training, {sizes['validation']:,} for validation, {sizes['test']:,} for the test. Every encoder, number of "
-        "labels and draw is measured on this same, whole test set.",
-        f"For each number of labels, up to {protocol['draws']} stratified draws from the training part (seeds from "
-        f"{protocol['seed']}). On each, logistic regression with an L2 penalty (L-BFGS) on embeddings standardised by "
-        f"the drawn recordings; its C is chosen from {strengths} by macro AUROC on the validation part, whose "
-        f"{sizes['validation']:,} labels come on top of the number given.",
-        f"Intervals: {protocol['level']:.0%} percentile bootstrap over test patients within classes, "
-        f"{protocol['resamples']:,} resamples, the same for all heads, which pairs the differences. They tell the "
-        "uncertainty from the test set alone; the spread over draws of labels stands apart. One pretrained encoder was "
-        "tested: how much pretraining varies from seed to seed is not in these figures.",
+        (
+            f"{result['encoders'][one['encoder']]['name']} with {one['labels']:,} labelled recordings: test recordings "
+            f"by true class (row) and likeliest class (column)"
+            + (f", summed over {one['draws']} draws" if one["draws"] > 1 else ""),
+            ["true class", *names],
+            [[name, *counts] for name, counts in zip(names, one["counts"], strict=True)],
+        )
+        for one in result["confusion"]
     ]
 
 
 def terminal_table(result: Mapping[str, Any]) -> str:
-    """The summary and the paired differences as text in columns."""
-    blocks = [_columns(SUMMARY_COLUMNS, summary_rows(result))]
+    """The summary and the paired differences as text in columns, with the first metrics of the kind."""
+    blocks = [_columns(*summary_table(result, _ON_TERMINAL))]
     if result["differences"]:
-        blocks.append(_columns(DIFFERENCE_COLUMNS, difference_rows(result)))
+        blocks.append(_columns(*difference_table(result, _ON_TERMINAL)))
     return "\n\n".join(blocks)
 
 

@@ -18,11 +18,15 @@ from ecg_advmask.pipeline import shards
 from ecg_advmask.pretrain.run import Run
 
 SAMPLES, RATE_HZ, RECORDINGS, SEEN = 1000, 100, 120, 20
+SINUS_BRADYCARDIA, SINUS_RHYTHM, RIGHT_BLOCK, LEFT_BLOCK = "426177001", "426783006", "59118001", "164909002"
 QUICK = ["--fractions", "0.2,1", "--seeds", "2"]
 
 
 def write_data_set(write_data, folder, rate_hz=RATE_HZ):
-    """Sinus rhythm and bradycardia, a recording a patient; females have a deeper lead V1, and most have a ward."""
+    """Sinus rhythm and bradycardia, a recording a patient; females have a deeper lead V1, and most have a ward.
+
+    Females have a right bundle branch block, are older and breathe more; one recording has a left one, too.
+    """
     rng = np.random.default_rng(0)
     seconds = np.arange(SAMPLES) / rate_hz
     slow, female = rng.random(RECORDINGS) < 0.5, rng.random(RECORDINGS) < 0.5
@@ -32,10 +36,21 @@ def write_data_set(write_data, folder, rate_hz=RATE_HZ):
         signals_uv = 1000 * beats[:, None] * np.linspace(0.5, 1, 12) + rng.normal(scale=20, size=(SAMPLES, 12))
         signals_uv[:, 6] *= -2 if female[i] else -1
         windows.append(signals_uv.astype(np.int16))
-    columns = {"source": ["chapman"] * RECORDINGS, "codes": np.where(slow, "SB", "SR")}
+    years = np.round(30 + 25 * female + rng.normal(scale=2, size=RECORDINGS), 1)
+    codes = [
+        ";".join(
+            [
+                SINUS_BRADYCARDIA if slow[i] else SINUS_RHYTHM,
+                *([RIGHT_BLOCK] if female[i] else []),
+                *([LEFT_BLOCK] if i == SEEN else []),
+            ]
+        )
+        for i in range(RECORDINGS)
+    ]
+    columns = {"source": ["chapman"] * RECORDINGS, "codes": codes, "age_years": years}
     write_data(folder, np.stack(windows), [RECORDINGS], rate_hz, sex=np.where(female, "female", "male"), **columns)
     wards = [["1 north/east", "2 south"][int(one)] if i % 10 else "" for i, one in enumerate(female)]
-    rows = [{"id": f"R{i:03d}", "ward / side": ward, "litres": f"{i / 7:.3f}"} for i, ward in enumerate(wards)]
+    rows = [{"id": f"R{i:03d}", "ward / side": ward, "litres": f"{years[i] / 7:.3f}"} for i, ward in enumerate(wards)]
     write_csv(folder / shards.LABELS_FILE, list(rows[0]), rows)
     stated = json.loads((folder / shards.DATASET_FILE).read_text())
     stated["tables"].append(shards.stated_file(folder / shards.LABELS_FILE))
@@ -104,7 +119,10 @@ def test_result_states_what_it_takes_to_repeat_it(sex, folders):
     assert result["protocol"]["resamples"] >= 1000 and result["protocol"]["shares"] == [0.5, 0.1, 0.4]
     assert result["command"].startswith(f"ecg-advmask linear-eval {folders.run} {folders.data} --task sex")
     assert {"tensorflow", "keras", "scikit-learn", "numpy"} <= set(result["versions"])
-    assert result["classes"] == ["female", "male"] and result["dataset"]["generated"] is False
+    assert (
+        result["targets"] == {"kind": "classes", "names": ["female", "male"]}
+        and result["dataset"]["generated"] is False
+    )
 
 
 def test_same_command_same_result_from_stored_embeddings(sex, folders):
@@ -173,12 +191,47 @@ def test_a_column_of_the_label_table_is_a_task(folders):
     done = invoke(folders.run, folders.data, "--task", "ward / side", *QUICK, "--no-random")
     assert done.exit_code == 0, done.output
     result = json.loads((folders.run / "linear-eval-ward_side-data.json").read_text())
-    assert result["task"] == "ward / side" and result["classes"] == ["1 north/east", "2 south"]
+    assert result["task"] == "ward / side" and result["targets"]["names"] == ["1 north/east", "2 south"]
     assert result["counts"]["unlabelled_reasons"] == {"ward / side is empty": (RECORDINGS - SEEN) // 10}
     assert result["counts"]["eligible"] == (RECORDINGS - SEEN) * 9 // 10
     most = max(row["fraction"] for row in result["summary"])
     (row,) = [row for row in result["summary"] if row["fraction"] == most]
     assert row["metrics"]["macro_auroc"]["mean"] > 0.95
+
+
+@pytest.mark.parametrize(("task", "unit", "head"), [("age", "years", "lbfgs"), ("litres", "", "adam")])
+def test_a_number_is_estimated(folders, task, unit, head):
+    done = invoke(folders.run, folders.data, "--task", task, *QUICK, "--no-random", "--head", head)
+    assert done.exit_code == 0, done.output
+    name = f"linear-eval-{task}-data.json" if head == "lbfgs" else f"linear-eval-adam-{task}-data.json"
+    result = json.loads((folders.run / name).read_text())
+    assert result["targets"] == {"kind": "number", "names": [unit]} and f"--head {head}" in result["command"]
+    assert f"mean absolute error{' (years)' if unit else ''}" in done.output
+    (row,) = [row for row in result["summary"] if row["fraction"] == 1]
+    spread = np.std(shards.DataSet.open(folders.data).records["age_years"].astype(float)[SEEN:])
+    error = row["metrics"]["mae"]["mean"] * (1 if unit else 7)
+    assert error < spread / 2 if head == "lbfgs" else error < spread
+    assert result["counts"]["parts"].keys() == result["counts"]["recordings_of_parts"].keys()
+    assert result["confusion"] == []
+
+
+@pytest.mark.parametrize("task", ["diagnosis", "diagnosis-2020:conduction"])
+def test_several_labels_are_told_and_one_that_is_too_rare_is_left_out(folders, task):
+    out = folders.root / "diagnosis.json"
+    done = invoke(folders.run, folders.data, "--task", task, *QUICK, "--no-random", "--out", out)
+    assert done.exit_code == 0, done.output
+    result = json.loads(out.read_text())
+    names, left_block = ["CRBBB|RBBB", "NSR", "SB"], "CLBBB|LBBB"
+    if task == "diagnosis-2020:conduction":
+        names, left_block = ["CRBBB|RBBB"], "LBBB"
+    assert result["targets"] == {"kind": "labels", "names": names}
+    assert result["counts"]["left_out_labels"][left_block]["recordings"] == 1
+    (row,) = [row for row in result["summary"] if row["fraction"] == 1]
+    assert row["metrics"]["auroc:CRBBB|RBBB"]["mean"] > 0.95
+    with out.with_suffix(".split.csv").open() as stream:
+        labels = {row["id"]: row["label"].split(";") for row in csv.DictReader(stream)}
+    stored = sum("CRBBB|RBBB" in of_recording for of_recording in labels.values())
+    assert stored == sum(part["CRBBB|RBBB"] for part in result["counts"]["parts"].values())
 
 
 @pytest.mark.slow
@@ -188,7 +241,7 @@ def test_an_untrained_encoder_of_a_preset_can_be_judged_alone(folders):
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     assert list(result["encoders"]) == ["random"] and result["counts"]["seen"] == 0
-    assert result["classes"] == ["SB", "SR"]
+    assert result["targets"]["names"] == ["SB", "SR"]
 
 
 def test_bad_input_is_one_line_and_exit_code_2(folders, write_data):
@@ -198,7 +251,7 @@ def test_bad_input_is_one_line_and_exit_code_2(folders, write_data):
         ((folders.root, folders.data, "--task", "sex"), "is not a run directory"),
         ((folders.run, folders.root / "none", "--task", "sex"), "is not a data set"),
         ((folders.run, folders.data, "--task", "tea"), "(ward / side, litres)"),
-        ((folders.run, folders.data, "--task", "litres"), "linear-eval tells classes apart"),
+        ((folders.run, folders.data, "--task", "diagnosis:spleen"), "no such group of diseases"),
         ((folders.run, folders.data, "--task", "sex", "--split", folders.root / "no.csv"), "no.csv: cannot be read"),
         ((folders.run, folders.data, "--task", "sex", "--fractions", "a,b"), "expected numbers"),
         ((folders.run, folders.data, "--task", "sex", "--fractions", "0"), "neither a share"),

@@ -135,14 +135,17 @@ def test_a_run_without_adversary_has_no_mask_panel():
     assert figure["contrastive loss (NT-Xent)"].lines[0].get_ydata()[0] == 4.0
 
 
-def result(task="rhythm", run="runs/a", trained="hash-a", name="Adv Mask", test="t"):
+def result(task="rhythm", run="runs/a", trained="hash-a", name="Adv Mask", test="t", kind="classes"):
+    primary = "mae" if kind == "number" else "macro_auroc"
+
     def metric(mean):
         keys = ("mean", "low", "high", "minimum", "maximum", "standard_deviation")
         values = (mean, mean - 0.05, mean + 0.04, mean - 0.1, mean + 0.1, 0.02)
-        return {"macro_auroc": dict(zip(keys, values, strict=True))}
+        return {primary: dict(zip(keys, values, strict=True))}
 
     return {
         "task": task,
+        "targets": {"kind": kind, "names": ["years"] if kind == "number" else ["SB", "SR"]},
         "dataset": {"name": "chapman"},
         "run": {"path": run},
         "sha256_of_ids": {"test": test},
@@ -165,6 +168,18 @@ def test_label_efficiency_draws_mean_interval_and_band():
     band = axes.collections[0].get_paths()[0].get_extents()
     assert (band.y0, band.y1) == pytest.approx((0.71, 1.0))
     assert axes.get_xscale() == "log"
+
+
+def test_an_error_in_years_has_its_own_axis_and_no_line_of_chance():
+    classes, years = plots.label_efficiency([result(), result("age", test="u", kind="number")]).axes
+    assert years.get_ylabel() == "mean absolute error (years) on the test set; lower is better"
+    assert classes.get_ylabel() == "macro AUROC on the test set"
+    assert years.containers[0].lines[0].get_ydata().tolist() == pytest.approx([0.81, 0.9])
+
+    def levels(axes):
+        return [line for line in axes.lines if line.get_linestyle() == ":"]
+
+    assert [line.get_ydata()[0] for line in levels(classes)] == [0.5] and levels(years) == []
 
 
 def test_one_panel_per_test_set_and_one_line_per_encoder_in_one_colour():

@@ -16,13 +16,22 @@ from ecg_advmask import config
 from ecg_advmask.cli import main
 from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.linear import Protocol, linear_evaluation
+from ecg_advmask.evaluate.linear import linear_evaluation
 from ecg_advmask.evaluate.partition import PARTS, split_recordings
+from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.report import html as pieces
 from ecg_advmask.report.model_card import write_model_card
 from ecg_advmask.report.plots import png, training_curves
 from ecg_advmask.report.report import GENERATED_NOTICE, write_report
-from ecg_advmask.report.results import protocol_in_words, read_result, summary_rows, terminal_table, verdicts
+from ecg_advmask.report.result_words import headline, protocol_in_words, verdicts
+from ecg_advmask.report.results import (
+    confusion_tables,
+    detail_table,
+    difference_table,
+    read_result,
+    summary_table,
+    terminal_table,
+)
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
@@ -52,21 +61,28 @@ class Page(html.parser.HTMLParser):
         self.text += data
 
 
-@pytest.fixture(scope="module")
-def evaluation():
-    """A result of the real protocol on embeddings of which the first kind tells the class."""
+def evaluated(kind, **settings):
+    """A result of the real protocol on embeddings of which the first encoder's tell the target."""
     rng = np.random.default_rng(0)
-    names = rng.choice(["SB", "SR"], size=300).astype(object)
     patients = np.arange(300).astype(str).astype(object)
-    protocol = Protocol(fractions=(0.2, 1.0), draws=2, resamples=50)
-    split = split_recordings(patients, Targets.of_classes("rhythm", names), patients, protocol.shares, 0)
-    good = rng.normal(size=(300, 4)) + 2 * (names == "SR")[:, None]
+    names = {"classes": ("SB", "SR"), "labels": ("AF", "PVC", "a|b"), "number": ("years",)}[kind]
+    values = {
+        "classes": rng.integers(2, size=300),
+        "labels": (rng.random((300, 3)) < 0.3).astype(np.int64),
+        "number": rng.uniform(20, 90, 300),
+    }[kind]
+    task = {"classes": "rhythm", "labels": "diagnosis", "number": "age"}[kind]
+    targets = Targets(task, kind, names, values, np.full(300, "", object))
+    protocol = Protocol(fractions=(0.2, 1.0), draws=2, resamples=50, **settings)
+    split = split_recordings(patients, targets, patients, protocol.shares, 0)
+    hidden = values.reshape(300, -1) * (0.05 if kind == "number" else 2.0)
+    good = rng.normal(size=(300, 4)) + np.pad(hidden, [(0, 0), (0, 4 - hidden.shape[1])])
     embeddings = {"trained": good, "random": rng.normal(size=(300, 4))}
     return {
-        "format_version": 1,
+        "format_version": 2,
         "kind": "linear evaluation",
-        "task": "rhythm",
-        "classes": list(split.targets.names),
+        "task": task,
+        "targets": {"kind": kind, "names": list(names)},
         "dataset": {
             "path": "data/chapman", "name": "chapman", "sha256": "d" * 64, "sampling_rate_hz": 100, "generated": False,
             "window_samples": 1000, "layout": "chapman",
@@ -77,13 +93,29 @@ def evaluation():
         "encoders": {"trained": {"name": "Adv Mask", "sha256": "a"}, "random": {"name": "untrained", "sha256": "b"}},
         "counts": {"windows": 310, "recordings": 310, "seen": 10, "seen_by_id": 10, "seen_by_signal": 9,
                    "seen_by_patient": 8, "copies": 0, "unlabelled": 0, "unlabelled_reasons": {}, "eligible": 300,
-                   "patients": 300, "parts": split.counts()},
+                   "patients": 300, "parts": split.counts(), "recordings_of_parts": split.sizes(),
+                   "left_out_labels": {}},
         "sha256_of_ids": {part: split.digest(part) for part in PARTS},
         "protocol": vars(protocol) | {"shares": list(protocol.shares)},
         **linear_evaluation(embeddings, split, protocol),
         "versions": {"scikit-learn": "1.0"},
         "command": "ecg-advmask linear-eval runs/a data/chapman --task rhythm",
     }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    return evaluated("classes")
+
+
+@pytest.fixture(scope="module")
+def diagnosis():
+    return evaluated("labels")
+
+
+@pytest.fixture(scope="module")
+def age():
+    return evaluated("number")
 
 
 @pytest.fixture
@@ -142,6 +174,75 @@ def test_report_holds_figures_account_protocol_settings_and_commands(run, evalua
     assert "ecg-advmask pretrain data/pre" in text and evaluation["command"] in text
     assert "adversary_learning_rate" in text and "d" * 64 in text
     assert GENERATED_NOTICE not in text
+
+
+def test_report_of_an_age_is_in_years_and_less_is_better(run, age):
+    text = Page(write_report(run, [save(run, age)], run / "report.html").read_text()).text
+    titles, rows = summary_table(age)
+    assert titles == ["encoder", "labels", "share", "draws", "mean absolute error (years)", "R²",
+                      "mean absolute error over draws (SD; range)"]  # fmt: skip
+    errors = {(row["encoder"], row["fraction"]): row["metrics"]["mae"] for row in age["summary"]}
+    best, worst = errors["trained", 1.0], errors["random", 1.0]
+    assert 5 < best["mean"] < 20 and worst["mean"] > best["mean"]
+    assert rows[2][4] == f"{best['mean']:.2f} ({best['low']:.2f} to {best['high']:.2f})" and rows[2][4] in text
+    assert all("Adv Mask is better" in sentence for sentence in verdicts(age))
+    assert "age on chapman" in headline(age) and "is better than the other at 2 and worse at 0" in headline(age)
+    assert "ridge regression" in text and "stratified by fifths of the number" in text
+    assert detail_table(age) == ([], []) and confusion_tables(age) == []
+    reversed_ = json.loads(json.dumps(age))
+    reversed_["differences"][0]["metrics"]["mae"] |= {"low": 0.5, "high": 1.0}
+    assert "untrained is better" in verdicts(reversed_)[0]
+
+
+def test_report_of_labels_shows_each_of_them_and_what_was_left_out(run, diagnosis):
+    changed = json.loads(json.dumps(diagnosis))
+    changed["counts"]["left_out_labels"] = {
+        "LBBB": {"recordings": 2, "reason": "no recording with it in the test part"}
+    }
+    text = Page(write_report(run, [save(run, changed)], run / "report.html").read_text()).text
+    assert "LBBB: 2 (no recording with it in the test part)" in text
+    assert "stratified by the rarest label of a recording" in text and "all with the same C" in text
+    titles, rows = detail_table(diagnosis)
+    assert titles == ["label", "test recordings", "encoder", "AUROC", "average precision", "F1"]
+    assert [row[0] for row in rows] == ["AF", "AF", "PVC", "PVC", "a|b", "a|b"]
+    figures = diagnosis["summary"][2]["metrics"]["auroc:PVC"]
+    assert rows[2][1:4] == [diagnosis["counts"]["parts"]["test"]["PVC"], "Adv Mask",
+                            f"{figures['mean']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})"]  # fmt: skip
+    assert rows[2][3] in text and confusion_tables(diagnosis) == []
+    card = write_model_card(run, [save(run, diagnosis)]).read_text()
+    assert "macro average precision" in card
+
+
+def test_report_of_classes_shows_their_confusion_and_each_of_them(run, evaluation):
+    text = Page(write_report(run, [save(run, evaluation)], run / "report.html").read_text()).text
+    (caption, titles, rows), _ = confusion_tables(evaluation)
+    assert titles == ["true class", "SB", "SR"] and caption.startswith("Adv Mask with ") and caption in text
+    counts = evaluation["confusion"][0]["counts"]
+    assert rows == [["SB", *counts[0]], ["SR", *counts[1]]]
+    assert [sum(row) for row in counts] == list(evaluation["counts"]["parts"]["test"].values())
+    assert len(detail_table(evaluation)[1]) == 4
+    for title in ("balanced accuracy", "macro average precision", "calibration error"):
+        assert title in text
+
+
+def test_adam_heads_are_told_with_their_constants():
+    words = " ".join(protocol_in_words(evaluated("classes", head="adam", adam_epochs=3)))
+    assert "trained by Adam (rate 0.001, batches of 256, at most 3 epochs" in words and "L-BFGS" not in words
+
+
+def test_a_figure_that_is_not_defined_is_a_dash(age):
+    changed = json.loads(json.dumps(age))
+    changed["summary"][0]["metrics"]["r2"] = dict.fromkeys(changed["summary"][0]["metrics"]["r2"])
+    assert summary_table(changed)[1][0][5] == "– (– to –)"
+
+
+def test_a_number_without_a_unit_is_shown_in_four_digits(age):
+    changed = json.loads(json.dumps(age))
+    changed["targets"]["names"] = [""]
+    for row in changed["summary"]:
+        row["metrics"]["mae"] |= {"mean": 0.012345, "low": 0.01, "high": 0.1}
+    titles, rows = summary_table(changed)
+    assert titles[4] == "mean absolute error" and rows[0][4] == "0.01235 (0.01000 to 0.10000)"
 
 
 def test_a_stored_split_is_told_with_what_it_leaves_out(evaluation):
@@ -204,7 +305,8 @@ def test_terminal_table_has_a_line_for_every_row(evaluation):
     lines = terminal_table(evaluation).splitlines()
     assert len(lines) == (2 + 4) + 1 + (2 + 2)
     assert lines[2].split()[:2] == ["Adv", "Mask"]
-    assert all(row[4] in terminal_table(evaluation) for row in summary_rows(evaluation))
+    for table in (summary_table(evaluation), difference_table(evaluation)):
+        assert all(row[4] in terminal_table(evaluation) for row in table[1])
 
 
 def test_pretrain_command_gives_the_settings_back(run):
@@ -232,7 +334,7 @@ def test_model_card_tells_preprocessing_figures_and_limits(run, evaluation):
     assert "I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6" in text
     assert "100 Hz, windows of 10 s (1,000 samples)" in text and "millivolts" in text
     assert "| alpha | 0.1 |" in text and "no medical device" in text
-    for row in summary_rows(evaluation):
+    for row in summary_table(evaluation)[1]:
         assert f"| {row[0]} | {row[1]} |" in text
 
 
@@ -255,8 +357,13 @@ def test_files_that_are_no_results_are_refused(tmp_path, content, message):
 
 
 def test_results_of_another_format_version_are_refused(tmp_path, evaluation):
-    with pytest.raises(InputError, match="format version 2"):
-        read_result(save(tmp_path, evaluation | {"format_version": 2}))
+    with pytest.raises(InputError, match="format version 1, this program reads 2"):
+        read_result(save(tmp_path, evaluation | {"format_version": 1}))
+
+
+def test_a_result_that_lacks_a_part_is_refused(tmp_path, evaluation):
+    with pytest.raises(InputError, match="is not a whole result, it lacks targets"):
+        read_result(save(tmp_path, {key: value for key, value in evaluation.items() if key != "targets"}))
 
 
 def test_command_writes_page_and_card_or_one_clear_line(run, evaluation, tmp_path):
