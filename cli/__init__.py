@@ -12,6 +12,7 @@ import click
 from ecg_advmask import __version__
 from ecg_advmask.cli.embed import embed
 from ecg_advmask.cli.export import export
+from ecg_advmask.cli.finetune import finetune
 from ecg_advmask.cli.info import info
 from ecg_advmask.cli.linear_eval import linear_eval
 from ecg_advmask.cli.masks import masks
@@ -53,5 +54,5 @@ def main() -> None:
     """Self-supervised pretraining for 12-lead ECG by adversarial masking."""
 
 
-for _command in (synth, prepare, merge, presets, pretrain, linear_eval, masks, export, embed, report, info):
+for _command in (synth, prepare, merge, presets, pretrain, linear_eval, finetune, masks, export, embed, report, info):
     main.add_command(_command)

@@ -4,16 +4,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecg_advmask.report import html, plots
-from ecg_advmask.report.result_words import protocol_in_words
+from ecg_advmask.report.result_words import protocol_in_words, title
 from ecg_advmask.report.results import confusion_tables, detail_table, difference_table, summary_table
 
 
 def evaluation_section(results: Sequence[Mapping[str, Any]]) -> list[str]:
     """HTML of all results: label efficiency in one figure, then each task by itself."""
     if not results:
-        return [html.heading("Linear evaluation"), html.paragraph("No evaluation was given (option --eval).")]
+        return [html.heading("Evaluation"), html.paragraph("No evaluation was given (option --eval).")]
     parts = [
-        html.heading("Linear evaluation"),
+        html.heading("Evaluation"),
         html.picture(
             plots.png(plots.label_efficiency(results)),
             "Macro AUROC, or the mean absolute error of a number, against the number of labels. Line: mean over draws "
@@ -23,7 +23,7 @@ def evaluation_section(results: Sequence[Mapping[str, Any]]) -> list[str]:
         ),
     ]
     for result in results:
-        parts += [html.heading(f"{result['task']} on {result['dataset']['name']}", 3), *_of_one_task(result)]
+        parts += [html.heading(title(result), 3), *_of_one_task(result)]
     return parts
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from ecg_advmask.files import write_text
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.report.report import GENERATED_NOTICE, METHODS
-from ecg_advmask.report.result_words import protocol_in_words, verdicts
+from ecg_advmask.report.result_words import protocol_in_words, title, verdicts
 from ecg_advmask.report.results import read_result, summary_table
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
 
@@ -95,7 +95,7 @@ def _figures(results: Sequence[Mapping[str, Any]]) -> str:
     if not results:
         parts.append("Not evaluated yet: `ecg-advmask linear-eval`, then `ecg-advmask report`.")
     for result in results:
-        parts.append(f"### {result['task']} on {result['dataset']['name']}")
+        parts.append(f"### {title(result)}")
         titles, rows = summary_table(result)
         lines = [f"| {' | '.join(_cell(value) for value in row)} |" for row in [titles, *rows]]
         parts.append("\n".join([lines[0], "|---" * len(titles) + "|", *lines[1:]]))

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
-from ecg_advmask.report.results import METRIC_TITLES, estimate, kind_of, primary_of, title_of
+from ecg_advmask.report.results import FINE_TUNING, METRIC_TITLES, estimate, kind_of, primary_of, title_of
 
 STRATA: Final = {
     "classes": "class",
@@ -17,6 +17,13 @@ _RESAMPLED: Final = {
     "labels": "test patients within strata of their rarest label",
     "number": "test patients",
 }
+
+
+def title(result: Mapping[str, Any]) -> str:
+    """Task and data set, and whether encoders were trained."""
+    return f"{result['task']} on {result['dataset']['name']}" + (
+        ", fine-tuned" if result["kind"] == FINE_TUNING else ""
+    )
 
 
 def better_of(result: Mapping[str, Any], difference: Mapping[str, Any]) -> int:
@@ -50,7 +57,7 @@ def headline(result: Mapping[str, Any]) -> str:
         for row in result["summary"]
         if row["labels"] == most
     ]
-    told = f"{result['task']} on {result['dataset']['name']}, {most:,} labels: {title_of(result, primary)} "
+    told = f"{title(result)}, {most:,} labels: {title_of(result, primary)} "
     told += f"{', '.join(figures)}."
     if result["differences"]:
         first = result["encoders"][result["differences"][0]["first"]]["name"]
@@ -72,8 +79,7 @@ def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
     how = f"as stored in {Path(stored['path']).name}" if stored else f"seed {protocol['split_seed']}"
     outside = f", and {counts['outside_split']:,} are not in the split" if counts.get("outside_split") else ""
     return [
-        f"{_task_in_words(result)} The encoder is frozen; a recording of several windows has the mean of their "
-        "embeddings.",
+        f"{_task_in_words(result)} {_encoder_in_words(result)}",
         f"Of {counts['recordings']:,} recordings, {counts['seen']:,} were left out because the encoder had met them in "
         f"pretraining (by id {counts['seen_by_id']:,}, by signal {counts['seen_by_signal']:,}, by patient "
         f"{counts['seen_by_patient']:,}; one can count in several), {counts['copies']:,} as copies of another signal "
@@ -83,8 +89,8 @@ def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
         f"{sizes['validation']:,} for validation, {sizes['test']:,} for the test. Every encoder, number of labels and "
         "draw is measured on this same, whole test set.",
         f"For each number of labels, up to {protocol['draws']} stratified draws from the training part (seeds from "
-        f"{protocol['seed']}). {_head_in_words(result)} The {sizes['validation']:,} labels of the validation part come "
-        "on top of the number given.",
+        f"{protocol['seed']}). {_training_in_words(result)} The {sizes['validation']:,} labels of the validation part "
+        "come on top of the number given.",
         f"Intervals: {protocol['level']:.0%} percentile bootstrap over {_RESAMPLED[kind]}, "
         f"{protocol['resamples']:,} resamples, the same for all heads, which pairs the differences. They tell the "
         "uncertainty from the test set alone; the spread over draws of labels stands apart. One pretrained encoder was "
@@ -103,6 +109,29 @@ def _task_in_words(result: Mapping[str, Any]) -> str:
         each = "; ".join(f"{name}: {about['recordings']:,} ({about['reason']})" for name, about in left_out.items())
         told += f" Left out, with the number of their recordings: {each}."
     return told
+
+
+def _encoder_in_words(result: Mapping[str, Any]) -> str:
+    if result["kind"] == FINE_TUNING:
+        return (
+            "Encoder and linear head are trained together, batch statistics included; a recording of several windows "
+            "is trained on through random ones and has the mean of the predictions of all."
+        )
+    return "The encoder is frozen; a recording of several windows has the mean of their embeddings."
+
+
+def _training_in_words(result: Mapping[str, Any]) -> str:
+    if result["kind"] != FINE_TUNING:
+        return _head_in_words(result)
+    settings = result["fine_tuning"]
+    return (
+        f"On each, Adam in batches of {settings['batch_size']} (rates {settings['head_rate']:g} for the head, "
+        f"{settings['encoder_rate']:g} for a pretrained and {settings['scratch_rate']:g} for a random encoder, "
+        f"{settings['schedule']} schedule) for {settings['updates']:,} updates, but no fewer than "
+        f"{settings['fewest_passes']} and no more than {settings['most_passes']} passes through the labels. "
+        f"{settings['checks']} times on the way the network is judged by {METRIC_TITLES[primary_of(result)]} on the "
+        f"validation part; the best of these is tested, and {settings['patience']} in turn without a gain end it."
+    )
 
 
 def _head_in_words(result: Mapping[str, Any]) -> str:

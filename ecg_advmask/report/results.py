@@ -40,6 +40,10 @@ DETAIL_METRICS: Final = {"auroc": "AUROC", "average_precision": "average precisi
 NONE: Final = "–"
 """Stands where a metric is not defined."""
 
+FINE_TUNING: Final = "fine-tuning"
+"""The kind of a result whose encoders were trained on the labels; that of the others is ``linear evaluation``."""
+
+_COMMAND_OF: Final = {"linear evaluation": "linear-eval", FINE_TUNING: "finetune"}
 _ON_TERMINAL: Final = 3
 _FORMAT_VERSION: Final = 2
 _KEYS: Final = (
@@ -59,22 +63,23 @@ _KEYS: Final = (
 
 
 def read_result(path: str | Path) -> dict[str, Any]:
-    """The result that ``ecg-advmask linear-eval`` wrote.
+    """The result that ``ecg-advmask linear-eval`` or ``ecg-advmask finetune`` wrote.
 
     Raises:
         InputError: the file is missing, is not such a result, or has another format version.
     """
     result = read_json(path)
-    if result.get("kind") != "linear evaluation" or "format_version" not in result:
-        raise InputError(f"{path}: is not a result of linear-eval, give a file that ecg-advmask linear-eval wrote")
+    command = _COMMAND_OF.get(str(result.get("kind")))
+    if command is None or "format_version" not in result:
+        raise InputError(f"{path}: is not a result of linear-eval or finetune, give a file that one of them wrote")
     if result["format_version"] != _FORMAT_VERSION:
         raise InputError(
             f"{path}: has format version {result['format_version']}, this program reads {_FORMAT_VERSION}; "
-            "run linear-eval again"
+            f"run {command} again"
         )
     missing = [key for key in _KEYS if key not in result]
     if missing:
-        raise InputError(f"{path}: is not a whole result, it lacks {', '.join(missing)}; run linear-eval again")
+        raise InputError(f"{path}: is not a whole result, it lacks {', '.join(missing)}; run {command} again")
     return result
 
 
