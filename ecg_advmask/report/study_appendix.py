@@ -8,12 +8,13 @@ from typing import Any
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
+from ecg_advmask.report.compact_picture import compact
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, account_rows
 from ecg_advmask.report.study_document import Block, Code, Folded, Heading, Paragraph, Picture, Table
 from ecg_advmask.report.study_numbers import NONE
 from ecg_advmask.report.study_result import Entry, StudyResult
 from ecg_advmask.report.study_settings import common_settings, value_text
-from ecg_advmask.report.study_style import compact, png
+from ecg_advmask.report.study_style import DPI, WIDTH_IN, png
 from ecg_advmask.report.study_training import QUANTITIES, training_curves
 
 STUDY_FILE = "study.toml"
@@ -67,7 +68,7 @@ def masks(study: StudyResult, folder: Path) -> Iterator[Block]:
     for place, (name, path) in enumerate(found.items(), 1):
         if path:
             try:
-                image = compact(path.read_bytes())
+                image = compact(path.read_bytes(), round(WIDTH_IN * DPI), DPI)
             except (OSError, ValueError) as error:
                 raise InputError(f"{path}: cannot be read as a picture ({error}), remove it") from error
             caption = f"{name}: {path.parent.parent.name}, {path.stem}."

@@ -25,6 +25,8 @@ from ecg_advmask.report.study_style import (
 
 _COLUMNS = 3
 _LINE_OF_PRINT_IN = 0.15
+_PANEL = 0.55
+"""Share of the width that the panel of all methods takes; the rest is for their names."""
 
 
 def curves_by_method(study: StudyResult, task: Entry) -> Figure:
@@ -63,10 +65,10 @@ def curves_together(study: StudyResult, task: Entry) -> Figure:
     """All methods in one panel without bands, each named at its end."""
     height_in = max(3.6, 0.6 + _LINE_OF_PRINT_IN * len(study.methods))
     figure = Figure(figsize=(WIDTH_IN, height_in))
-    axes = figure.add_axes((0.085, 0.45 / height_in, 0.6, 1 - 0.55 / height_in))
+    axes = figure.add_axes((0.1, 0.45 / height_in, _PANEL, 1 - 0.55 / height_in))
     finish(axes)
     styles = method_styles(study.methods, study.baseline)
-    label_counts_axis(axes, [labels for _, labels in study.columns(task["task"])], 0.6 * WIDTH_IN)
+    label_counts_axis(axes, [labels for _, labels in study.columns(task["task"])], _PANEL * WIDTH_IN)
     ends: dict[str, tuple[float, float]] = {}
     for name in study.methods:
         labels, mean, _, _ = _curve(study, task, name)
@@ -132,7 +134,7 @@ def _name_ends(
         axes.plot([x + 0.012, 1.05], [y, height], linewidth=0.5, **line)
         axes.plot([1.05, 1.12], [height, height], linestyle=style.dash, linewidth=1.4, **line)
         axes.plot([1.085], [height], style.marker, markersize=4, **line)
-        text = shown(name, 26).replace("\n", " ") + (" (baseline)" if name == baseline else "")
+        text = f"{shown(name, 18, 1)} (baseline)" if name == baseline else shown(name, 28, 1)
         axes.text(1.135, height, text, transform=axes.transAxes, fontsize=FONT_PT, va="center")
 
 

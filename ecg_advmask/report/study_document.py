@@ -89,11 +89,13 @@ tbody th { font-weight: 600; white-space: normal; overflow-wrap: anywhere; min-w
 table.estimates tbody th { position: sticky; left: 0; background: #fff; }
 table.prose td { white-space: normal; overflow-wrap: break-word; max-width: 26rem; }
 table.prose { min-width: 34rem; }
+table.estimates { min-width: min(100%, 34rem); }
 figure img { border: 0; }
 @media screen and (max-width: 46rem) { .wide figure { overflow-x: auto; }
   .wide img { max-width: none; width: 42rem; } .wide figcaption { position: sticky; left: 0; }
   caption { max-width: 21rem; } }
-@media print { table { font-size: 8pt; } table.estimates small { font-size: 7pt; }
+@media print { table, caption, figcaption { font-size: 8pt; } table.estimates { break-inside: avoid; }
+  table.estimates small { font-size: 7pt; }
   table.estimates tbody th { position: static; } table.prose { min-width: 0; }
   details::details-content { content-visibility: visible; } }
 """

@@ -89,7 +89,7 @@ def _rows(
         axes.set_ylim(len(names) - 0.4, -0.6)
         first = index % columns == 0
         axes.set_yticks(range(len(names)), [shown(name, 26) if first else "" for name in names], fontsize=FONT_PT)
-        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.xaxis.set_major_locator(MaxNLocator(2 if columns > 3 else 4, steps=[1, 2, 5, 10]))
         finish(axes)
     limits = [limit for axes in grid for limit in axes.get_xlim()] or [0.0, 1.0]
     room = 0.02 * (max(limits) - min(limits))  # so that markers are whole

@@ -16,8 +16,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
-from PIL import Image
 
+from ecg_advmask.report.compact_picture import compact
 from ecg_advmask.report.plots import BLACK, BLUE, GREEN, ORANGE, PURPLE, SKY_BLUE, VERMILION
 
 WIDTH_IN: Final = 7.0
@@ -28,10 +28,6 @@ GREY: Final = "#6E6E6E"
 _COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
 _DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)))
 _MARKERS: Final = ("s", "^", "D", "v", "p", "<", ">", "h", "d", "8", "X", "P", "*")
-_SHADES: Final = 256
-"""Colours of a stored picture: enough for a diagram, at a third of the size."""
-_MOST_SHIFT: Final = 24
-"""A palette that moves any channel of any pixel by more (of 255) is not used."""
 
 
 @dataclass(frozen=True)
@@ -57,29 +53,15 @@ def method_styles(names: Sequence[str], baseline: str) -> dict[str, Style]:
 
 
 def png(figure: Figure) -> bytes:
-    """The figure as a PNG file in memory, with a palette of its own."""
+    """The figure as a PNG file in memory, with few colours where that cannot be seen."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
-    return compact(buffer.getvalue())
+    return compact(buffer.getvalue(), round(WIDTH_IN * DPI), DPI)
 
 
-def compact(image: bytes) -> bytes:
-    """A PNG with at most the width of a figure, and with few colours where that cannot be seen."""
-    with Image.open(io.BytesIO(image)) as opened:
-        picture = opened.convert("RGB")
-    width = round(WIDTH_IN * DPI)
-    if picture.width > width:
-        picture = picture.resize((width, round(picture.height * width / picture.width)), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    few = picture.quantize(_SHADES, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
-    shift = np.abs(np.asarray(few.convert("RGB"), np.int16) - np.asarray(picture, np.int16)).max()
-    (few if shift <= _MOST_SHIFT else picture).save(buffer, format="PNG", optimize=True, dpi=(DPI, DPI))
-    return buffer.getvalue()
-
-
-def shown(name: str, width: int = 30) -> str:
-    """A name for a figure: at most two lines, and dollar signs that begin no formula."""
-    return "\n".join(textwrap.wrap(name, width, max_lines=2, placeholder=" …")).replace("$", r"\$")
+def shown(name: str, width: int = 30, lines: int = 2) -> str:
+    """A name for a figure: a few lines at most, and dollar signs that begin no formula."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …")).replace("$", r"\$")
 
 
 def panels(count: int, columns: int, height_in: float) -> tuple[Figure, list[Axes]]:
