@@ -20,6 +20,7 @@ from ecg_advmask.cli.prepare import merge, prepare
 from ecg_advmask.cli.presets import presets
 from ecg_advmask.cli.pretrain import pretrain
 from ecg_advmask.cli.report import report
+from ecg_advmask.cli.study import study
 from ecg_advmask.cli.synth import synth
 from ecg_advmask.errors import InputError
 
@@ -54,5 +55,19 @@ def main() -> None:
     """Self-supervised pretraining for 12-lead ECG by adversarial masking."""
 
 
-for _command in (synth, prepare, merge, presets, pretrain, linear_eval, finetune, masks, export, embed, report, info):
+for _command in (
+    synth,
+    prepare,
+    merge,
+    presets,
+    pretrain,
+    linear_eval,
+    finetune,
+    masks,
+    study,
+    export,
+    embed,
+    report,
+    info,
+):
     main.add_command(_command)

@@ -1,0 +1,74 @@
+"""``ecg-advmask study``: methods, seeds, tasks and numbers of labels, from one file."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ecg_advmask.errors import InputError
+
+_DATA = ("pretraining", "evaluation")
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="KEY=PATH",
+    help="Data set to use instead of the one in STUDY; KEY is pretraining or evaluation.",
+)
+@click.option("--only", multiple=True, metavar="METHOD", help="Do this method alone; may be repeated.")
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="Do this seed alone; may be repeated.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Methods and seeds worked on at a time."
+)
+def study(
+    study: Path, directory: Path, *, data: tuple[str, ...], only: tuple[str, ...], seeds: tuple[int, ...], workers: int
+) -> None:
+    """Do what is missing of the study that the TOML file STUDY describes, in the folder DIR.
+
+    Every method is pretrained with every seed and judged on every task with every number of labels, always on the same
+    recordings, which no pretraining of the study has seen. The same command goes on after an interruption, and does
+    anew what a change of the file concerns. Several machines that share DIR share the work; with --only and --seed each
+    does a part. DIR/results.json, results.csv, report.html and report.md tell what is finished.
+    """
+    paths = _paths(data)
+
+    from ecg_advmask.cli.quiet import import_tensorflow
+
+    import_tensorflow()
+    from ecg_advmask.evaluate.study import run_study
+    from ecg_advmask.evaluate.study_file import read_study
+    from ecg_advmask.report.mask_files import draw_masks
+    from ecg_advmask.report.study_report import write_study_report
+
+    try:
+        missing = run_study(
+            read_study(study).with_data(paths),
+            directory,
+            only=only,
+            seeds=seeds,
+            workers=workers,
+            draw_masks=draw_masks,
+        )
+    except KeyboardInterrupt:
+        raise InputError(f"{directory}: interrupted; the same command goes on where it was") from None
+    write_study_report(directory)
+    left = f"; missing: {len(missing)} evaluations, of {_methods(missing)}" if missing else ""
+    click.echo(f"wrote {directory} (results.json, results.csv, report.html, report.md){left}")
+
+
+def _methods(entries: list[dict[str, Any]]) -> str:
+    return ", ".join(dict.fromkeys(str(entry["method"]) for entry in entries))
+
+
+def _paths(options: tuple[str, ...]) -> dict[str, Path]:
+    paths = {}
+    for option in options:
+        key, equals, path = option.partition("=")
+        if key not in _DATA or not equals or not path:
+            raise InputError(f"--data {option}: expected KEY=PATH, with a KEY of {' or '.join(_DATA)}")
+        paths[key] = Path(path)
+    return paths
