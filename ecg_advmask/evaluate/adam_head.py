@@ -1,4 +1,4 @@
-"""The linear head of the Adv Mask paper: a linear layer on the embeddings, trained by Adam, stopped early.
+"""The linear head of the Adv Mask paper: a linear layer on frozen embeddings, trained by Adam, stopped early.
 
 In: embeddings and targets of the drawn recordings and of the validation part. Out: a head and the epoch it is of.
 """
@@ -19,6 +19,8 @@ from ecg_advmask.evaluate.heads import (
 )
 from ecg_advmask.evaluate.protocol import Protocol
 
+Standard = tuple[Float64, Float64]
+
 _DECAY_OF_MEAN: Final = 0.9
 _DECAY_OF_SQUARES: Final = 0.999
 _EPSILON: Final = 1e-8
@@ -32,13 +34,18 @@ def fit_adam_head(
     protocol: Protocol,
     seed: int,
 ) -> tuple[Head, dict[str, Any]]:
-    """A linear layer on the embeddings as they are, trained by Adam (Kingma and Ba 2015) without a penalty.
+    """A linear layer on embeddings standardised by the drawn recordings, trained by Adam (Kingma and Ba 2015).
 
-    Losses: cross-entropy of classes, mean binary cross-entropy of labels, squared error of the number standardised by
-    the drawn recordings. Rate, batch size, epochs and patience are those of the published code of Bo et al. 2022
-    (github.com/jessica-bo/advmask_ecg). Unlike there the layer begins at zero, the loss being convex, and the epoch is
-    chosen by the metric that the evaluation reports first (macro AUROC or MAE on the validation part) instead of
-    accuracy, and kept, instead of the last one.
+    Losses, without a penalty: cross-entropy of classes, mean binary cross-entropy of labels, squared error of the
+    number, which is standardised, too. Rate, batch size, epochs and patience are those of the published code of Bo et
+    al. 2022 (github.com/jessica-bo/advmask_ecg). Unlike there,
+
+    - embeddings are standardised, since with one learning rate for all a head on raw ones would measure how far the
+      embeddings of an encoder spread (those of an untrained one next to nothing) rather than what they tell;
+    - the layer begins at zero, the loss being convex;
+    - the epoch is chosen by the metric that the evaluation reports first (macro AUROC or mean absolute error on the
+      validation part) instead of accuracy, and its layer is kept instead of the last one. After few steps
+      probabilities are still close to one another: what the head ranks is then worth more than what it decides.
 
     Args:
         embeddings: (n, D) of the drawn recordings.
@@ -50,31 +57,33 @@ def fit_adam_head(
     Returns:
         The head, and ``epoch`` (that it is of, from 1), ``epochs`` (run) and ``validation`` (the metric there).
     """
-    features = np.column_stack([embeddings, np.ones(len(embeddings))]).astype(np.float64)
-    own = indicators(targets)
-    centre, scale = standardisation(own) if targets.kind == "number" else (np.zeros(1), np.ones(1))
-    own = (own - centre) / scale
+    inputs, own = embeddings.astype(np.float64), indicators(targets)
+    of_inputs = standardisation(inputs)
+    of_outputs = standardisation(own) if targets.kind == "number" else (np.zeros(1), np.ones(1))
+    features = np.column_stack([(inputs - of_inputs[0]) / of_inputs[1], np.ones(len(inputs))])
+    own = (own - of_outputs[0]) / of_outputs[1]
     layer = _Adam(np.zeros((features.shape[1], own.shape[1])), protocol.adam_learning_rate)
     generator = np.random.default_rng(seed)
-    best_score, best_epoch, best, epoch = -np.inf, 0, layer.values, 0
+    head = _head(targets, layer.values, of_inputs, of_outputs)
+    best_score, best_epoch, best, epoch = -np.inf, 0, head, 0
     while epoch < protocol.adam_epochs and epoch - best_epoch < protocol.adam_patience:
         order = generator.permutation(len(features))
         for start in range(0, len(order), protocol.adam_batch_size):
             batch = order[start : start + protocol.adam_batch_size]
             layer.step(_gradient(targets, features[batch], own[batch], layer.values))
         epoch += 1
-        head = _head(targets, layer.values, centre, scale)
+        head = _head(targets, layer.values, of_inputs, of_outputs)
         score = validation_score(validation_targets, head.predict(validation_embeddings))
         if score > best_score:
-            best_score, best_epoch, best = score, epoch, layer.values
+            best_score, best_epoch, best = score, epoch, head
     about = {"epoch": best_epoch, "epochs": epoch, "validation": abs(best_score)}
-    return _head(targets, best, centre, scale), about
+    return best, about
 
 
-def _head(targets: Targets, layer: Float64, centre: Float64, scale: Float64) -> Head:
-    dimensions = len(layer) - 1
-    weights, intercepts = layer[:-1] * scale, layer[-1] * scale + centre
-    return Head(targets.kind, np.zeros(dimensions), np.ones(dimensions), weights, intercepts)
+def _head(targets: Targets, layer: Float64, of_inputs: Standard, of_outputs: Standard) -> Head:
+    """The head with this layer, whose last row are the intercepts; a number is brought back to its unit."""
+    centre, scale = of_outputs
+    return Head(targets.kind, *of_inputs, layer[:-1] * scale, layer[-1] * scale + centre)
 
 
 def _gradient(targets: Targets, features: Float64, own: Float64, layer: Float64) -> Float64:

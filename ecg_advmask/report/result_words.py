@@ -139,7 +139,7 @@ def _head_in_words(result: Mapping[str, Any]) -> str:
     chosen_by = f"by {METRIC_TITLES[primary_of(result)]} on the validation part."
     if protocol["head"] == "adam":
         return (
-            "On each, a linear layer on the embeddings as they are, trained by Adam (rate "
+            "On each, a linear layer on embeddings standardised by the drawn recordings, trained by Adam (rate "
             f"{protocol['adam_learning_rate']:g}, batches of {protocol['adam_batch_size']}, at most "
             f"{protocol['adam_epochs']} epochs, {protocol['adam_patience']} without a gain end it); the epoch is "
             f"chosen {chosen_by}"

@@ -180,7 +180,6 @@ def test_adam_descends_the_gradient_of_its_loss(kind):
 @pytest.mark.parametrize("kind", KINDS)
 def test_adam_learns_what_there_is(kind):
     drawn, known, others, judged = made(kind)
-    drawn, others = ((one - drawn.mean(axis=0)) / drawn.std(axis=0) for one in (drawn, others))
     protocol = Protocol(head="adam", adam_learning_rate=0.02, adam_batch_size=50)
     head, about = fit_adam_head(drawn, known, others, judged, protocol, seed=0)
     score = validation_score(judged, head.predict(others))
@@ -190,6 +189,14 @@ def test_adam_learns_what_there_is(kind):
     other, _ = fit_adam_head(drawn, known, others, judged, protocol, seed=1)
     assert np.array_equal(head.predict(others), again.predict(others))
     assert not np.array_equal(head.predict(others), other.predict(others))
+
+
+def test_adam_does_not_mind_how_far_embeddings_spread():
+    drawn, known, others, judged = made("classes", noise=1)
+    head, about = fit_adam_head(drawn, known, others, judged, Protocol(), seed=0)
+    small, again = fit_adam_head(drawn * 1e-3 + 5, known, others * 1e-3 + 5, judged, Protocol(), seed=0)
+    assert about["epoch"] == again["epoch"]
+    assert small.predict(others * 1e-3 + 5) == pytest.approx(head.predict(others), abs=1e-3)
 
 
 def test_adam_keeps_the_best_epoch_and_stops_when_none_is_better():
