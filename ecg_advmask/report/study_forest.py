@@ -81,7 +81,7 @@ def _rows(
     """Panels that share both axes, the first method on top; ``draw`` adds one method at one number of labels."""
     counts = study.columns(task["task"])
     columns = math.ceil(len(counts) / math.ceil(len(counts) / _MOST_COLUMNS)) if counts else 1
-    figure, grid = panels(len(counts), columns, 0.65 + _ROW_IN * len(names))
+    figure, grid = panels(len(counts), columns, 0.5 + _ROW_IN * len(names))
     for index, (axes, (fraction, labels)) in enumerate(zip(grid, counts, strict=True)):
         for row, name in enumerate(names):
             draw(axes, row, name, fraction)

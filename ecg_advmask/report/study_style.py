@@ -25,6 +25,8 @@ FONT_PT: Final = 8.0
 DPI: Final = 150
 GREY: Final = "#6E6E6E"
 """Colour of the baseline."""
+_LABELS_IN: Final = 0.3
+"""Height of what stands around all panels."""
 _COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
 _DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)))
 _MARKERS: Final = ("s", "^", "D", "v", "p", "<", ">", "h", "d", "8", "X", "P", "*")
@@ -65,10 +67,10 @@ def shown(name: str, width: int = 30, lines: int = 2) -> str:
 
 
 def panels(count: int, columns: int, height_in: float) -> tuple[Figure, list[Axes]]:
-    """A figure with ``count`` panels of a height, in rows."""
+    """A figure with ``count`` panels of a height, in rows, and room for common labels."""
     rows = max(math.ceil(count / columns), 1)
     spacing = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06)  # inches
-    figure = Figure(figsize=(WIDTH_IN, rows * height_in), layout=spacing)
+    figure = Figure(figsize=(WIDTH_IN, rows * height_in + _LABELS_IN), layout=spacing)
     grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
     for axes in grid[count:]:
         axes.remove()

@@ -17,7 +17,7 @@ Dash = Literal["-", ":"]
 
 QUANTITIES: Final[Mapping[str, tuple[str, Mapping[str, Dash]]]] = {
     "loss": ("contrastive loss (NT-Xent)", {"loss": "-"}),
-    "masks": ("share of the samples or bins", {"mask_area": "-", "mask_cover": ":"}),
+    "masks": ("share of samples or bins", {"mask_area": "-", "mask_cover": ":"}),
     "probe": ("AUROC of the online probe", {"probe_auroc": "-"}),
 }
 """Name of a figure -> label of its axis, and the columns of the history that it shows with their dashes."""

@@ -109,9 +109,10 @@ def protocol(study: StudyResult) -> list[str]:
         train, validation, test = (f"{100 * share:g} %" for share in known["shares"])
         seed = f" (seed {known['split_seed']})" if "split_seed" in known else ""
         sentences.append(
-            f"The other patients are split once for each task{seed}, before any training, stratified by label: {train} "
-            f"for training, {validation} for validation, {test} for the test. The test part is the same for every "
-            "method, seed, number of labels and draw, and every metric is computed on the whole of it."
+            f"The patients that no pretraining meets are split once for each task{seed}, before any training, "
+            f"stratified by label: {train} for training, {validation} for validation, {test} for the test. The test "
+            "part is the same for every method, seed, number of labels and draw, and every metric is computed on the "
+            "whole of it."
         )
     if "draws" in known:
         sentences.append(

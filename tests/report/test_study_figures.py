@@ -34,6 +34,11 @@ def texts(figure):
     return [text for text in figure.findobj(lambda one: hasattr(one, "get_text")) if text.get_text()]
 
 
+def words(figure):
+    """Texts without those of ticks, which may lie outside the axes and are not drawn then."""
+    return [text for text in texts(figure) if text.get_text().strip("0123456789.,−")]
+
+
 def test_any_two_methods_differ_in_colour_or_in_dashes_and_marker():
     names = [f"method {index}" for index in range(40)]
     styles = list(method_styles(names, "method 3").values())
@@ -203,8 +208,16 @@ def test_long_names_stay_within_the_figure():
     task = study.tasks[0]
     for figure in (curves_by_method(study, task), curves_together(study, task), forest(study, task)):
         width = figure.get_figwidth() * figure.dpi
-        words = [text for text in texts(figure) if text.get_text().strip("0123456789.,−")]  # ticks may lie outside
-        assert len(words) > len(names)
-        for text in words:
+        assert len(words(figure)) > len(names)
+        for text in words(figure):
             box = text.get_window_extent()
             assert box.x0 >= -1 and box.x1 <= width + 1, text.get_text()
+
+
+@pytest.mark.parametrize("quantity", ["loss", "masks", "probe"])
+def test_labels_of_a_single_row_of_panels_are_whole(study, quantity):
+    figure = training_curves(study, quantity)
+    height = figure.get_figheight() * figure.dpi
+    for text in words(figure):
+        box = text.get_window_extent()
+        assert box.y0 >= -1 and box.y1 <= height + 1, text.get_text()

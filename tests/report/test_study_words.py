@@ -4,7 +4,7 @@ import pytest
 
 from ecg_advmask.report.study_numbers import labels_text, scale_of
 from ecg_advmask.report.study_result import StudyResult
-from ecg_advmask.report.study_settings import common_settings, methods
+from ecg_advmask.report.study_settings import common_settings, methods, value_text
 from ecg_advmask.report.study_tables import differences, estimates, other_metrics, spreads, verdicts
 from ecg_advmask.report.study_words import answer, answer_of_task, comparisons, missing, task_in_words
 from report.study_example import BASELINE, METHODS, TASKS, study_result
@@ -175,7 +175,18 @@ def test_settings_are_split_into_common_and_own(whole):
     rows = {row[0]: row for row in methods(whole).rows}
     assert rows["Gaussian noise"][4] == "method = simclr; augmentations = gaussian"
     assert "alpha = 1.0" in rows["Adv Mask"][4] and "epochs" not in rows["Adv Mask"][4]
-    assert rows["From scratch"][5:] == ["0", "3"]
+    assert rows["From scratch"][3:] == [
+        "The whole network, trained on the drawn labels from its initial weights.", "–", "0", "3"
+    ]  # fmt: skip
+    assert rows["Untrained"][3:5] == ["A frozen encoder with its initial weights.", "–"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(True, "true"), ([1, 2.5], "1, 2.5"), ([], "none"), ({"a": 1, "b": [2, 3]}, "a = 1; b = 2, 3"), (None, "None")],
+)
+def test_settings_are_written_as_a_reader_does(value, text):
+    assert value_text(value) == text
 
 
 def test_missing_is_gathered_by_method_and_task(whole):
