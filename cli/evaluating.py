@@ -99,7 +99,7 @@ def write_evaluation(result: Mapping[str, Any], division: "Split", target: Path)
     """Write a result, its figure and its split side by side, and print its tables."""
     from ecg_advmask.files import atomic_path, write_json
     from ecg_advmask.report.plots import label_efficiency, png
-    from ecg_advmask.report.results import terminal_table
+    from ecg_advmask.report.terminal import terminal_table
 
     figure, stored = target.with_suffix(".png"), target.with_suffix(".split.csv")
     with atomic_path(figure) as temporary:

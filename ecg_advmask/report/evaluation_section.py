@@ -33,6 +33,11 @@ def _of_one_task(result: Mapping[str, Any]) -> list[str]:
     if result["differences"]:
         caption = f"Paired difference on the same test recordings, with {level} interval"
         parts.append(html.table(*difference_table(result), caption))
+    further = [
+        html.table(*table(result, True)) for table in (summary_table, difference_table) if table(result, True)[1]
+    ]
+    if further:
+        parts.append(html.folded("Further metrics", "".join(further)))
     titles, rows = detail_table(result)
     if rows:
         caption = f"Each {titles[0]} with {most:,} labelled recordings, mean over draws with {level} interval"
@@ -41,15 +46,8 @@ def _of_one_task(result: Mapping[str, Any]) -> list[str]:
     if matrices:
         parts.append(html.folded("Confusion of classes", "".join(matrices)))
     counts = result["counts"]["parts"]
-    columns = list(counts["test"])
-    parts += [
-        html.bullets(protocol_in_words(result)),
-        html.table(
-            ["part", *columns],
-            [[part, *[found[name] for name in columns]] for part, found in counts.items()],
-            "Recordings per part",
-        ),
-    ]
+    sizes = [[name, *[counts[part][name] for part in counts]] for name in counts["test"]]
+    parts += [html.bullets(protocol_in_words(result)), html.table(["", *counts], sizes, "Recordings per part")]
     unfinished = sum(not one.get("converged", True) for one in result["results"])
     if unfinished:
         told = f"{unfinished} of {len(result['results'])} heads reached the limit of "

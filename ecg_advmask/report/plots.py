@@ -117,16 +117,19 @@ def label_efficiency(results: Sequence[Mapping[str, Any]]) -> Figure:
         key = (result["task"], result["dataset"]["name"], result["sha256_of_ids"]["test"])
         panels.setdefault(key, []).append(result)
     names, colours = encoder_names(results), encoder_colours(results)
-    figure = Figure(figsize=(6.2 * max(len(panels), 1), 4.4), layout="constrained")
-    grid = figure.subplots(1, max(len(panels), 1), squeeze=False)[0]
+    columns, rows = min(max(len(panels), 1), 2), max((len(panels) + 1) // 2, 1)
+    figure = Figure(figsize=(6.2 * columns, 4.4 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
     for axes, ((task, dataset, _), members) in zip(grid, panels.items(), strict=False):
         drawn: set[str] = set()
         for result in members:
             for encoder, about in result["encoders"].items():
                 if about["sha256"] not in drawn:
-                    rows = sorted((r for r in result["summary"] if r["encoder"] == encoder), key=lambda r: r["labels"])
+                    own = sorted((r for r in result["summary"] if r["encoder"] == encoder), key=lambda r: r["labels"])
                     label, colour = names[about["sha256"]], colours[about["sha256"]]
-                    _efficiency_line(axes, rows, primary_of(result), label, colour, shift=1.02 ** len(drawn))
+                    _efficiency_line(axes, own, primary_of(result), label, colour, shift=1.02 ** len(drawn))
                     drawn.add(about["sha256"])
         _finish_efficiency(axes, members[0], f"{task} on {dataset}")
     return figure
@@ -154,10 +157,10 @@ def _finish_efficiency(axes: Axes, result: Mapping[str, Any], title: str) -> Non
     if primary == "macro_auroc":
         axes.axhline(0.5, color=BLACK, linestyle=":", linewidth=1)
         axes.set_ylim(top=1.005)
-    better = "; lower is better" if primary in LOWER_IS_BETTER else ""
+    whose = ", lower is better" if primary in LOWER_IS_BETTER else " on the test set"
     axes.set_title(title, fontsize=11)
     axes.set_xlabel("labelled recordings given to the head")
-    axes.set_ylabel(f"{title_of(result, primary)} on the test set{better}")
+    axes.set_ylabel(f"{title_of(result, primary)}{whose}")
     axes.grid(alpha=0.3)
     axes.legend(loc="best" if primary in LOWER_IS_BETTER else "lower right", fontsize=9)
 

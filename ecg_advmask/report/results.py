@@ -4,7 +4,7 @@ What the tables show depends on the kind of the task: classes, labels, or a numb
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,7 +34,7 @@ METRICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
     "labels": ("macro_auroc", "macro_average_precision", "macro_f1", "calibration_error"),
     "number": ("mae", "r2"),
 }
-"""Metrics in the tables, by kind of task; those of single classes or labels have a table of their own."""
+"""Metrics in the tables, by kind of task, the first three before others; single classes have a table of their own."""
 
 DETAIL_METRICS: Final = {"auroc": "AUROC", "average_precision": "average precision", "f1": "F1"}
 NONE: Final = "–"
@@ -44,7 +44,7 @@ FINE_TUNING: Final = "fine-tuning"
 """The kind of a result whose encoders were trained on the labels; that of the others is ``linear evaluation``."""
 
 _COMMAND_OF: Final = {"linear evaluation": "linear-eval", FINE_TUNING: "finetune"}
-_ON_TERMINAL: Final = 3
+_FIRST: Final = 3
 _FORMAT_VERSION: Final = 2
 _KEYS: Final = (
     "task",
@@ -122,37 +122,51 @@ def share_text(fraction: float, labels: int, counts: Mapping[str, Any]) -> str:
     return f"{100 * share:.3g} %"
 
 
-def summary_table(result: Mapping[str, Any], most: int | None = None) -> tuple[list[str], list[list[Any]]]:
-    """Titles of columns, and one row per encoder and number of labels, of all metrics or of ``most`` at most."""
-    metrics, primary = METRICS_OF[kind_of(result)][:most], primary_of(result)
-    spread_of = METRIC_TITLES[primary].removeprefix("macro ")
+def summary_table(result: Mapping[str, Any], further: bool = False) -> tuple[list[str], list[list[Any]]]:
+    """Titles of columns, and one row per encoder and number of labels: the first metrics and the spread over draws.
+
+    With ``further`` the other metrics instead; no rows where the kind has none.
+    """
+    metrics, primary = _metrics(result, further), primary_of(result)
     titles = ["encoder", "labels", "share", "draws", *(title_of(result, name) for name in metrics)]
-    rows = []
-    for row in result["summary"]:
-        spread = "one draw"
-        if row["metrics"][primary]["standard_deviation"] is not None:
-            keys = ("standard_deviation", "minimum", "maximum")
-            deviation, low, high = (_figure(result, primary, row["metrics"][primary][key]) for key in keys)
-            spread = f"{deviation}; {low} to {high}"
-        rows.append(
-            [result["encoders"][row["encoder"]]["name"], row["labels"]]
-            + [share_text(row["fraction"], row["labels"], result["counts"]), row["draws"]]
-            + [estimate(result, name, row["metrics"][name]) for name in metrics]
-            + [spread]
-        )
-    return [*titles, f"{spread_of} over draws (SD; range)"], rows
+    rows = [
+        [result["encoders"][row["encoder"]]["name"], row["labels"]]
+        + [share_text(row["fraction"], row["labels"], result["counts"]), row["draws"]]
+        + [estimate(result, name, row["metrics"][name]) for name in metrics]
+        + ([] if further else [_spread(result, primary, row["metrics"][primary])])
+        for row in result["summary"]
+        if metrics
+    ]
+    spread = [] if further else [f"{METRIC_TITLES[primary].removeprefix('macro ')} over draws (SD; range)"]
+    return [*titles, *spread], rows
 
 
-def difference_table(result: Mapping[str, Any], most: int | None = None) -> tuple[list[str], list[list[Any]]]:
-    """Titles of columns, and one row per pair of encoders and number of labels."""
-    metrics = METRICS_OF[kind_of(result)][:most]
+def difference_table(result: Mapping[str, Any], further: bool = False) -> tuple[list[str], list[list[Any]]]:
+    """Titles of columns, and one row per pair of encoders and number of labels; ``further`` as in `summary_table`."""
+    metrics = _metrics(result, further)
     titles = ["difference", "labels", "share", "draws", *(title_of(result, name) for name in metrics)]
     return titles, [
         [f"{result['encoders'][row['first']]['name']} − {result['encoders'][row['second']]['name']}", row["labels"]]
         + [share_text(row["fraction"], row["labels"], result["counts"]), row["draws"]]
         + [estimate(result, name, row["metrics"][name], signed=True) for name in metrics]
         for row in result["differences"]
+        if metrics
     ]
+
+
+def _metrics(result: Mapping[str, Any], further: bool) -> tuple[str, ...]:
+    metrics = METRICS_OF[kind_of(result)]
+    return metrics[_FIRST:] if further else metrics[:_FIRST]
+
+
+def _spread(result: Mapping[str, Any], metric: str, values: Mapping[str, Any]) -> str:
+    """Standard deviation and range over draws."""
+    if values["standard_deviation"] is None:
+        return "one draw"
+    deviation, low, high = (
+        _figure(result, metric, values[key]) for key in ("standard_deviation", "minimum", "maximum")
+    )
+    return f"{deviation}; {low} to {high}"
 
 
 def detail_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
@@ -183,18 +197,3 @@ def confusion_tables(result: Mapping[str, Any]) -> list[tuple[str, list[str], li
         )
         for one in result["confusion"]
     ]
-
-
-def terminal_table(result: Mapping[str, Any]) -> str:
-    """The summary and the paired differences as text in columns, with the first metrics of the kind."""
-    blocks = [_columns(*summary_table(result, _ON_TERMINAL))]
-    if result["differences"]:
-        blocks.append(_columns(*difference_table(result, _ON_TERMINAL)))
-    return "\n\n".join(blocks)
-
-
-def _columns(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    cells = [list(titles), *[[str(value) for value in row] for row in rows]]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
-    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

@@ -172,7 +172,7 @@ def test_label_efficiency_draws_mean_interval_and_band():
 
 def test_an_error_in_years_has_its_own_axis_and_no_line_of_chance():
     classes, years = plots.label_efficiency([result(), result("age", test="u", kind="number")]).axes
-    assert years.get_ylabel() == "mean absolute error (years) on the test set; lower is better"
+    assert years.get_ylabel() == "mean absolute error (years), lower is better"
     assert classes.get_ylabel() == "macro AUROC on the test set"
     assert years.containers[0].lines[0].get_ydata().tolist() == pytest.approx([0.81, 0.9])
 
@@ -191,6 +191,14 @@ def test_one_panel_per_test_set_and_one_line_per_encoder_in_one_colour():
     colour = {axes: {c.get_label(): c.lines[0].get_color() for c in axes.containers} for axes in (rhythm, sex)}
     assert len(set(colour[rhythm].values())) == 3
     assert all(colour[rhythm][name] == shade for name, shade in colour[sex].items())
+
+
+def test_three_panels_stand_in_two_rows():
+    figure = plots.label_efficiency([result(), result("sex", test="u"), result("age", test="v", kind="number")])
+    spans = [axes.get_subplotspec() for axes in figure.axes]
+    places = [(span.rowspan.start, span.colspan.start) for span in spans]
+    assert places == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    assert [axes.get_visible() for axes in figure.axes] == [True, True, True, False]
 
 
 def test_png_is_one():

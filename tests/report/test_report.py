@@ -30,9 +30,9 @@ from ecg_advmask.report.results import (
     difference_table,
     read_result,
     summary_table,
-    terminal_table,
 )
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
+from ecg_advmask.report.terminal import terminal_table
 
 VOID = {"meta", "img", "br", "link", "hr", "input"}
 HOSTILE = '<script>alert("x")</script>&amp;'
@@ -221,8 +221,14 @@ def test_report_of_classes_shows_their_confusion_and_each_of_them(run, evaluatio
     assert rows == [["SB", *counts[0]], ["SR", *counts[1]]]
     assert [sum(row) for row in counts] == list(evaluation["counts"]["parts"]["test"].values())
     assert len(detail_table(evaluation)[1]) == 4
-    for title in ("balanced accuracy", "macro average precision", "calibration error"):
-        assert title in text
+    titles, rows = summary_table(evaluation, further=True)
+    assert titles[4:] == ["balanced accuracy", "macro average precision", "calibration error"]
+    for row, entry in zip(rows, evaluation["summary"], strict=True):
+        for cell, name in zip(
+            row[4:], ("balanced_accuracy", "macro_average_precision", "calibration_error"), strict=True
+        ):
+            figures = entry["metrics"][name]
+            assert cell == f"{figures['mean']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})" and cell in text
 
 
 def test_adam_heads_are_told_with_their_constants():
