@@ -10,9 +10,9 @@ from typing import Any
 
 from ecg_advmask.files import write_text
 from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.report.report import GENERATED_NOTICE, METHODS
+from ecg_advmask.report.report import METHODS
 from ecg_advmask.report.result_words import protocol_in_words, title, verdicts
-from ecg_advmask.report.results import read_result, summary_table
+from ecg_advmask.report.results import GENERATED_NOTICE, read_result, summary_table
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
 
 

@@ -15,17 +15,13 @@ from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.report import html, plots
 from ecg_advmask.report.evaluation_section import evaluation_section
 from ecg_advmask.report.result_words import headline
-from ecg_advmask.report.results import read_result
+from ecg_advmask.report.results import GENERATED_NOTICE, read_result
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, RunFiles, account_rows, pretrain_command
 
 METHODS: Final = {
     "advmask": "adversarial masking (Adv Mask; Bo et al. 2022, after ADIOS, Shi et al. 2022)",
     "simclr": "SimCLR without an adversary (Chen et al. 2020)",
 }
-GENERATED_NOTICE: Final = (
-    "Made on generated recordings: no person was recorded. The figures show that the program works; they say nothing "
-    "about patients."
-)
 
 
 def write_report(

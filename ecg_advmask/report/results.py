@@ -15,9 +15,9 @@ from ecg_advmask.files import read_json
 METRIC_TITLES: Final = {
     "macro_auroc": "macro AUROC",
     "accuracy": "accuracy",
-    "macro_f1": "macro F1",
     "balanced_accuracy": "balanced accuracy",
     "macro_average_precision": "macro average precision",
+    "macro_f1": "macro F1",
     "calibration_error": "calibration error",
     "mae": "mean absolute error",
     "r2": "R²",
@@ -39,6 +39,11 @@ METRICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 DETAIL_METRICS: Final = {"auroc": "AUROC", "average_precision": "average precision", "f1": "F1"}
 NONE: Final = "–"
 """Stands where a metric is not defined."""
+
+GENERATED_NOTICE: Final = (
+    "Made on generated recordings: no person was recorded. The figures show that the program works; they say nothing "
+    "about patients."
+)
 
 FINE_TUNING: Final = "fine-tuning"
 """The kind of a result whose encoders were trained on the labels; that of the others is ``linear evaluation``."""

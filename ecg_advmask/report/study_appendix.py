@@ -9,9 +9,9 @@ from typing import Any
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
 from ecg_advmask.report.compact_picture import compact
+from ecg_advmask.report.results import NONE
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, account_rows
 from ecg_advmask.report.study_document import Block, Code, Folded, Heading, Paragraph, Picture, Table
-from ecg_advmask.report.study_numbers import NONE
 from ecg_advmask.report.study_result import Entry, StudyResult
 from ecg_advmask.report.study_settings import common_settings, value_text
 from ecg_advmask.report.study_style import DPI, WIDTH_IN, png

@@ -3,23 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
+from ecg_advmask.report.results import METRIC_TITLES, NONE
 from ecg_advmask.report.study_result import Entry, StudyResult
-
-METRIC_TITLES: Final = {
-    "macro_auroc": "macro AUROC",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_average_precision": "macro average precision",
-    "macro_f1": "macro F1",
-    "calibration_error": "calibration error",
-    "mae": "mean absolute error",
-    "r2": "R²",
-}
-NONE: Final = "–"
-"""Stands where there is no number."""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from ecg_advmask.files import atomic_path, write_text
 from ecg_advmask.report import study_appendix as appendix
 from ecg_advmask.report import study_tables as tables
 from ecg_advmask.report import study_words as words
+from ecg_advmask.report.results import GENERATED_NOTICE
 from ecg_advmask.report.study_document import (
     Block,
     Bullets,
@@ -70,7 +71,7 @@ def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
 
 def _answer(study: StudyResult) -> Iterator[Block]:
     if any(about and about.get("generated") for about in study.content["data"].values()):
-        yield Paragraph(words.GENERATED, notice=True)
+        yield Paragraph(GENERATED_NOTICE, notice=True)
     if absent := len(study.content["missing"]):
         what = "evaluation is" if absent == 1 else "evaluations are"
         yield Paragraph(

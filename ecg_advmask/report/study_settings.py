@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ecg_advmask import presets
+from ecg_advmask.report.results import NONE
 from ecg_advmask.report.study_document import Table
-from ecg_advmask.report.study_numbers import NONE
 from ecg_advmask.report.study_result import Entry, StudyResult
 
 _WITHOUT_PRETRAINING: Final = {

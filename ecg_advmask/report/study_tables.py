@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ecg_advmask.report.results import METRIC_TITLES, NONE
 from ecg_advmask.report.study_document import Cell, Table
-from ecg_advmask.report.study_numbers import METRIC_TITLES, NONE, labels_text, scale_of
+from ecg_advmask.report.study_numbers import labels_text, scale_of
 from ecg_advmask.report.study_result import Entry, StudyResult, Verdict
 from ecg_advmask.report.study_words import SIGNS
 

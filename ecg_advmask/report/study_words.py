@@ -7,10 +7,6 @@ from ecg_advmask.report.study_numbers import scale_of
 from ecg_advmask.report.study_result import Entry, StudyResult, Verdict
 
 SIGNS: Final[dict[Verdict | None, str]] = {"better": "▲", "worse": "▼", "open": "○", None: "–"}
-GENERATED: Final = (
-    "Made on generated recordings: no person was recorded. The figures show that the program works; they say nothing "
-    "about patients."
-)
 _HEADS: Final = {
     "lbfgs": "fitted to its optimum (logistic regression by L-BFGS, ridge regression for numbers), its penalty chosen "
     "on the validation part",

@@ -22,9 +22,10 @@ from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.report import html as pieces
 from ecg_advmask.report.model_card import write_model_card
 from ecg_advmask.report.plots import png, training_curves
-from ecg_advmask.report.report import GENERATED_NOTICE, write_report
+from ecg_advmask.report.report import write_report
 from ecg_advmask.report.result_words import headline, protocol_in_words, verdicts
 from ecg_advmask.report.results import (
+    GENERATED_NOTICE,
     confusion_tables,
     detail_table,
     difference_table,
