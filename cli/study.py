@@ -56,7 +56,7 @@ def study(
     except KeyboardInterrupt:
         raise InputError(f"{directory}: interrupted; the same command goes on where it was") from None
     write_study_report(directory)
-    left = f"; missing: {len(missing)} evaluations, of {_methods(missing)}" if missing else ""
+    left = f"; missing: evaluations of {_methods(missing)} ({len(missing)} in all)" if missing else ""
     click.echo(f"wrote {directory} (results.json, results.csv, report.html, report.md){left}")
 
 

@@ -1,8 +1,8 @@
 """A whole study: every method pretrained with every seed and judged on every task, resumed wherever it was left.
 
-In: a study file (`study_file`) and a folder. Out: in that folder the divisions of the recordings, run directories,
-evaluations, and what they say together (`study_results`). TensorFlow and the data are used by processes of their own
-(`study_processes`), a method and seed at a time.
+In: the design of a study, from its file (`study_file`), and a folder. Out: in that folder the divisions of the
+recordings, run directories, evaluations, and what they say together (`study_results`). Training and evaluation happen
+in processes of their own (`study_processes`), a method and seed at a time.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ from ecg_advmask import presets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.run_data import check_fit
 from ecg_advmask.evaluate.study_data import StudyData
-from ecg_advmask.evaluate.study_file import Study
-from ecg_advmask.evaluate.study_processes import do_jobs
+from ecg_advmask.evaluate.study_design import Study
+from ecg_advmask.evaluate.study_processes import do_jobs, locked
 from ecg_advmask.evaluate.study_progress import Progress
 from ecg_advmask.evaluate.study_results import collate
 from ecg_advmask.evaluate.study_state import State
@@ -72,7 +72,8 @@ def run_study(
         do_jobs(Work(study, folder, draw_masks), left, workers, view.listen, view.tick)
     finally:
         view.close()
-    return collate(state)
+    with locked(folder.path / "locks" / "results", wait_for_it=True):  # who comes last has seen everything
+        return collate(state)
 
 
 def _check_place(folder: Folder, study: Study) -> None:

@@ -14,7 +14,7 @@ from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of
 from ecg_advmask.evaluate.embeddings import Embeddings, average_over_windows, cached_embeddings
 from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings
 from ecg_advmask.evaluate.stored_split import stored_parts
-from ecg_advmask.evaluate.study_file import Study
+from ecg_advmask.evaluate.study_design import Study
 from ecg_advmask.evaluate.study_units import Folder
 from ecg_advmask.files import read_json, write_json
 from ecg_advmask.pipeline.shards import DataSet

@@ -97,13 +97,15 @@ def do_jobs(
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold the lock of a file while the block runs; False if another process holds it. The kernel frees those of the
-    dead."""
+def locked(path: Path, *, wait_for_it: bool = False) -> Iterator[bool]:
+    """Hold the lock of a file while the block runs; False if another process holds it, unless that is waited for.
+
+    The kernel frees the locks of a process that ends, however it does.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as stream:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait_for_it else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
         else:

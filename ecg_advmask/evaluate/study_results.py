@@ -12,7 +12,7 @@ from ecg_advmask.evaluate.account import describe
 from ecg_advmask.evaluate.evaluation import AtCount, defined
 from ecg_advmask.evaluate.evaluation_file import load
 from ecg_advmask.evaluate.metrics import PRIMARY
-from ecg_advmask.evaluate.study_file import Method
+from ecg_advmask.evaluate.study_design import Method
 from ecg_advmask.evaluate.study_state import State
 from ecg_advmask.evaluate.study_summary import BySeed, confusion_of, difference_of, summary_of
 from ecg_advmask.files import write_csv, write_json

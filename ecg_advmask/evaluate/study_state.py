@@ -9,7 +9,7 @@ import numpy as np
 
 from ecg_advmask.evaluate.finetune import FineTuning
 from ecg_advmask.evaluate.study_data import StudyData
-from ecg_advmask.evaluate.study_file import Method
+from ecg_advmask.evaluate.study_design import Method
 from ecg_advmask.evaluate.study_units import Folder, Unit
 from ecg_advmask.files import sha256_of
 from ecg_advmask.pretrain import checkpoints

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.study_file import Method, Study
+from ecg_advmask.evaluate.study_design import Method, Study
 from ecg_advmask.files import in_file_name
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecg_advmask.evaluate.study_file import Method, Study
+from ecg_advmask.evaluate.study_design import Method, Study
 from ecg_advmask.evaluate.study_messages import Began, Ended, Finished, Message, Part, Said
 from ecg_advmask.evaluate.study_processes import locked
 from ecg_advmask.evaluate.study_units import Folder, Job, Unit

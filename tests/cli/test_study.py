@@ -88,9 +88,10 @@ def results(folder: Path) -> dict:
     return json.loads((folder / "results.json").read_text())
 
 
-def files(folder: Path, pattern: str) -> dict[str, int]:
-    """When each of the files was written."""
-    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in folder.glob(pattern)}
+def files(folder: Path) -> dict[str, int]:
+    """When each file of the work (not of its results) was written."""
+    found = [path for part in ("splits", "runs", "evaluations", "embeddings") for path in folder.glob(f"{part}/**/*")]
+    return {str(path.relative_to(folder)): path.stat().st_mtime_ns for path in found if path.is_file()}
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,7 @@ def test_a_part_tells_what_is_missing_and_the_whole_has_everything(finished: Sim
     missing = [(one["method"], one["seed"], one["task"]) for one in finished.first["missing"]]
     others = [("Untrained", 3), ("Gaussian, a little", 3), ("Tuned", 3)]
     assert missing == [(*one, task) for task in ("sex", "age") for one in others]
-    assert finished.part[-1].endswith("; missing: 6 evaluations, of Untrained, Gaussian, a little, Tuned")
+    assert finished.part[-1].endswith("; missing: evaluations of Untrained, Gaussian, a little, Tuned (6 in all)")
     assert {one["method"] for one in finished.first["summary"]} == {"Untrained"} and not finished.first["differences"]
     assert results(finished.path)["missing"] == [] and "missing" not in finished.whole[-1]
     lines = [line for line in finished.whole if " units · " in line]
@@ -179,11 +180,11 @@ def test_nobody_is_judged_on_what_a_pretraining_has_seen(finished: SimpleNamespa
 @pytest.mark.slow
 def test_nothing_is_done_twice(finished: SimpleNamespace, file: Path) -> None:
     assert len(list((finished.path / "embeddings").iterdir())) == 3, "one file for each encoder, for all tasks"
-    before = files(finished.path, "*/**/*")
+    before = files(finished.path)
     bytes_before = (finished.path / "results.json").read_bytes()
     again = study(file, finished.path)
     assert again.exit_code == 0 and len(again.output.splitlines()) == 1
-    assert files(finished.path, "*/**/*") == before
+    assert files(finished.path) == before
     assert (finished.path / "results.json").read_bytes() == bytes_before
 
 
@@ -230,14 +231,14 @@ def test_what_does_not_go_together_is_refused_in_one_line(
         return done.output
 
     text = file.read_text()
-    before = files(finished.path, "*/**/*")
+    before = files(finished.path)
     for changed, message in (
         (text.replace("batch_size = 16", "batch_size = 8"), "with other settings (batch_size 16 -> 8)"),
         (text.replace(f"epochs = {EPOCHS}", "epochs = 2"), f"with other settings (epochs {EPOCHS} -> 2)"),
         (text.replace('name = "Tiny"', 'name = "Other"'), "holds the study 'Tiny', name another folder for 'Other'"),
     ):
         assert message in refused(changed, finished.path)
-    assert files(finished.path, "*/**/*") == before
+    assert files(finished.path) == before
     new = tmp_path / "new"
     assert "protocol.labels, task sex: 4000 labels asked for" in refused(text.replace("12, ", "4000, "), new)
     assert "protocol.tasks: coffee: no such task" in refused(text.replace('"sex"', '"coffee"'), new)
@@ -256,7 +257,7 @@ def test_a_run_that_another_study_works_on_is_left_to_it(file: Path, tmp_path: P
         done = study(file, tmp_path / "out", "--only", "Untrained")
     assert done.exit_code == 0 and not (tmp_path / "out" / "evaluations").exists()
     lines = done.output.splitlines()
-    assert lines[0] == "Untrained, seed 3: left to another study, which works on it" and "missing: 8 eval" in lines[-1]
+    assert lines[0] == "Untrained, seed 3: left to another study, which works on it" and "(8 in all)" in lines[-1]
 
 
 def killed(file: Path, folder: Path, when: Callable[[], bool]) -> None:

@@ -9,7 +9,8 @@ import pytest
 
 from ecg_advmask.datasets.targets import targets_of
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.study_file import Study, read_study
+from ecg_advmask.evaluate.study_design import Study
+from ecg_advmask.evaluate.study_file import read_study
 from ecg_advmask.evaluate.study_units import jobs_of
 
 ROOT = Path(__file__).resolve().parents[2]
