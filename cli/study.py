@@ -39,10 +39,10 @@ def study(
     from ecg_advmask.cli.quiet import import_tensorflow
 
     import_tensorflow()
-    from ecg_advmask.evaluate.study import run_study
-    from ecg_advmask.evaluate.study_file import read_study
     from ecg_advmask.report.mask_files import draw_masks
-    from ecg_advmask.report.study_report import write_study_report
+    from ecg_advmask.report.study.report import write_study_report
+    from ecg_advmask.study.file import read_study
+    from ecg_advmask.study.runner import run_study
 
     try:
         missing = run_study(

@@ -22,12 +22,12 @@ from click.testing import CliRunner, Result
 from ecg_advmask.cli import main
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.evaluation_file import load
-from ecg_advmask.evaluate.study_data import StudyData
-from ecg_advmask.evaluate.study_file import read_study
-from ecg_advmask.evaluate.study_processes import locked
-from ecg_advmask.evaluate.study_state import State
-from ecg_advmask.evaluate.study_units import Folder
 from ecg_advmask.pretrain.run import Run
+from ecg_advmask.study.data import StudyData
+from ecg_advmask.study.file import read_study
+from ecg_advmask.study.processes import locked
+from ecg_advmask.study.state import State
+from ecg_advmask.study.units import Folder
 
 SAMPLES, RECORDINGS, EPOCHS = 250, 120, 5
 TINY = "window_seconds = 2.5, encoder_width = 4, embedding_dim = 8, projection_hidden = 16, projection_dim = 8"

@@ -1,0 +1,168 @@
+"""What stands behind the numbers of a study: training, masks, data, settings, versions, and how to repeat it."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ecg_advmask.errors import InputError
+from ecg_advmask.files import in_file_name
+from ecg_advmask.report.compact_picture import compact
+from ecg_advmask.report.results import NONE
+from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, account_rows
+from ecg_advmask.report.study.document import Block, Code, Folded, Heading, Paragraph, Picture, Table
+from ecg_advmask.report.study.result import Entry, StudyResult
+from ecg_advmask.report.study.settings import common_settings, value_text
+from ecg_advmask.report.study.style import DPI, WIDTH_IN, png
+from ecg_advmask.report.study.training import QUANTITIES, training_curves
+
+STUDY_FILE = "study.toml"
+_ACCOUNT: Mapping[str, str] = {
+    "windows": "windows of the data set",
+    "recordings": "recordings of the data set",
+    "seen": "left out: a pretraining meets them",
+    "seen_by_id": "of these, by id",
+    "seen_by_signal": "of these, by signal",
+    "seen_by_patient": "of these, by patient",
+    "copies": "left out: copies of another signal",
+    "unlabelled": "left out: no label of the task",
+    "unlabelled_reasons": "why there is no label",
+    "outside_split": "left out: not in the division",
+    "eligible": "used",
+    "patients": "patients of the recordings used",
+    "recordings_of_parts": "recordings in each part",
+    "left_out_labels": "labels left out, since they are not in every part",
+}
+"""What the entries of the account of a task are."""
+_CAPTIONS: Mapping[str, str] = {
+    "loss": "Contrastive loss by epoch of pretraining, a line for each seed. Its value depends on the views that a "
+    "method makes: it does not rank methods.",
+    "masks": "Masks of the adversarial methods by epoch: mean of the mask (solid), and share of the samples (or of the "
+    "bins of the spectrum) that it occludes once binarised (dotted); a line of each for each seed.",
+    "probe": "Macro AUROC of the online probe on labelled patients of the pretraining part, mean over its tasks, by "
+    "epoch; a line for each seed.",
+}
+
+
+def training(study: StudyResult) -> Iterator[Block]:
+    """Training curves."""
+    figures = {quantity: training_curves(study, quantity) for quantity in QUANTITIES}
+    if any(figures.values()):
+        yield Heading("Pretraining")
+    for quantity, figure in figures.items():
+        if figure:
+            yield Picture(f"training-{quantity}", png(figure), _CAPTIONS[quantity], f"Training curves: {quantity}")
+
+
+def masks(study: StudyResult, folder: Path) -> Iterator[Block]:
+    """One picture for each method that has some: of its first seed, after the last pictured epoch.
+
+    Raises:
+        InputError: a picture cannot be read.
+    """
+    found = {name: _last_picture(folder / "runs" / in_file_name(name)) for name in study.methods}
+    if any(found.values()):
+        yield Heading("Masks")
+        yield Paragraph("What the adversary occludes (shaded) in a recording, of the first seed after its last epoch.")
+    for place, (name, path) in enumerate(found.items(), 1):
+        if path:
+            try:
+                image = compact(path.read_bytes(), round(WIDTH_IN * DPI), DPI)
+            except (OSError, ValueError) as error:
+                raise InputError(f"{path}: cannot be read as a picture ({error}), remove it") from error
+            caption = f"{name}: {path.parent.parent.name}, {path.stem}."
+            yield Picture(f"masks-{place}-{in_file_name(name)}", image, caption, f"12-lead ECG with masks of {name}")
+
+
+def _last_picture(runs: Path) -> Path | None:
+    """The first picture of the last epoch of the first seed that has pictures; their names begin with epoch-NNNN-."""
+    for seed in sorted(runs.glob("seed-*"), key=lambda path: (len(path.name), path.name)):
+        by_epoch: dict[int, list[Path]] = {}
+        for path in sorted((seed / "masks").glob("*.png")):
+            if match := re.match(r"epoch-(\d+)-", path.name):
+                by_epoch.setdefault(int(match[1]), []).append(path)
+        if by_epoch:
+            return by_epoch[max(by_epoch)][0]
+    return None
+
+
+def data_account(study: StudyResult) -> Iterator[Block]:
+    """What went into the data sets, and what became of it on the way to each part of each task."""
+    yield Heading("Data")
+    described: dict[str, Entry] = {}
+    for use, about in study.content["data"].items():
+        if about:
+            described.setdefault(str(about.get("sha256")), {**about, "uses": []})["uses"].append(use)
+    for sha256, about in described.items():
+        yield Heading(f"{about.get('name', 'data set')} ({' and '.join(about['uses'])})", 3)
+        window, rate = about.get("window_samples"), about.get("sampling_rate_hz")
+        yield Paragraph(f"Windows of {window} samples at {rate} Hz; layout {about.get('layout') or 'not stated'}.")
+        rows = [[_text(value) for value in row] for row in account_rows(about.get("sources", {}))]
+        yield Table(list(ACCOUNT_COLUMNS), rows, f"Account of the recordings. SHA-256 of the data set: {sha256}")
+    keys = dict.fromkeys(key for task in study.tasks for key in task["counts"] if key != "parts")
+    account = [
+        [_ACCOUNT.get(key, key), *(_account_text(task["counts"].get(key)) for task in study.tasks)] for key in keys
+    ]
+    columns = ["", *(str(task["task"]) for task in study.tasks)]
+    yield Table(columns, account, "Account of the recordings of each task; each is left out once.", prose=True)
+    for task in study.tasks:
+        names = list(dict.fromkeys(name for found in task["parts"].values() for name in found))
+        rows = [[name, *(_text(found.get(name, 0)) for found in task["parts"].values())] for name in names]
+        of = {"classes": "class", "labels": "label"}.get(task["kind"], "")
+        digest = task.get("sha256_of_ids") or {}
+        ids = f" SHA-256 of the ids of the test part: {digest['test']}" if "test" in digest else ""
+        caption = f"{task['task']}: recordings in each part{of and f', by {of}'}.{ids}"
+        yield Table([of, *task["parts"]], rows, caption)
+
+
+def configuration(study: StudyResult, folder: Path) -> Iterator[Block]:
+    """Settings that all methods share, the protocol, the study file, versions."""
+    yield Heading("Configuration and versions")
+    yield Paragraph("What is particular to a method stands in the table of methods above.")
+    common = [[key, value_text(value)] for key, value in common_settings(study).items()]
+    yield _folded("Settings of pretraining that all methods share", "Settings shared by all methods.", common)
+    protocol = [[key, value_text(value)] for key, value in study.content["protocol"].items()]
+    yield _folded("Constants of the evaluation", "Protocol.", protocol)
+    yield _folded("Versions", "Versions.", [[key, str(value)] for key, value in study.content["versions"].items()])
+    hashes = [
+        [f"{one['method']}, seed {one['seed']}", str(one["encoder_sha256"])]
+        for one in study.content["training"]
+        if one.get("encoder_sha256")
+    ]
+    yield _folded("Hashes of the encoders", "SHA-256 of each pretrained encoder.", hashes)
+    file = folder / STUDY_FILE
+    try:
+        text = file.read_text(encoding="utf-8").rstrip() if file.is_file() else ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: cannot be read ({error})") from error
+    yield Folded("The study file", [Code(text or json.dumps(study.content["study"], indent=2, ensure_ascii=False))])
+
+
+def repetition(study: StudyResult) -> Iterator[Block]:
+    """The commands that repeat the study."""
+    yield Heading("How to repeat it")
+    yield Paragraph(
+        "With the study file above and the same data sets, as prepare made them (their hashes stand under Data). A run "
+        "that was interrupted goes on where it stopped when the command is given again."
+    )
+    uses = " ".join(f"--data {use}=PATH" for use, about in study.content["data"].items() if about)
+    yield Code(f"ecg-advmask study {STUDY_FILE} FOLDER {uses}".strip())
+
+
+def _folded(title: str, caption: str, rows: list[list[str]]) -> Folded:
+    return Folded(title, [Table(["name", "value"], rows, caption, prose=True)])
+
+
+def _account_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "; ".join(f"{str(key).replace('_', ' ')}: {_account_text(one)}" for key, one in value.items()) or NONE
+    if isinstance(value, list):
+        return "; ".join(map(_account_text, value)) or NONE
+    return _text(value)
+
+
+def _text(value: Any) -> str:
+    if value is None or value == "":
+        return NONE
+    return f"{value:,}" if isinstance(value, int) else str(value)

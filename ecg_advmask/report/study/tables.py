@@ -1,0 +1,151 @@
+"""Tables of a study: methods by numbers of labels, paired differences, spreads, classes."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from ecg_advmask.report.results import METRIC_TITLES, NONE
+from ecg_advmask.report.study.document import Cell, Table
+from ecg_advmask.report.study.numbers import labels_text, scale_of
+from ecg_advmask.report.study.result import Entry, StudyResult, Verdict
+from ecg_advmask.report.study.words import SIGNS
+
+_MOST_COLUMNS: Final = 6
+_TOLD: Final[Mapping[Verdict | None, str]] = {"better": SIGNS["better"], "worse": SIGNS["worse"]}
+BOLD_RULE: Final = "Bold: the best mean of a column, only where its interval overlaps that of no other method."
+SIGN_RULE: Final = (
+    "▲ better and ▼ worse than the baseline by the paired interval (limits before rounding); no sign: not told apart."
+)
+
+
+def verdicts(study: StudyResult) -> Table:
+    """One sign for each comparison."""
+    rows = [
+        [method]
+        + [
+            " ".join(SIGNS[study.verdict(task, method, fraction)] for fraction, _ in study.columns(task["task"]))
+            for task in study.tasks
+        ]
+        for method in study.others
+    ]
+    caption = (
+        f"Against {study.baseline}, by the primary metric of each task; in a cell one sign for each number of labels, "
+        "from the fewest to the most: ▲ better and ▼ worse by the paired interval, ○ not told apart."
+    )
+    return Table(["method", *(task["task"] for task in study.tasks)], rows, caption)
+
+
+def verdicts_by_labels(study: StudyResult, task: Entry) -> Table:
+    """For each number of labels the methods that are better, worse, and not told apart."""
+    scale, rows = scale_of(study, task, task["primary"]), []
+    for fraction, labels in study.columns(task["task"]):
+        groups: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+        for method in study.others:
+            verdict, entry = study.verdict(task, method, fraction), study.difference(task["task"], method, fraction)
+            if verdict and entry:
+                mean = scale.text(entry["metrics"][task["primary"]]["mean"], signed=True)
+                groups[verdict].append(method if verdict == "open" else f"{method} ({mean})")
+        rows.append([labels_text(fraction, labels), *("; ".join(named) or "none" for named in groups.values())])
+    caption = f"{task['task']}: methods against {study.baseline}, with the difference of {scale.axis} ({scale.better})."
+    return Table(["labels", "better", "worse", "not told apart"], rows, caption, prose=True)
+
+
+def estimates(study: StudyResult, task: Entry) -> Table:
+    """The primary metric of each method at each number of labels, with intervals."""
+    metric, columns = task["primary"], study.columns(task["task"])
+    scale = scale_of(study, task, metric)
+    best = {fraction: study.clearly_best(task["task"], fraction, metric) for fraction, _ in columns}
+    rows = []
+    for method in study.methods:
+        cells: list[Cell | str] = [method + (" (baseline)" if method == study.baseline else "")]
+        found = [study.summary(task["task"], method, fraction) for fraction, _ in columns]
+        for (fraction, _), entry in zip(columns, found, strict=True):
+            sign = _TOLD.get(study.verdict(task, method, fraction), "")
+            cells.append(_estimate(scale, entry, metric, strong=best[fraction] == method, sign=sign))
+        sizes = [(len(entry["metrics"][metric]["by_seed"]), entry["draws"]) for entry in found if entry]
+        rows.append([*cells, " × ".join(str(max(size)) for size in zip(*sizes, strict=True)) or NONE])
+    caption = (
+        f"{task['task']}: {scale.axis} by number of labels ({scale.better}): mean over seeds and draws, "
+        f"and its interval over the test set. {BOLD_RULE} {SIGN_RULE} Last column: "
+        "pretraining seeds × most draws of labels for each."
+    )
+    return Table(["method", *(labels_text(*column) for column in columns), "seeds × draws"], rows, caption)
+
+
+def differences(study: StudyResult, task: Entry) -> Table:
+    """Paired differences of the primary metric from the baseline, with intervals."""
+    metric, columns = task["primary"], study.columns(task["task"])
+    scale, rows = scale_of(study, task, metric), []
+    for method in study.others:
+        cells: list[Cell | str] = [method]
+        for fraction, _ in columns:
+            sign = _TOLD.get(study.verdict(task, method, fraction), "")
+            entry = study.difference(task["task"], method, fraction)
+            cells.append(_estimate(scale, entry, metric, signed=True, strong=bool(sign), sign=sign))
+        rows.append(cells)
+    better = "negative" if scale.lower_is_better else "positive"
+    caption = (
+        f"{task['task']}: {scale.axis}, method minus {study.baseline}, by number of labels: paired difference on "
+        f"the same test recordings and its interval ({better} is better than the baseline). "
+        f"Bold: the interval leaves out 0. {SIGN_RULE}"
+    )
+    return Table(["method", *(labels_text(*column) for column in columns)], rows, caption)
+
+
+def spreads(study: StudyResult, task: Entry) -> Table:
+    """Standard deviations over pretraining seeds and over draws of labels."""
+    metric, columns = task["primary"], study.columns(task["task"])
+    scale, rows = scale_of(study, task, metric), []
+    for method in study.methods:
+        cells: list[Cell | str] = [method]
+        for fraction, _ in columns:
+            entry = study.summary(task["task"], method, fraction)
+            estimate = entry["metrics"].get(metric, {}) if entry else {}
+            over_seeds, over_draws = (scale.text(estimate.get(f"sd_over_{what}")) for what in ("seeds", "draws"))
+            cells.append(f"{over_seeds} / {over_draws}")
+        rows.append(cells)
+    caption = (
+        f"{task['task']}: {scale.axis}: standard deviation over pretraining seeds / over draws of labels within a "
+        f"seed, by number of labels. {NONE}: a single seed or draw has none."
+    )
+    return Table(["method", *(labels_text(*column) for column in columns)], rows, caption)
+
+
+def other_metrics(study: StudyResult, task: Entry) -> list[Table]:
+    """Whatever else was measured at the largest number of labels: whole metrics, then those of single classes."""
+    columns = study.columns(task["task"])
+    if not columns:
+        return []
+    fraction, labels = columns[-1]
+    entries = {name: study.summary(task["task"], name, fraction) for name in study.methods}
+    present = dict.fromkeys(metric for entry in entries.values() if entry for metric in entry["metrics"])
+    at = f"at {labels_text(fraction, labels, 'labels')}, mean and interval"
+    whole = [metric for metric in METRIC_TITLES if metric in present and metric != task["primary"]]
+    tables = [("other metrics", metrics) for metrics in _chunks(whole)]
+    single = [metric for metric in present if metric.startswith("auroc:")]
+    tables += [("AUROC of each class against all others" if task["kind"] == "classes" else "AUROC of each label", chunk)
+               for chunk in _chunks(single)]  # fmt: skip
+    made = []
+    for title, metrics in tables:
+        scales = {metric: scale_of(study, task, metric) for metric in metrics}
+        names = [metric.partition(":")[2] or scales[metric].axis for metric in metrics]
+        lower = [scale.title for scale in scales.values() if scale.lower_is_better]
+        note = f" Lower is better for {', '.join(lower)}." if lower else ""
+        rows: list[list[Cell | str]] = [
+            [name, *(_estimate(scales[metric], entries[name], metric) for metric in metrics)] for name in entries
+        ]
+        made.append(Table(["method", *names], rows, f"{task['task']}: {title} {at}.{note}"))
+    return made
+
+
+def _estimate(
+    scale: Any, entry: Entry | None, metric: str, *, signed: bool = False, strong: bool = False, sign: str = ""
+) -> Cell:
+    estimate = entry["metrics"].get(metric) if entry else None
+    if not estimate or estimate["mean"] is None:
+        return Cell(NONE)
+    text = scale.text(estimate["mean"], signed)
+    return Cell(f"{text} {sign}".strip(), scale.interval(estimate, signed), strong)
+
+
+def _chunks(names: Sequence[str]) -> list[Sequence[str]]:
+    return [names[start : start + _MOST_COLUMNS] for start in range(0, len(names), _MOST_COLUMNS)]

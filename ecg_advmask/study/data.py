@@ -1,0 +1,161 @@
+"""The recordings of a study: divided once, before any training, and none of them seen by any of its pretrainings."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
+from ecg_advmask.evaluate.embeddings import Embeddings, average_over_windows, cached_embeddings
+from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings
+from ecg_advmask.evaluate.stored_split import stored_parts
+from ecg_advmask.files import read_json, write_json
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain.run import Run
+from ecg_advmask.pretrain.trainer import pretraining_rows
+from ecg_advmask.study.design import Study
+from ecg_advmask.study.units import Folder
+
+_NAMES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """The opened data sets of a study, and the division of the recordings for each task."""
+
+    study: Study
+    folder: Folder
+    pretraining: DataSet | None
+    evaluation: DataSet
+
+    @classmethod
+    def open(cls, study: Study, folder: Folder) -> "StudyData":
+        """Open the data sets.
+
+        Raises:
+            InputError: one of them is missing or damaged.
+        """
+        evaluation = DataSet.open(study.evaluation)
+        if study.pretraining is None:
+            return cls(study, folder, None, evaluation)
+        same = study.pretraining.resolve() == study.evaluation.resolve()
+        return cls(study, folder, evaluation if same else DataSet.open(study.pretraining), evaluation)
+
+    @cached_property
+    def recordings(self) -> pd.DataFrame:
+        """Every recording of the evaluation, with what pretraining sees of it, as `recordings_of` gives it."""
+        if self.pretraining is None:
+            return recordings_of(self.evaluation.records, None)
+        config = self.study.config(self.study.methods[0], 0)
+        rows, _ = pretraining_rows(self.pretraining, config)
+        return recordings_of(self.evaluation.records, self.pretraining.records.iloc[rows])
+
+    @cached_property
+    def _unseen(self) -> npt.NDArray[np.bool_]:
+        """Of which of `recordings` embeddings are computed: the same for every task, so that it is done once."""
+        return ~(self.recordings["seen"] | self.recordings["copy"]).to_numpy(bool)
+
+    def targets(self, task: str) -> Targets:
+        """The targets of `recordings`.
+
+        Raises:
+            InputError: there is no such task, or nothing to tell apart.
+        """
+        try:
+            return labelled(task, self.recordings, self.evaluation.labels, self.evaluation.path)
+        except InputError as error:
+            raise InputError(f"{self.study.path}: protocol.tasks: {str(error).removeprefix('--task ')}") from error
+
+    def split(self, task: str) -> Split:
+        """The division for a task: the stored one, if it was made of the same data in the same way, or else a new one,
+        which is stored.
+
+        Raises:
+            InputError: there is no such task, too few recordings, or the stored division was altered.
+        """
+        path = self.folder.split(task)
+        made_of = {
+            "task": task,
+            "evaluation_sha256": self.evaluation.sha256,
+            "pretraining_sha256": None if self.pretraining is None else self.pretraining.sha256,
+            "pretraining_share": self.study.pretraining_share,
+            "shares": list(self.study.shares),
+            "split_seed": self.study.split_seed,
+        }
+        origin = path.with_suffix(".json")
+        targets, recordings = self.targets(task), self.recordings
+        if path.is_file() and origin.is_file() and read_json(origin) == made_of:
+            parts = stored_parts(path, recordings, targets)
+            used = parts != ""
+            return Split.of(*self._of(used, targets), parts[used])
+        used = self._unseen & targets.known
+        split = split_recordings(*self._of(used, targets), self.study.shares, self.study.split_seed)
+        split.write(path)
+        write_json(origin, made_of)
+        return split
+
+    def check_labels(self, split: Split) -> None:
+        """See that the training part has as many labelled recordings as are asked for.
+
+        Raises:
+            InputError: it has not.
+        """
+        for labels in self.study.labels:
+            try:
+                split.draw(labels, 0)
+            except InputError as error:
+                what = str(error).removeprefix("--fractions: ")
+                raise InputError(f"{self.study.path}: protocol.labels, task {split.targets.task}: {what}") from error
+
+    def check_unseen(self, run: Run, split: Split) -> None:
+        """See that a run has seen no recording of a division.
+
+        Raises:
+            InputError: it has seen some, by id, by signal, or by patient.
+        """
+        recordings = recordings_of(self.evaluation.records, run.seen())
+        seen = set(recordings["key"][recordings["seen"]])
+        leaked = [key for key in split.ids if key in seen]
+        if leaked:
+            named = ", ".join(leaked[:_NAMES_SHOWN]) + (", ..." if len(leaked) > _NAMES_SHOWN else "")
+            raise InputError(
+                f"{run.path / 'seen.csv'}: the run has seen {len(leaked)} recordings that it is to be judged on "
+                f"({named}); remove the run, so that it is made anew"
+            )
+
+    def account(self, split: Split) -> dict[str, Any]:
+        """How many recordings a division uses, and why not the others."""
+        task = split.targets.task
+        counts = account_of(self.recordings, self.targets(task), split, len(self.evaluation.records))
+        return {
+            "task": task,
+            "kind": split.targets.kind,
+            "names": list(split.targets.names),
+            "counts": counts,
+            "parts": split.counts(),
+            "sha256_of_ids": {part: split.digest(part) for part in PARTS},
+        }
+
+    def embeddings(self, encoder: Any, samples: int) -> Embeddings:
+        """Embeddings of all recordings that no pretraining sees, in the order of their ids, kept for later."""
+        rows, recording_of_window = windows_of(self.evaluation.records, self._unseen_keys)
+        of_windows = cached_embeddings(self.folder.embeddings, encoder, self.evaluation, rows, samples=samples)
+        return average_over_windows(of_windows, recording_of_window)
+
+    def places(self, split: Split) -> npt.NDArray[np.int64]:
+        """Where in `embeddings` the recordings of a division are."""
+        return np.searchsorted(self._unseen_keys.astype(str), split.ids.astype(str))
+
+    @property
+    def _unseen_keys(self) -> npt.NDArray[np.object_]:
+        keys: npt.NDArray[np.object_] = self.recordings["key"].to_numpy(object)[self._unseen]
+        return keys
+
+    def _of(self, used: npt.NDArray[np.bool_], targets: Targets) -> tuple[Any, Targets, Any]:
+        keys, people = (self.recordings[name].to_numpy(object)[used] for name in ("key", "person"))
+        return keys, targets.take(used), people

@@ -1,0 +1,173 @@
+"""The result of a study, put together from its finished evaluations: ``results.json`` and ``results.csv``.
+
+Nothing in it depends on time, place or how often the work was interrupted: the same study gives the same bytes.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from ecg_advmask import presets
+from ecg_advmask.evaluate.account import describe
+from ecg_advmask.evaluate.evaluation import AtCount, defined
+from ecg_advmask.evaluate.evaluation_file import load
+from ecg_advmask.evaluate.metrics import PRIMARY
+from ecg_advmask.files import write_csv, write_json
+from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain.run import Run
+from ecg_advmask.study.design import Method
+from ecg_advmask.study.state import State
+from ecg_advmask.study.summary import BySeed, confusion_of, difference_of, summary_of
+from ecg_advmask.versions import versions
+
+FORMAT_VERSION: Final = 1
+RESULTS_FILE: Final = "results.json"
+TABLE_FILE: Final = "results.csv"
+COLUMNS: Final = ("task", "method", "seed", "labels", "fraction", "draw", "metric", "value")
+_PACKAGES: Final = ("numpy", "pandas", "scikit-learn", "keras", "tensorflow")
+
+Evaluations = dict[tuple[str, str, float], dict[int, AtCount]]
+"""By task, method and number of labels as the study states it: the evaluations of each seed."""
+
+
+def collate(state: State) -> list[dict[str, Any]]:
+    """Write ``results.json`` and ``results.csv`` of what is finished.
+
+    Returns:
+        What is missing: method, seed and task of each.
+
+    Raises:
+        InputError: a file of the study is damaged.
+    """
+    study, folder = state.study, state.folder
+    evaluations: Evaluations = {}
+    encoders: dict[tuple[str, int], str] = {}
+    missing = []
+    for task in study.tasks:
+        for method in study.methods:
+            for seed in method.seeds:
+                if state.missing_labels(method, seed, task):
+                    missing.append({"method": method.name, "seed": seed, "task": task})
+                    continue
+                for labels in study.labels:
+                    (at,), about = load(folder.evaluation(method, seed, task, labels))
+                    evaluations.setdefault((task, method.name, labels), {})[seed] = at
+                    encoders[method.name, seed] = about["encoder_sha256"]
+    result = {
+        "format_version": FORMAT_VERSION,
+        "kind": "study",
+        "name": study.name,
+        "question": study.question,
+        "baseline": study.baseline,
+        "study": dict(study.content),
+        "protocol": _protocol(state),
+        "data": {
+            "pretraining": None if state.data.pretraining is None else _described(state.data.pretraining),
+            "evaluation": _described(state.data.evaluation),
+        },
+        "methods": [_method(state, method) for method in study.methods],
+        "tasks": [_task(state, task) for task in study.tasks],
+        **_numbers(state, evaluations),
+        "training": [_training(run, method, seed, encoders) for method, seed, run in _runs(state)],
+        "missing": missing,
+        "versions": versions(_PACKAGES),
+    }
+    write_csv(folder.path / TABLE_FILE, COLUMNS, _rows(evaluations))
+    write_json(folder.path / RESULTS_FILE, result)
+    return missing
+
+
+def _protocol(state: State) -> dict[str, Any]:
+    study = state.study
+    general = dataclasses.asdict(study.protocol(study.methods[0])) | {"draws": study.draws}
+    own = {"pretraining_share": study.pretraining_share, "seeds": list(study.seeds)}
+    whole_networks = any(method.kind in ("scratch", "finetune") for method in study.methods)
+    return general | own | {"fine_tuning": dataclasses.asdict(state.fine_tuning) if whole_networks else None}
+
+
+def _described(data: DataSet) -> dict[str, Any]:
+    return {key: value for key, value in describe(data).items() if key != "path"}
+
+
+def _method(state: State, method: Method) -> dict[str, Any]:
+    return {
+        "name": method.name,
+        "kind": method.kind,
+        "preset": method.preset,
+        "about": str(presets.settings(method.preset).get("about", "")),
+        "settings": dict(state.study.settings) | dict(method.settings),
+        "seeds": list(method.seeds),
+        "draws": method.draws,
+        "of": method.of or None,
+    }
+
+
+def _task(state: State, task: str) -> dict[str, Any]:
+    account = state.data.account(state.data.split(task))
+    return account | {"primary": PRIMARY[account["kind"]]}
+
+
+def _numbers(state: State, evaluations: Evaluations) -> dict[str, Any]:
+    """Summary, differences from the baseline, and confusion at the largest number of labels."""
+    study, level = state.study, state.study.protocol(state.study.methods[0]).level
+    summary, differences, confusion = [], [], []
+    for (task, method, fraction), by_seed in evaluations.items():
+        labels = _labels(by_seed)
+        setting = {"fraction": fraction, "labels": labels}
+        summary.append(
+            {
+                "task": task,
+                "method": method,
+                **setting,
+                "draws": max(len(at.draws) for at in by_seed.values()),
+                "seeds": list(by_seed),
+                "metrics": summary_of(by_seed, level),
+            }
+        )
+        baseline = evaluations.get((task, study.baseline, fraction))
+        if method != study.baseline and baseline is not None:
+            pair = {"task": task, "first": method, "second": study.baseline}
+            differences.append(pair | setting | {"metrics": difference_of(by_seed, baseline, level)})
+        most = max(_labels(evaluations[task, method, other]) for other in study.labels)
+        counts = confusion_of(by_seed)
+        if counts is not None and labels == most:
+            confusion.append({"task": task, "method": method, "labels": labels, "counts": counts})
+    return {"summary": summary, "differences": differences, "confusion": confusion}
+
+
+def _labels(by_seed: BySeed) -> int:
+    return next(iter(by_seed.values())).labels
+
+
+def _runs(state: State) -> Iterator[tuple[Method, int, Run]]:
+    """The finished pretrainings."""
+    for method in state.study.methods:
+        for seed in method.seeds if method.kind == "pretrained" else ():
+            run = state.finished_run(method, seed)
+            if run is not None:
+                yield method, seed, run
+
+
+def _training(run: Run, method: Method, seed: int, encoders: Mapping[tuple[str, int], str]) -> dict[str, Any]:
+    history = run.history().drop(columns="seconds", errors="ignore")
+    columns = {
+        str(name): [defined(float(value)) for value in history[name]] for name in history.columns if name != "epoch"
+    }
+    return {
+        "method": method.name,
+        "seed": seed,
+        "epochs": len(history),
+        "history": {"epoch": [int(epoch) for epoch in history["epoch"]], **columns},
+        "encoder_sha256": encoders.get((method.name, seed)),
+    }
+
+
+def _rows(evaluations: Evaluations) -> Iterable[dict[str, Any]]:
+    """One row per task, method, number of labels, seed, draw and metric; an empty value where it is not defined."""
+    for (task, method, fraction), by_seed in evaluations.items():
+        for seed, at in by_seed.items():
+            for draw in at.draws:
+                of_draw = {"task": task, "method": method, "seed": seed, "labels": at.labels, "fraction": fraction}
+                for metric, value in draw.values.items():
+                    shown = "" if defined(value) is None else repr(value)
+                    yield of_draw | {"draw": draw.seed, "metric": metric, "value": shown}

@@ -1,0 +1,44 @@
+"""A stand-in for the work of a study, sent to processes: what it does is said by the method of a job."""
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecg_advmask.errors import InputError
+from ecg_advmask.study.messages import Ended, Finished, Message, Said
+from ecg_advmask.study.processes import do_jobs
+from ecg_advmask.study.units import Job, Unit
+
+
+def job(method: str, seed: int = 0, after: str = "") -> Job:
+    return Job(method, seed, (Unit(method, seed, "", ("pretraining", method), 1),), after)
+
+
+@dataclass(frozen=True)
+class StandIn:
+    folder: Path
+
+    def log(self, job: Job) -> Path:
+        return self.folder / "logs" / f"{job.method}-{job.seed}.log"
+
+    def do(self, job: Job, tell: Callable[[Message], None]) -> Ended:
+        print(f"working on {job.method}")
+        if job.method == "refused":
+            raise InputError("somewhere: is not good, mend it")
+        if job.method == "broken":
+            raise ZeroDivisionError("one line\nanother")
+        if job.method == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if job.method == "endless":
+            (self.folder / "pid").write_text(str(os.getpid()))
+            signal.pause()
+        tell(Said(str(os.getpid())))
+        tell(Finished(job.units[0]))
+        return Ended(busy=job.method == "busy", fresh=job.method != "training")
+
+
+def work_endlessly(folder: Path) -> None:
+    """A study that does not end by itself; the file ``pid`` in the folder says which process works for it."""
+    do_jobs(StandIn(folder), [job("endless")], 1, lambda *_: None, lambda: None)
