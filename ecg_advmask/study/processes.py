@@ -1,6 +1,7 @@
 """Jobs of a study done by processes of their own, which end with the one that began them.
 
-A process that has trained a network is not used again: memory, compiled programs and random state end with it.
+A process that has trained a network is not used again: memory and random state end with it. What XLA compiles is kept
+for the processes that come after it, as seeds differ in nothing that is compiled.
 """
 
 import contextlib
@@ -8,6 +9,7 @@ import fcntl
 import multiprocessing
 import os
 import sys
+import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +69,7 @@ def do_jobs(
     waiting, left = list(jobs), list[Job]()
     running: list[_Worker] = []
     idle: list[_Worker] = []
+    programs = tempfile.TemporaryDirectory(prefix="ecg-advmask-programs-")
     try:
         while waiting or running:
             while len(running) < workers and (job := _next(waiting, running)) is not None:
@@ -74,7 +77,7 @@ def do_jobs(
                 if any(_waits_for(job, other) for other in left):
                     left.append(job)
                     continue
-                worker = idle.pop() if idle else _start(workshop, job)
+                worker = idle.pop() if idle else _start(workshop, job, programs.name)
                 worker.job = job
                 running.append(worker)
                 worker.connection.send(job)
@@ -93,6 +96,7 @@ def do_jobs(
         for worker in (*running, *idle):
             worker.process.kill()
             worker.process.join()
+        programs.cleanup()
     return left
 
 
@@ -124,10 +128,10 @@ def _next(waiting: list[Job], running: list[_Worker]) -> Job | None:
     return None
 
 
-def _start(workshop: Workshop, job: Job) -> _Worker:
+def _start(workshop: Workshop, job: Job, programs: str) -> _Worker:
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, workshop), daemon=True)
+    process = context.Process(target=_serve, args=(there, workshop, programs), daemon=True)
     process.start()
     there.close()
     return _Worker(here, process, job)
@@ -152,9 +156,12 @@ def _received(worker: _Worker, workshop: Workshop) -> Message:
     return answer
 
 
-def _serve(connection: Connection, workshop: Workshop) -> None:
+def _serve(connection: Connection, workshop: Workshop, programs: str) -> None:
     """Do one job after the other, in a process of its own."""
     threading.Thread(target=end_with_parent, daemon=True).start()
+    if not any(sign.isspace() for sign in programs):  # TensorFlow parts its flags there; it reads them when imported
+        flags = os.environ.get("TF_XLA_FLAGS", "")
+        os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={programs}".strip()
     os.environ["TQDM_DISABLE"] = "1"  # the study has a view of its own
     from tqdm import tqdm
 

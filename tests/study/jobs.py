@@ -31,6 +31,8 @@ class StandIn:
             raise ZeroDivisionError("one line\nanother")
         if job.method == "killed":
             os.kill(os.getpid(), signal.SIGKILL)
+        if job.method == "flags":
+            (self.folder / f"flags-{job.seed}").write_text(os.environ["TF_XLA_FLAGS"])
         if job.method == "endless":
             (self.folder / "pid").write_text(str(os.getpid()))
             signal.pause()
