@@ -51,6 +51,8 @@ class Study:
     question: str
     baseline: str
     """The method that every other one is compared with."""
+    compare: tuple[tuple[str, str], ...]
+    """Further comparisons decided beforehand, the first method minus the second."""
     pretraining: Path | None
     """Folder of the data set that methods pretrain on; None if no method does."""
     evaluation: Path

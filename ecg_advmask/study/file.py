@@ -33,6 +33,7 @@ def read_study(path: str | Path) -> Study:
     content = presets.read_toml(file)
     table = Table(file, content)
     name, question, baseline = table.text("name"), table.text("question"), table.text("baseline")
+    compare = table.pairs("compare")
     data, protocol, entries = table.table("data"), table.table("protocol"), table.tables("methods")
     table.end()
 
@@ -50,6 +51,7 @@ def read_study(path: str | Path) -> Study:
         name,
         question,
         baseline,
+        compare,
         None if pretraining is None else file.parent / pretraining,
         file.parent / evaluation,
         protocol.share("pretraining_share", 1.0),
@@ -68,6 +70,7 @@ def read_study(path: str | Path) -> Study:
     protocol.end()
     if baseline not in {method.name for method in methods}:
         raise table.error("baseline", "is the name of no method")
+    _check_comparisons(table, study)
     if pretraining is None and any(method.kind == "pretrained" for method in methods):
         raise InputError(f"{file}: data.pretraining is missing, name the data set that methods pretrain on")
     _check_file_names(protocol, "tasks", study.tasks)
@@ -132,6 +135,22 @@ def _fine_tuning(protocol: Table) -> dict[str, Any]:
     except InputError as error:
         raise protocol.error("fine_tuning", str(error)) from error
     return values
+
+
+def _check_comparisons(table: Table, study: Study) -> None:
+    """Further comparisons are of two methods each, and none is made twice."""
+    names = {method.name for method in study.methods}
+    for place, pair in enumerate(study.compare):
+        for name in pair:
+            if name not in names:
+                raise table.error("compare", f"{name!r} is the name of no method")
+        both = " and ".join(map(repr, pair))
+        if pair[0] == pair[1]:
+            raise table.error("compare", f"{both} are one method, name two different ones")
+        if study.baseline in pair:
+            raise table.error("compare", f"{both} are compared anyway, as one of them is the baseline; leave them out")
+        if set(pair) in map(set, study.compare[:place]):
+            raise table.error("compare", f"{both} are compared twice, leave one pair out")
 
 
 def _check_file_names(protocol: Table, key: str, names: tuple[str, ...]) -> None:

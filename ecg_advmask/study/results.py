@@ -4,6 +4,7 @@ Nothing in it depends on time, place or how often the work was interrupted: the 
 """
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import write_csv, write_json
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run
-from ecg_advmask.study.design import Method
+from ecg_advmask.study.design import Method, Study
 from ecg_advmask.study.state import State
 from ecg_advmask.study.summary import BySeed, confusion_of, difference_of, summary_of
 from ecg_advmask.versions import versions
@@ -59,6 +60,7 @@ def collate(state: State) -> list[dict[str, Any]]:
         "name": study.name,
         "question": study.question,
         "baseline": study.baseline,
+        "compare": [list(pair) for pair in study.compare],
         "study": dict(study.content),
         "protocol": _protocol(state),
         "data": {
@@ -108,9 +110,9 @@ def _task(state: State, task: str) -> dict[str, Any]:
 
 
 def _numbers(state: State, evaluations: Evaluations) -> dict[str, Any]:
-    """Summary, differences from the baseline, and confusion at the largest number of labels."""
+    """Summary, paired differences, and confusion at the largest number of labels."""
     study, level = state.study, state.study.protocol(state.study.methods[0]).level
-    summary, differences, confusion = [], [], []
+    summary, confusion = [], []
     for (task, method, fraction), by_seed in evaluations.items():
         labels = _labels(by_seed)
         setting = {"fraction": fraction, "labels": labels}
@@ -124,15 +126,24 @@ def _numbers(state: State, evaluations: Evaluations) -> dict[str, Any]:
                 "metrics": summary_of(by_seed, level),
             }
         )
-        baseline = evaluations.get((task, study.baseline, fraction))
-        if method != study.baseline and baseline is not None:
-            pair = {"task": task, "first": method, "second": study.baseline}
-            differences.append(pair | setting | {"metrics": difference_of(by_seed, baseline, level)})
         most = max(_labels(evaluations[task, method, other]) for other in study.labels)
         counts = confusion_of(by_seed)
         if counts is not None and labels == most:
             confusion.append({"task": task, "method": method, "labels": labels, "counts": counts})
+    differences = list(differences_of(study, evaluations, level))
     return {"summary": summary, "differences": differences, "confusion": confusion}
+
+
+def differences_of(study: Study, evaluations: Evaluations, level: float) -> Iterator[dict[str, Any]]:
+    """Paired differences, where both methods are evaluated: from the baseline, then the further ones of the file."""
+    against_baseline = [(one.name, study.baseline) for one in study.methods if one.name != study.baseline]
+    for pairs in (against_baseline, study.compare):
+        for task, (first, second), fraction in itertools.product(study.tasks, pairs, study.labels):
+            ours, theirs = (evaluations.get((task, method, fraction)) for method in (first, second))
+            if ours is not None and theirs is not None:
+                setting = {"fraction": fraction, "labels": _labels(ours)}
+                pair = {"task": task, "first": first, "second": second}
+                yield pair | setting | {"metrics": difference_of(ours, theirs, level)}
 
 
 def _labels(by_seed: BySeed) -> int:

@@ -58,6 +58,13 @@ class Table:
             raise self.error(key, 'expected a list of texts, such as ["rhythm", "sex"]')
         return tuple(values)
 
+    def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
+        """A list of pairs of texts, empty if it is not there."""
+        values = self._take(key, [], "a list of pairs")
+        if not isinstance(values, list) or not all(_is_pair(value) for value in values):
+            raise self.error(key, 'expected a list of pairs of texts, such as [["Adv Mask", "3KG"]]')
+        return tuple((first, second) for first, second in values)
+
     def numbers(self, key: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
         """A list of different whole numbers of at least 0, not empty."""
         values = self._list(key, default)
@@ -132,6 +139,10 @@ class Table:
         if different and any(values.index(value) != i for i, value in enumerate(values)):
             raise self.error(key, "names something twice")
         return list(values)
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(isinstance(one, str) for one in value)
 
 
 def _is_number(value: Any) -> bool:

@@ -35,6 +35,7 @@ STUDY = f"""
 name = "Tiny"
 question = "Does it go on?"
 baseline = "Untrained"
+compare = [["Gaussian, a little", "Tuned"]]
 [data]
 pretraining = "data"
 evaluation = "data"
@@ -137,10 +138,21 @@ def test_summary_and_differences_are_those_of_the_table(finished: SimpleNamespac
                 np.mean([*means.values()])
             )
             assert metric["low"] <= metric["high"]
-    assert {(one["first"], one["second"]) for one in found["differences"]} == {
-        ("Gaussian, a little", "Untrained"),
-        ("Tuned", "Untrained"),
-    }
+    each = [(task, fraction) for task in ("sex", "age") for fraction in (12, 1)]
+    against_baseline = [("Gaussian, a little", "Untrained"), ("Tuned", "Untrained")]
+    places = [(one["task"], one["fraction"], one["first"], one["second"]) for one in found["differences"]]
+    assert sorted(places[:8]) == sorted((*one, *pair) for one in each for pair in against_baseline)
+    assert places[8:] == [(*one, "Gaussian, a little", "Tuned") for one in each]
+    assert found["compare"] == [["Gaussian, a little", "Tuned"]] and found["format_version"] == 1
+    means = {(one["task"], one["fraction"], one["method"]): one["metrics"] for one in found["summary"]}
+    for entry in found["differences"]:
+        ours, theirs = (means[entry["task"], entry["fraction"], entry[role]] for role in ("first", "second"))
+        for name, metric in entry["metrics"].items():
+            assert metric["mean"] == pytest.approx(ours[name]["mean"] - theirs[name]["mean"], abs=1e-12)
+            common = ours[name]["by_seed"].keys() & theirs[name]["by_seed"].keys()
+            assert metric["by_seed"] == pytest.approx(
+                {seed: ours[name]["by_seed"][seed] - theirs[name]["by_seed"][seed] for seed in common}, abs=1e-12
+            )
     (entry,) = [
         one for one in found["differences"] if (one["task"], one["first"], one["fraction"]) == ("age", "Tuned", 12)
     ]

@@ -19,6 +19,7 @@ GOOD = """
 name = "Small"
 question = "Which?"
 baseline = "Block mask"
+compare = [["Adv Mask", "Untrained"], ["Adv Mask, tuned", "Adv Mask"]]
 [data]
 pretraining = "in/one"
 evaluation = "/elsewhere"
@@ -60,6 +61,7 @@ def read(folder: Path, text: str) -> Study:
 def test_what_the_file_says_is_what_is_read(tmp_path: Path) -> None:
     study = read(tmp_path, GOOD)
     assert (study.pretraining, study.evaluation) == (tmp_path / "in/one", Path("/elsewhere"))
+    assert study.compare == (("Adv Mask", "Untrained"), ("Adv Mask, tuned", "Adv Mask"))
     assert study.labels == (25, 0.5, 1) and study.seeds == (0, 2) and study.content == tomllib.loads(GOOD)
     untrained, block, learnt, tuned = study.methods
     assert (untrained.kind, untrained.seeds, untrained.draws) == ("random", (1,), 7)
@@ -133,6 +135,35 @@ def test_a_mistake_is_one_line_with_the_file_and_the_key(tmp_path: Path, old: st
     assert text.startswith(f"{tmp_path / 'study.toml'}: ") and message in text and "\n" not in text
 
 
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [
+        ("3", "compare = 3: expected a list of pairs of texts"),
+        ('["Adv Mask", "Untrained"]', "compare = ['Adv Mask', 'Untrained']: expected a list of pairs of texts"),
+        ('[["Adv Mask"]]', "compare = [['Adv Mask']]: expected a list of pairs of texts"),
+        ('[["Adv Mask", 3]]', "compare = [['Adv Mask', 3]]: expected a list of pairs of texts"),
+        ('[["Adv Mask", "Untrained", "Block mask"]]', "expected a list of pairs of texts"),
+        ('[["Adv Mask", "Adv\\nMask"]]', r"'Adv\nMask' is the name of no method"),
+        ('[["Adv Mask", "Adv Mask"]]', "'Adv Mask' and 'Adv Mask' are one method"),
+        ('[["Adv Mask", "Block mask"]]', "'Adv Mask' and 'Block mask' are compared anyway"),
+        ('[["Block mask", "Adv Mask"]]', "'Block mask' and 'Adv Mask' are compared anyway"),
+        ('[["Adv Mask", "Untrained"], ["Adv Mask", "Untrained"]]', "'Adv Mask' and 'Untrained' are compared twice"),
+        ('[["Adv Mask", "Untrained"], ["Untrained", "Adv Mask"]]', "'Untrained' and 'Adv Mask' are compared twice"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_or_is_made_anyway_is_refused(
+    tmp_path: Path, stated: str, message: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, re.sub("compare = .*", lambda _: f"compare = {stated}", GOOD))
+    text = str(caught.value)
+    assert text.startswith(f"{tmp_path / 'study.toml'}: compare = ") and message in text and "\n" not in text
+
+
+def test_without_further_comparisons_there_are_none(tmp_path: Path) -> None:
+    assert read(tmp_path, re.sub("compare = .*", "", GOOD)).compare == ()
+
+
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"none\.toml: cannot be read"):
         read_study(tmp_path / "none.toml")
@@ -142,6 +173,7 @@ def test_the_example_of_the_readme_is_a_study(tmp_path: Path) -> None:
     (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
     study = read(tmp_path, example)
     assert [method.kind for method in study.methods] == ["random", "pretrained", "pretrained", "finetune"]
+    assert study.compare == (("Adv Mask", "Untrained"),)
     assert [study.config(method, 0).alpha for method in study.methods] == [0.1, 0.1, 0.3, 0.3]
 
 

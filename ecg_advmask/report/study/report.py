@@ -11,6 +11,8 @@ from pathlib import Path
 from ecg_advmask.files import atomic_path, write_text
 from ecg_advmask.report.results import GENERATED_NOTICE
 from ecg_advmask.report.study import appendix, tables, words
+from ecg_advmask.report.study.answer import answer, answer_of_task
+from ecg_advmask.report.study.comparisons import groups
 from ecg_advmask.report.study.document import (
     Block,
     Bullets,
@@ -79,7 +81,8 @@ def _answer(study: StudyResult) -> Iterator[Block]:
         )
     yield Heading("Question and answer")
     yield Paragraph(str(study.content["question"]))
-    yield Bullets(words.answer(study))
-    if words.comparisons(study):
-        yield Bullets([told for task in study.tasks if (told := words.answer_of_task(study, task))])
-        yield tables.verdicts(study)
+    yield Bullets(answer(study))
+    for group in groups(study):
+        if group.made(study):
+            yield Bullets([told for task in study.tasks if (told := answer_of_task(study, task, group))])
+            yield tables.verdicts(study, group)

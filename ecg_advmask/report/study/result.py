@@ -10,6 +10,7 @@ from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
 from ecg_advmask.files import read_json
 
 Entry = Mapping[str, Any]
+Pair = tuple[str, str]
 Verdict = Literal["better", "worse", "open"]
 
 _FORMAT_VERSION: Final = 1
@@ -75,6 +76,11 @@ class StudyResult:
         return tuple(name for name in self.methods if name != self.baseline)
 
     @property
+    def compare(self) -> tuple[Pair, ...]:
+        """Further pairs of methods that the study file fixes, first minus second; older results have no such part."""
+        return tuple((first, second) for first, second in self.content.get("compare", []))
+
+    @property
     def tasks(self) -> tuple[Entry, ...]:
         """The tasks, in their order."""
         return tuple(self.content["tasks"])
@@ -88,16 +94,18 @@ class StudyResult:
         """The entry of a method at a number of labels; None where there is none."""
         return _first(self.content["summary"], task=task, method=method, fraction=fraction)
 
-    def difference(self, task: str, method: str, fraction: float) -> Entry | None:
-        """The paired difference of a method from the baseline; None where there is none."""
-        return _first(self.content["differences"], task=task, first=method, second=self.baseline, fraction=fraction)
+    def difference(self, task: str, method: str, fraction: float, second: str | None = None) -> Entry | None:
+        """The paired difference of a method from a second one, or from the baseline; None where there is none."""
+        second = self.baseline if second is None else second
+        return _first(self.content["differences"], task=task, first=method, second=second, fraction=fraction)
 
-    def verdict(self, task: Entry, method: str, fraction: float) -> Verdict | None:
-        """What the paired interval of the primary metric says of a method; None where there is none.
+    def verdict(self, task: Entry, method: str, fraction: float, second: str | None = None) -> Verdict | None:
+        """What the paired interval of the primary metric says of a method against a second one, or against the
+        baseline; None where there is none.
 
         A method is better or worse only where the interval leaves out 0; of errors, less is better.
         """
-        entry = self.difference(task["task"], method, fraction)
+        entry = self.difference(task["task"], method, fraction, second)
         estimate = entry and entry["metrics"].get(task["primary"])
         if not estimate or estimate["low"] is None or estimate["high"] is None:
             return None
@@ -126,6 +134,10 @@ def _first(entries: list[Entry], **wanted: Any) -> Entry | None:
     return next((entry for entry in entries if all(entry[key] == value for key, value in wanted.items())), None)
 
 
+def _is_pair(value: Any, names: list[str]) -> bool:
+    return isinstance(value, list) and len(value) == 2 and all(name in names for name in value)
+
+
 def _check(path: str | Path, content: Mapping[str, Any]) -> None:
     """Every part is there, and entries speak of methods and tasks that are there."""
 
@@ -141,6 +153,9 @@ def _check(path: str | Path, content: Mapping[str, Any]) -> None:
             lacking = [name for name in needed if not isinstance(entry, dict) or name not in entry]
             if lacking:
                 raise damaged(f"an entry of {key!r} lacks {', '.join(lacking)}")
+    names, pairs = [one["name"] for one in content["methods"]], content.get("compare", [])
+    if not isinstance(pairs, list) or not all(_is_pair(pair, names) for pair in pairs):
+        raise damaged("has no part 'compare' of its form")
     methods, tasks = ({one[key] for one in content[part]} for part, key in (("methods", "name"), ("tasks", "task")))
     for key in ("summary", "differences", "confusion"):
         for entry in content[key]:

@@ -4,48 +4,51 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ecg_advmask.report.results import METRIC_TITLES, NONE
+from ecg_advmask.report.study.comparisons import Comparisons
 from ecg_advmask.report.study.document import Cell, Table
 from ecg_advmask.report.study.numbers import labels_text, scale_of
 from ecg_advmask.report.study.result import Entry, StudyResult, Verdict
-from ecg_advmask.report.study.words import SIGNS
 
+SIGNS: Final[Mapping[Verdict | None, str]] = {"better": "▲", "worse": "▼", "open": "○", None: "–"}
 _MOST_COLUMNS: Final = 6
 _TOLD: Final[Mapping[Verdict | None, str]] = {"better": SIGNS["better"], "worse": SIGNS["worse"]}
 BOLD_RULE: Final = "Bold: the best mean of a column, only where its interval overlaps that of no other method."
-SIGN_RULE: Final = (
-    "▲ better and ▼ worse than the baseline by the paired interval (limits before rounding); no sign: not told apart."
+_SIGN_RULE: Final = (
+    "▲ better and ▼ worse than {} by the paired interval (limits before rounding); no sign: not told apart."
 )
 
 
-def verdicts(study: StudyResult) -> Table:
+def verdicts(study: StudyResult, group: Comparisons) -> Table:
     """One sign for each comparison."""
     rows = [
-        [method]
+        [group.name((first, second))]
         + [
-            " ".join(SIGNS[study.verdict(task, method, fraction)] for fraction, _ in study.columns(task["task"]))
+            " ".join(SIGNS[study.verdict(task, first, fraction, second)] for fraction, _ in study.columns(task["task"]))
             for task in study.tasks
         ]
-        for method in study.others
+        for first, second in group.pairs
     ]
     caption = (
-        f"Against {study.baseline}, by the primary metric of each task; in a cell one sign for each number of labels, "
+        f"{group.title}, by the primary metric of each task; in a cell one sign for each number of labels, "
         "from the fewest to the most: ▲ better and ▼ worse by the paired interval, ○ not told apart."
     )
-    return Table(["method", *(task["task"] for task in study.tasks)], rows, caption)
+    return Table([group.counted, *(task["task"] for task in study.tasks)], rows, caption)
 
 
-def verdicts_by_labels(study: StudyResult, task: Entry) -> Table:
-    """For each number of labels the methods that are better, worse, and not told apart."""
+def verdicts_by_labels(study: StudyResult, task: Entry, group: Comparisons) -> Table:
+    """For each number of labels the methods or pairs that are better, worse, and not told apart."""
     scale, rows = scale_of(study, task, task["primary"]), []
     for fraction, labels in study.columns(task["task"]):
-        groups: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
-        for method in study.others:
-            verdict, entry = study.verdict(task, method, fraction), study.difference(task["task"], method, fraction)
+        told: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+        for first, second in group.pairs:
+            verdict = study.verdict(task, first, fraction, second)
+            entry, name = study.difference(task["task"], first, fraction, second), group.name((first, second))
             if verdict and entry:
                 mean = scale.text(entry["metrics"][task["primary"]]["mean"], signed=True)
-                groups[verdict].append(method if verdict == "open" else f"{method} ({mean})")
-        rows.append([labels_text(fraction, labels), *("; ".join(named) or "none" for named in groups.values())])
-    caption = f"{task['task']}: methods against {study.baseline}, with the difference of {scale.axis} ({scale.better})."
+                told[verdict].append(name if verdict == "open" else f"{name} ({mean})")
+        rows.append([labels_text(fraction, labels), *("; ".join(named) or "none" for named in told.values())])
+    pairs = f"each {group.first} against {group.second}"
+    caption = f"{task['task']}: {pairs}, with the difference of {scale.axis} ({scale.better})."
     return Table(["labels", "better", "worse", "not told apart"], rows, caption, prose=True)
 
 
@@ -65,30 +68,30 @@ def estimates(study: StudyResult, task: Entry) -> Table:
         rows.append([*cells, " × ".join(str(max(size)) for size in zip(*sizes, strict=True)) or NONE])
     caption = (
         f"{task['task']}: {scale.axis} by number of labels ({scale.better}): mean over seeds and draws, "
-        f"and its interval over the test set. {BOLD_RULE} {SIGN_RULE} Last column: "
+        f"and its interval over the test set. {BOLD_RULE} {_SIGN_RULE.format('the baseline')} Last column: "
         "pretraining seeds × most draws of labels for each."
     )
     return Table(["method", *(labels_text(*column) for column in columns), "seeds × draws"], rows, caption)
 
 
-def differences(study: StudyResult, task: Entry) -> Table:
-    """Paired differences of the primary metric from the baseline, with intervals."""
+def differences(study: StudyResult, task: Entry, group: Comparisons) -> Table:
+    """Paired differences of the primary metric, with intervals."""
     metric, columns = task["primary"], study.columns(task["task"])
     scale, rows = scale_of(study, task, metric), []
-    for method in study.others:
-        cells: list[Cell | str] = [method]
+    for first, second in group.pairs:
+        cells: list[Cell | str] = [group.name((first, second))]
         for fraction, _ in columns:
-            sign = _TOLD.get(study.verdict(task, method, fraction), "")
-            entry = study.difference(task["task"], method, fraction)
+            sign = _TOLD.get(study.verdict(task, first, fraction, second), "")
+            entry = study.difference(task["task"], first, fraction, second)
             cells.append(_estimate(scale, entry, metric, signed=True, strong=bool(sign), sign=sign))
         rows.append(cells)
     better = "negative" if scale.lower_is_better else "positive"
     caption = (
-        f"{task['task']}: {scale.axis}, method minus {study.baseline}, by number of labels: paired difference on "
-        f"the same test recordings and its interval ({better} is better than the baseline). "
-        f"Bold: the interval leaves out 0. {SIGN_RULE}"
+        f"{task['task']}: {scale.axis}, {group.first} minus {group.second}, by number of labels: paired difference on "
+        f"the same test recordings and its interval ({better} is better than {group.role}). "
+        f"Bold: the interval leaves out 0. {_SIGN_RULE.format(group.role)}"
     )
-    return Table(["method", *(labels_text(*column) for column in columns)], rows, caption)
+    return Table([group.counted, *(labels_text(*column) for column in columns)], rows, caption)
 
 
 def spreads(study: StudyResult, task: Entry) -> Table:

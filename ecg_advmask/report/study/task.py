@@ -1,12 +1,13 @@
 """The part of a study's report about one task: curves, tables, differences, spreads, classes."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 from matplotlib.figure import Figure
 
 from ecg_advmask.files import in_file_name
 from ecg_advmask.report.study import tables
+from ecg_advmask.report.study.comparisons import Comparisons, against_baseline, groups
 from ecg_advmask.report.study.confusion import confusion_matrices
 from ecg_advmask.report.study.curves import curves_by_method, curves_together
 from ecg_advmask.report.study.document import Block, Heading, Paragraph, Picture, Table
@@ -15,6 +16,8 @@ from ecg_advmask.report.study.numbers import labels_text, scale_of
 from ecg_advmask.report.study.result import Entry, StudyResult
 from ecg_advmask.report.study.style import png
 from ecg_advmask.report.study.words import task_in_words
+
+_FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: not told apart from it. "
 
 
 def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
@@ -29,16 +32,16 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
     def picture(kind: str, figure: Figure, caption: str, alternative: str) -> Picture:
         return Picture(f"{place}-{in_file_name(name)}-{kind}", png(figure), caption, alternative)
 
-    compared = any(study.difference(name, method, at) for method in study.others for at, _ in study.columns(name))
+    compared = [group for group in groups(study) if _has_differences(study, task, group)]
     yield Heading("Label efficiency", 3)
-    filled = "Filled marker: better or worse than the baseline by the paired interval; hollow: not told apart from it. "
+    filled = _FILLED.format("the baseline")
     dotted = "Dotted, where it lies in the panel: chance. " if "auroc" in task["primary"] else ""
     yield picture(
         "curves",
         curves_by_method(study, task),
         f"{name}: {scale.axis} by number of labels ({scale.better}), mean over pretraining seeds and draws of labels, "
         f"with its {study.level_text} interval over the test set (band). Grey in every panel: the baseline. "
-        f"{filled if compared else ''}{dotted}",
+        f"{filled if against_baseline(study) in compared else ''}{dotted}",
         f"Label-efficiency curves of {name}, one panel for each method",
     )
     yield picture(
@@ -48,18 +51,18 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
         f"Label-efficiency curves of {name}, all methods in one panel",
     )
     yield tables.estimates(study, task)
-    if compared:
-        yield Heading(f"Against {study.baseline}", 3)
-        yield tables.verdicts_by_labels(study, task)
+    for group in compared:
+        yield Heading(group.title, 3)
+        yield tables.verdicts_by_labels(study, task, group)
         yield picture(
-            "differences",
-            forest(study, task),
-            f"{name}: paired difference from {study.baseline} on the same test recordings, with its "
+            group.key,
+            forest(study, task, group),
+            f"{name}: paired difference, {group.first} minus {group.second}, on the same test recordings, with its "
             f"{study.level_text} interval; below it, small grey strokes: the same difference within each "
-            f"pretraining seed. {filled}",
-            f"Forest plot of paired differences of {name}",
+            f"pretraining seed. {_FILLED.format(group.role)}",
+            f"Forest plot of paired differences of {name}, {group.first} minus {group.second}",
         )
-        yield tables.differences(study, task)
+        yield tables.differences(study, task, group)
     yield Heading("Spread over pretraining seeds and over draws of labels", 3)
     yield picture(
         "spread",
@@ -70,6 +73,14 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
     )
     yield tables.spreads(study, task)
     yield from _at_most_labels(study, task, picture)
+
+
+def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> bool:
+    return any(
+        study.difference(task["task"], first, fraction, second)
+        for first, second in group.pairs
+        for fraction, _ in study.columns(task["task"])
+    )
 
 
 def _at_most_labels(study: StudyResult, task: Entry, picture: Any) -> Iterator[Block]:

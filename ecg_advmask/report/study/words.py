@@ -1,12 +1,11 @@
-"""A study in plain sentences, computed from its numbers: what differs from the baseline, and how it was measured."""
+"""How a study was measured, in plain sentences: its protocol, its tasks, and what is missing."""
 
 from collections.abc import Sequence
 from typing import Final
 
 from ecg_advmask.report.study.numbers import scale_of
-from ecg_advmask.report.study.result import Entry, StudyResult, Verdict
+from ecg_advmask.report.study.result import Entry, StudyResult
 
-SIGNS: Final[dict[Verdict | None, str]] = {"better": "▲", "worse": "▼", "open": "○", None: "–"}
 _HEADS: Final = {
     "lbfgs": "fitted to its optimum (logistic regression by L-BFGS, ridge regression for numbers), its penalty chosen "
     "on the validation part",
@@ -18,76 +17,6 @@ _KINDS: Final = {
     "labels": "any of {} labels ({})",
     "number": "a number",
 }
-
-
-def comparisons(study: StudyResult) -> list[tuple[Entry, str, float, Verdict]]:
-    """All comparisons with the baseline by the primary metric: task, method, number of labels, verdict."""
-    found = []
-    for task in study.tasks:
-        for fraction, _ in study.columns(task["task"]):
-            for method in study.others:
-                if verdict := study.verdict(task, method, fraction):
-                    found.append((task, method, fraction, verdict))
-    return found
-
-
-def answer(study: StudyResult) -> list[str]:
-    """The outcome over all tasks and numbers of labels, and how far it can be read."""
-    made = comparisons(study)
-    if not made:
-        return [f"No method can be compared with {study.baseline}: there are no paired differences yet."]
-    told = [one for one in made if one[3] != "open"]
-    better = sum(verdict == "better" for *_, verdict in made)
-    same, of = 0, 0
-    for task, method, fraction, _ in told:
-        entry = study.difference(task["task"], method, fraction)
-        estimate = entry["metrics"][task["primary"]] if entry else {}
-        seeds = [value for value in estimate.get("by_seed", {}).values() if value is not None]
-        if len(seeds) > 1:
-            of += 1
-            same += all(value * estimate["mean"] > 0 for value in seeds)
-    methods = len({method for _, method, *_ in made})
-    tasks = len({task["task"] for task, *_ in made})
-    sentences = [
-        f"Every other method is compared with the baseline, {study.baseline}, on the same test recordings. It is "
-        f"called better or worse only where the {study.level_text} interval of the paired difference leaves out 0; "
-        "where the interval includes 0, these data do not tell the two apart, which does not mean that they are equal.",
-        f"{_count(len(made), 'comparison was', 'comparisons were')} made ({_count(methods, 'method')}, "
-        f"{_count(tasks, 'task')}, each at its numbers of labels): {better} better, {len(told) - better} worse, "
-        f"{len(made) - len(told)} not told apart. If no method differed from the baseline, about "
-        f"{(1 - study.level) * len(made):.3g} of {len(made)} intervals would still leave out 0 by chance; no "
-        "correction was made for that, and comparisons that share recordings or encoders err together. What holds over "
-        "several numbers of labels carries weight; a single entry does not.",
-    ]
-    if of:
-        sentences.append(
-            f"The intervals hold the encoders fixed. {_count(of, 'comparison')} called better or worse "
-            f"{'has' if of == 1 else 'have'} several pretraining seeds; in {same} of them every seed gives a "
-            "difference of that sign."
-        )
-    return sentences
-
-
-def answer_of_task(study: StudyResult, task: Entry) -> str:
-    """Which methods are better and worse than the baseline in a task, and at which numbers of labels; empty if none is
-    compared."""
-    columns = study.columns(task["task"])
-    groups: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
-    for method in study.others:
-        found = {labels: study.verdict(task, method, fraction) for fraction, labels in columns}
-        known = [verdict for verdict in found.values() if verdict]
-        for verdict in ("better", "worse"):
-            at = [f"{labels:,}" for labels, one in found.items() if one == verdict]
-            if at:
-                every = len(at) == len(columns) and len(columns) > 1
-                groups[verdict].append(f"{method} (at {'every number of' if every else _listed(at)} labels)")
-        if known and set(known) == {"open"}:
-            groups["open"].append(method)
-    if not any(groups.values()):
-        return ""
-    titles = {"better": "better than", "worse": "worse than", "open": "nowhere told apart from"}
-    parts = [f"{titles[verdict]} {study.baseline}: {'; '.join(named) or 'none'}" for verdict, named in groups.items()]
-    return f"{task['task']}, by {scale_of(study, task, task['primary']).title}. {'. '.join(map(_sentence, parts))}."
 
 
 def protocol(study: StudyResult) -> list[str]:
@@ -154,15 +83,3 @@ def missing(study: StudyResult) -> list[str]:
         f"{method}, {task}: seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
         for (method, task), seeds in found.items()
     ]
-
-
-def _count(number: int, word: str, plural: str = "") -> str:
-    return f"{number:,} {word if number == 1 else plural or word + 's'}"
-
-
-def _listed(texts: Sequence[str]) -> str:
-    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -30,8 +30,9 @@ BASELINE = "Block mask"
 _RESAMPLES = 200
 
 
-def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=COUNTS, seed=0):
-    """The content of a ``results.json``; ``methods`` and ``tasks`` as in `METHODS` and `TASKS`."""
+def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=COUNTS, seed=0, compare=()):
+    """The content of a ``results.json``; ``methods`` and ``tasks`` as in `METHODS` and `TASKS`, ``compare`` pairs of
+    names."""
     values = {
         (task, method[0], fraction): _values(task, method, labels, fraction, seed)
         for task in tasks
@@ -50,6 +51,11 @@ def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=
             if kind == "classes":
                 about = {"task": task, "method": name, "labels": counts[-1][1]}
                 confusion.append(about | {"counts": _confusion(name, len(names))})
+    for task in tasks:
+        for first, second in compare:
+            for fraction, labels in counts:
+                pair = values[task, first, fraction], values[task, second, fraction]
+                differences.append(_difference(task, first, second, fraction, labels, *pair))
     described = {"name": "ptbxl", "sha256": "d" * 64, "sampling_rate_hz": 100, "window_samples": 1000}
     sources = {"ptb-xl": {"recordings_in": 2394, "recordings_kept": 2371, "recordings_refused": 23,
                           "windows_kept": 2371, "reasons": {"flat lead": 17, "not finite": 6}}}  # fmt: skip
@@ -63,6 +69,7 @@ def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=
         "name": "PTB-XL, few labels",
         "question": "Is adversarial masking worth more than random block masks when labels are few?",
         "baseline": baseline,
+        "compare": [list(pair) for pair in compare],
         "study": {"name": "PTB-XL, few labels", "protocol": {"draws": 20}},
         "protocol": protocol,
         "data": {"pretraining": data, "evaluation": data},
@@ -141,7 +148,7 @@ def _summary(task, name, fraction, labels, values):
     return about | {"metrics": metrics}
 
 
-def _difference(task, name, baseline, fraction, labels, first, second):
+def _difference(task, name, other, fraction, labels, first, second):
     metrics = {}
     for metric, (drawn, resampled) in first.items():
         others, other_resampled = second[metric]
@@ -152,7 +159,7 @@ def _difference(task, name, baseline, fraction, labels, first, second):
             **_limits(resampled - other_resampled),
             "by_seed": {str(one): float(value) for one, value in enumerate(by_seed)},
         }
-    about = {"task": task, "first": name, "second": baseline, "fraction": fraction, "labels": labels}
+    about = {"task": task, "first": name, "second": other, "fraction": fraction, "labels": labels}
     return about | {"metrics": metrics}
 
 

@@ -1,10 +1,13 @@
 """Figures of a study: methods are told apart by everybody, and the marks stand where the numbers are."""
 
+import itertools
+
 import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
+from ecg_advmask.report.study.comparisons import against_baseline, further, groups
 from ecg_advmask.report.study.confusion import confusion_matrices
 from ecg_advmask.report.study.curves import apart, curves_by_method, curves_together
 from ecg_advmask.report.study.forest import forest, spread
@@ -22,11 +25,12 @@ from report.study.example import METHODS, study_result
 
 COUNTS = ((25.0, 25), (100.0, 100), (1.0, 584))
 FEW = tuple(one for one in METHODS if one[0] in {"Block mask", "Untrained", "Adv Mask", "From scratch"})
+COMPARE = (("Adv Mask", "Untrained"), ("From scratch", "Adv Mask"))
 
 
 @pytest.fixture(scope="module")
 def study():
-    return StudyResult(study_result(("rhythm", "age"), FEW, counts=COUNTS))
+    return StudyResult(study_result(("rhythm", "age"), FEW, counts=COUNTS, compare=COMPARE))
 
 
 def texts(figure):
@@ -117,7 +121,7 @@ def test_names_of_the_overview_stand_in_the_order_of_the_last_points(study):
 @pytest.mark.parametrize("task", [0, 1])
 def test_forest_holds_every_interval(study, task):
     task = study.tasks[task]
-    figure = forest(study, task)
+    figure = forest(study, task, against_baseline(study))
     measured = "macro AUROC" if task["kind"] == "classes" else "mean absolute error (years)"
     assert figure.get_supxlabel().startswith(measured)
     assert ("left of 0 the method is better" in figure.get_supxlabel()) == (task["primary"] == "mae")
@@ -128,6 +132,26 @@ def test_forest_holds_every_interval(study, task):
             estimate = study.difference(task["task"], name, fraction)["metrics"][task["primary"]]
             assert (estimate["low"], estimate["high"]) in spans
             assert sorted(estimate["by_seed"].values()) in strokes
+
+
+@pytest.mark.parametrize("task", [0, 1])
+def test_forest_of_further_pairs_holds_their_intervals_and_no_others(study, task):
+    task = study.tasks[task]
+    figure = forest(study, task, further(study))
+    assert "first method minus the second; " in figure.get_supxlabel()
+    names = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    assert names == ["Adv Mask\nagainst Untrained", "From scratch\nagainst Adv Mask"]
+    for axes, (fraction, _) in zip(figure.axes, COUNTS, strict=True):
+        for row, (first, second) in enumerate(COMPARE):
+            estimate = study.difference(task["task"], first, fraction, second)["metrics"][task["primary"]]
+            own = [line for line in axes.get_lines() if set(line.get_ydata()) == {row}]
+            bar, marker = sorted(own, key=lambda line: len(line.get_xdata()), reverse=True)
+            assert list(bar.get_xdata()) == [estimate["low"], estimate["high"]]
+            assert list(marker.get_xdata()) == [estimate["mean"]]
+            is_hollow = marker.get_markerfacecolor() == "white"
+            assert is_hollow == (estimate["low"] <= 0 <= estimate["high"])
+        strokes = [line for line in axes.get_lines() if line.get_marker() == "|"]
+        assert len(strokes) == len(COMPARE)
 
 
 def test_spread_draws_a_marker_for_each_seed_and_a_bar_of_the_draws(study):
@@ -165,7 +189,8 @@ def test_print_is_at_least_8_points_at_the_width_of_a_text_column(study):
     for figure in (
         curves_by_method(study, task),
         curves_together(study, task),
-        forest(study, task),
+        forest(study, task, against_baseline(study)),
+        forest(study, task, further(study)),
         spread(study, task),
     ):
         assert figure.get_figwidth() == 7.0
@@ -204,14 +229,19 @@ def test_names_begin_no_formula_and_stay_short():
 def test_long_names_stay_within_the_figure():
     names = [(f"{name}, with what a careful author adds to a name ({kind})", *rest) for name, kind, *rest in METHODS]
     names = [(name, "pretrained", *rest) for name, *rest in names]
-    study = StudyResult(study_result(("rhythm",), names, names[0][0], COUNTS[:2]))
+    pairs = [(first[0], second[0]) for first, second in itertools.pairwise(names)]
+    study = StudyResult(study_result(("rhythm",), names, names[0][0], COUNTS[:2], compare=pairs))
     task = study.tasks[0]
-    for figure in (curves_by_method(study, task), curves_together(study, task), forest(study, task)):
+    forests = [forest(study, task, group) for group in groups(study)]
+    for figure in (curves_by_method(study, task), curves_together(study, task), *forests):
         width = figure.get_figwidth() * figure.dpi
         assert len(words(figure)) > len(names)
         for text in words(figure):
             box = text.get_window_extent()
             assert box.x0 >= -1 and box.x1 <= width + 1, text.get_text()
+    for figure in forests:
+        boxes = [label.get_window_extent() for label in figure.axes[0].get_yticklabels()]
+        assert all(above.y0 >= below.y1 for above, below in itertools.pairwise(boxes)), "rows of print do not touch"
 
 
 @pytest.mark.parametrize("quantity", ["loss", "masks", "probe"])

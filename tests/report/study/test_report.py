@@ -21,6 +21,7 @@ from report.study.example import METHODS, study_result
 FEW = tuple(
     one for one in METHODS if one[0] in {"Block mask", "Untrained", "Adv Mask", "Adv Mask + 3KG", "From scratch"}
 )
+COMPARE = (("Adv Mask + 3KG", "Adv Mask"), ("From scratch", "Untrained"))
 COUNTS = ((25.0, 25), (100.0, 100), (1.0, 584))
 HOSTILE = '<script>alert("x")</script> | *a* $b$ `c` [d](http://e) & \\'
 VOID = {"meta", "img", "br"}
@@ -72,7 +73,7 @@ def figures(text):
 
 @pytest.fixture(scope="module")
 def result():
-    return study_result(("rhythm", "age"), FEW, counts=COUNTS)
+    return study_result(("rhythm", "age"), FEW, counts=COUNTS, compare=COMPARE)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +98,7 @@ def test_page_loads_nothing_and_runs_nothing(page):
     assert not {"script", "link", "iframe", "object", "embed", "base", "form", "svg"} & set(page.tags)
     references = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "data", "action"}]
     anchors = {value for _, name, value in page.attributes if name == "id"}
-    assert sum(value.startswith("data:image/png;base64,") for value in references) == 2 * 4 + 1 + 3 + 1
+    assert sum(value.startswith("data:image/png;base64,") for value in references) == 2 * 5 + 1 + 3 + 1
     assert all(value.startswith("data:image/png;base64,") or value[1:] in anchors for value in references)
     assert not [name for _, name, _ in page.attributes if name.startswith("on") or name == "style"]
     styles = "".join(re.findall(r"<style>(.*?)</style>", page.rawdata, re.DOTALL)) if page.rawdata else ""
@@ -127,15 +128,23 @@ def _unit_of(table):
     return len(figures(table[1][1])[0].partition(".")[2])
 
 
-def test_table_of_differences_holds_those_of_the_result_and_marks_them_by_the_interval(page, result):
+@pytest.mark.parametrize("counted", ["method", "pair"])
+def test_table_of_differences_holds_those_of_the_result_and_marks_them_by_the_interval(page, result, counted):
+    if counted == "method":
+        pairs = {one[0]: (one[0], "Block mask") for one in FEW if one[0] != "Block mask"}
+    else:
+        pairs = {f"{first} against {second}": (first, second) for first, second in COMPARE}
+    all_signs = set()
     for task, decimals, lower in (("rhythm", 3, False), ("age", 2, True)):
         tables = [one for one in page.tables if len(one[0]) == 4 and one[1][1].startswith(("+", "−"))]
-        table = next(one for one in tables if _unit_of(one) == decimals)
+        (table,) = (one for one in tables if _unit_of(one) == decimals and one[0][0] == counted)
         signs = set()
+        assert [row[0] for row in table[1:]] == list(pairs)
         for row in table[1:]:
             for (fraction, _), cell in zip(COUNTS, row[1:], strict=True):
+                wanted = (task, *pairs[row[0]], fraction)
                 (entry,) = (one for one in result["differences"]
-                            if (one["task"], one["first"], one["fraction"]) == (task, row[0], fraction))  # fmt: skip
+                            if (one["task"], one["first"], one["second"], one["fraction"]) == wanted)  # fmt: skip
                 estimate = entry["metrics"]["mae" if lower else "macro_auroc"]
                 texts = [f"{estimate[key]:+.{decimals}f}".replace("-", "−") for key in ("mean", "low", "high")]
                 assert figures(cell) == texts
@@ -143,7 +152,9 @@ def test_table_of_differences_holds_those_of_the_result_and_marks_them_by_the_in
                 better, worse = (below, above) if lower else (above, below)
                 assert ("▲" in cell, "▼" in cell) == (better, worse)
                 signs |= {"▲"} if better else {"▼"} if worse else {""}
-        assert {"▼", ""} <= signs
+        all_signs |= signs
+        assert counted == "pair" or {"▼", ""} <= signs
+    assert {"▲", ""} <= all_signs
 
 
 def test_markdown_holds_the_same_numbers_and_headings_as_the_page(report, page):
@@ -257,6 +268,9 @@ def test_generated_recordings_are_named_as_such(tmp_path):
         (lambda one: one.pop("differences"), "no part 'differences'"),
         (lambda one: one["summary"][0].pop("metrics"), "an entry of 'summary' lacks metrics"),
         (lambda one: one["summary"][0].update(method="nobody"), "a method or task that the study does not have"),
+        (lambda one: one.update(compare=[["Adv Mask", "nobody"]]), "no part 'compare' of its form"),
+        (lambda one: one.update(compare=[["Adv Mask"]]), "no part 'compare' of its form"),
+        (lambda one: one.update(compare="Adv Mask"), "no part 'compare' of its form"),
         (lambda one: one.update(protocol=[]), "no part 'protocol'"),
     ],
 )

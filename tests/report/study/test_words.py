@@ -2,11 +2,13 @@
 
 import pytest
 
+from ecg_advmask.report.study.answer import answer, answer_of_task
+from ecg_advmask.report.study.comparisons import against_baseline, further
 from ecg_advmask.report.study.numbers import labels_text, scale_of
 from ecg_advmask.report.study.result import StudyResult
 from ecg_advmask.report.study.settings import common_settings, methods, value_text
 from ecg_advmask.report.study.tables import differences, estimates, other_metrics, spreads, verdicts
-from ecg_advmask.report.study.words import answer, answer_of_task, comparisons, missing, task_in_words
+from ecg_advmask.report.study.words import missing, task_in_words
 from report.study.example import BASELINE, METHODS, TASKS, study_result
 
 COUNTS = ((25.0, 25), (1.0, 584))
@@ -41,7 +43,7 @@ def test_verdict_follows_the_interval_and_the_direction_of_the_metric(task, abov
 def test_method_without_an_interval_is_not_judged():
     study = constructed([(0.2, None, None)])
     assert study.verdict(study.tasks[0], "M0", 25.0) is None
-    assert comparisons(study) == []
+    assert against_baseline(study).made(study) == []
     assert "no paired differences yet" in answer(study)[0]
 
 
@@ -64,16 +66,63 @@ def test_answer_says_in_how_many_comparisons_all_seeds_agree():
 
 
 def test_answer_never_names_a_method_whose_interval_includes_0_as_better_or_worse():
-    text = answer_of_task(study := constructed([(0.2, 0.1, 0.3), (0.5, -0.1, 1.1), (-0.4, -0.5, -0.3)]), study.tasks[0])
+    study = constructed([(0.2, 0.1, 0.3), (0.5, -0.1, 1.1), (-0.4, -0.5, -0.3)])
+    text = answer_of_task(study, study.tasks[0], against_baseline(study))
     assert text == (
         "rhythm, by macro AUROC. Better than Block mask: M0 (at 25 labels). Worse than Block mask: M2 (at 25 labels). "
         "Nowhere told apart from Block mask: M1."
     )
 
 
+def with_further(against, between):
+    """A study with M0, M1, ... , these differences from the baseline, and those of each from the next one beside."""
+    study = constructed(against)
+    content, primary = dict(study.content), study.tasks[0]["primary"]
+    content["compare"] = [[f"M{index}", f"M{index + 1}"] for index in range(len(between))]
+    content["differences"] = content["differences"] + [
+        {"task": "rhythm", "first": first, "second": second, "fraction": 25.0, "labels": 25,
+         "metrics": {primary: {"mean": mean, "low": low, "high": high, "by_seed": {"0": mean, "1": -mean}}}}
+        for (first, second), (mean, low, high) in zip(content["compare"], between, strict=True)
+    ]  # fmt: skip
+    return study, StudyResult(content)
+
+
+def test_further_comparisons_are_counted_and_told_by_themselves():
+    plain, both = with_further(
+        [(0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.2, -0.1, 0.5)], [(0.4, 0.2, 0.6), (-0.4, -0.9, 0.1)]
+    )
+    of_baseline, beside = answer(plain), answer(both)
+    assert beside[: len(of_baseline)] == of_baseline, "what is said of the baseline does not change"
+    assert (
+        "3 comparisons were made (3 methods, 1 task, each at its numbers of labels): 1 better, 1 worse, 1 not"
+        in (of_baseline[1])
+    )
+    opening, counts, seeds = beside[len(of_baseline) :]
+    assert opening.endswith("fixed in the study file, on the same test recordings: M0 against M1; M1 against M2.")
+    assert counts == (
+        "2 further comparisons were made (2 pairs, 1 task, each at its numbers of labels): 1 better, 0 worse, 1 not "
+        "told apart. If no first method differed from the second, about 0.1 of 2 intervals would still leave out 0 by "
+        "chance."
+    )
+    assert "1 further comparison called better or worse has several pretraining seeds; in 0 of them" in seeds
+    task = both.tasks[0]
+    assert answer_of_task(both, task, against_baseline(both)) == answer_of_task(plain, task, against_baseline(plain))
+    assert answer_of_task(both, task, further(both)) == (
+        "rhythm, by macro AUROC, further comparisons. Better than the second: M0 against M1 (at 25 labels). "
+        "Worse than the second: none. Nowhere told apart from the second: M1 against M2."
+    )
+
+
+def test_further_comparisons_alone_are_told_with_the_rule():
+    _, both = with_further([(0.2, None, None)] * 2, [(0.4, 0.2, 0.6)])
+    nothing, opening, counts, _ = answer(both)
+    assert nothing == "Against Block mask: there are no paired differences yet."
+    assert "better or worse only where the 95 % interval" in opening and "No correction was made" in counts
+
+
 def test_every_number_of_labels_is_said_only_of_all(whole):
     task = whole.tasks[0]
-    parts = answer_of_task(whole, task).split(f"than {BASELINE}: ")[1:]
+    parts = answer_of_task(whole, task, against_baseline(whole)).split(f"than {BASELINE}: ")[1:]
     said = []
     for verdict, part in zip(("better", "worse"), parts, strict=True):
         names = part.partition(". ")[0].split("; ")
@@ -118,8 +167,10 @@ def test_tables_state_unit_and_direction(whole):
     age = next(task for task in whole.tasks if task["task"] == "age")
     assert scale_of(whole, age, "mae").axis == "mean absolute error (years)"
     assert "mean absolute error (years) by number of labels (lower is better)" in estimates(whole, age).caption
-    assert "(negative is better than the baseline)" in differences(whole, age).caption
-    assert "(positive is better than the baseline)" in differences(whole, whole.tasks[0]).caption
+    assert "(negative is better than the baseline)" in differences(whole, age, against_baseline(whole)).caption
+    assert (
+        "(positive is better than the baseline)" in differences(whole, whole.tasks[0], against_baseline(whole)).caption
+    )
     assert "Judged by mean absolute error (years) (lower is better)." in task_in_words(whole, age)
     assert "Recordings: 584 for training, 117 for validation, 467 for the test." in task_in_words(whole, age)
 
@@ -160,7 +211,7 @@ def test_metrics_of_classes_and_labels_are_of_the_largest_number_of_labels(whole
 
 
 def test_signs_of_the_overview_are_the_verdicts(whole):
-    table = verdicts(whole)
+    table = verdicts(whole, against_baseline(whole))
     signs = {"better": "▲", "worse": "▼", "open": "○"}
     for row in table.rows:
         for task, cell in zip(whole.tasks, row[1:], strict=True):
