@@ -28,6 +28,20 @@ def test_the_literal_preset_holds_the_numbers_of_the_paper() -> None:
     assert (config.projection_hidden, config.projection_dim, config.temperature) == (2048, 128, 0.1)
     assert (config.batch_size, config.accumulation) == (32, 4)
     assert config.learning_rate == config.adversary_learning_rate == pytest.approx(4e-4)
+    assert (config.masks, config.alpha, config.ratio) == (1, 0.1, 1.0)
+
+
+@pytest.mark.parametrize("name", [name for name in presets.names() if configuration.load(name).method == "advmask"])
+def test_the_game_of_presets_is_balanced(name: str) -> None:
+    """The adversary learns at a tenth of the encoder's rate at most, as the map of the game wants it, but for the paper's
+    literal numbers; and masks that share out the recording may all have the area that costs least."""
+    config = configuration.load(name)
+    if name != "paper-literal":
+        assert config.adversary_learning_rate <= 0.1 * config.learning_rate * (1 + 1e-9)
+        if config.masks in (2, 3, 4):
+            assert 1 / (2 * config.ratio) == pytest.approx(1 / config.masks)
+        else:
+            assert 1 / (2 * config.ratio) == pytest.approx(1 / 4)
 
 
 def test_every_field_says_what_it_is() -> None:
