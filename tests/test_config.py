@@ -33,8 +33,8 @@ def test_the_literal_preset_holds_the_numbers_of_the_paper() -> None:
 
 @pytest.mark.parametrize("name", [name for name in presets.names() if configuration.load(name).method == "advmask"])
 def test_the_game_of_presets_is_balanced(name: str) -> None:
-    """The adversary learns at a tenth of the encoder's rate at most, as the map of the game wants it, but for the paper's
-    literal numbers; and masks that share out the recording may all have the area that costs least."""
+    """The adversary learns at a tenth of the encoder's rate at most, as the map of the game wants it, but for the
+    paper's literal numbers; and masks that share out the recording may all have the area that costs least."""
     config = configuration.load(name)
     if name != "paper-literal":
         assert config.adversary_learning_rate <= 0.1 * config.learning_rate * (1 + 1e-9)
