@@ -340,7 +340,8 @@ def test_model_card_tells_preprocessing_figures_and_limits(run, evaluation):
     text = card.read_text()
     assert "I, II, III, aVR, aVL, aVF, V1, V2, V3, V4, V5, V6" in text
     assert "100 Hz, windows of 10 s (1,000 samples)" in text and "millivolts" in text
-    assert "| alpha | 0.1 |" in text and "no medical device" in text
+    alpha = config.load("demo").alpha
+    assert f"| alpha | {alpha} |" in text and "no medical device" in text
     for row in summary_table(evaluation)[1]:
         assert f"| {row[0]} | {row[1]} |" in text
 
