@@ -33,13 +33,17 @@ import pandas as pd
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.files import atomic_path, write_csv
+from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.health import troubles
+from ecg_advmask.pretrain.run import CONFIG_FILE, ENCODER_FILE, Run
 
-STATES = {"healthy": "", "vanished": "v", "covered": "c", "collapsed": "x"}
+STATES = {"healthy": "o", "vanished": "v", "covered": "c", "collapsed": "x"}
 
 
 def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) -> pd.DataFrame:
     """The history of a run, which is trained now as far as it was not."""
+    if is_finished(run, DataSet.open(data), configuration.load(preset, overrides=settings, seed=seed)):
+        return Run.open(run).history()
     command = [sys.executable, "-m", "ecg_advmask", "pretrain", str(data), str(run), "--preset", preset]
     command += [word for setting in settings for word in ("--set", setting)] + ["--seed", str(seed)]
     command += ["--resume"] if run.exists() else []
@@ -48,12 +52,20 @@ def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) 
         code = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, check=False).returncode
     if code:
         raise SystemExit(f"{log}: {command} ended with {code}")
-    return pd.read_csv(run / "history.csv")
+    return Run.open(run).history()
+
+
+def is_finished(path: Path, data: DataSet, config: Config) -> bool:
+    """Whether there is a run of these settings on this data, with all of its epochs."""
+    if not (path / CONFIG_FILE).is_file():
+        return False
+    run = Run.open(path)
+    same = run.config == config and run.dataset.get("sha256") == data.sha256
+    return same and len(run.history()) == config.epochs and (path / ENCODER_FILE).is_file()
 
 
 def untrained(data: Path, config: Config) -> dict[str, float]:
     """What the probe says of the encoder of these settings before its first step."""
-    from ecg_advmask.pipeline.shards import DataSet
     from ecg_advmask.pretrain.probe import Probe
     from ecg_advmask.pretrain.trainer import build, pretraining_rows
 
@@ -65,19 +77,20 @@ def untrained(data: Path, config: Config) -> dict[str, float]:
 def picture(rows: pd.DataFrame, path: Path) -> None:
     """Gain of the probe over the untrained encoder, averaged over seeds; letters tell what single seeds came to."""
     gain = rows.pivot_table(index="alpha", columns="rate", values="gain", aggfunc="mean")
-    figure, axes = plt.subplots(figsize=(1.5 + 1.1 * gain.shape[1], 1.2 + 0.8 * gain.shape[0]), layout="constrained")
+    figure, axes = plt.subplots(figsize=(2.6 + 1.1 * gain.shape[1], 2.4 + 0.8 * gain.shape[0]), layout="constrained")
     limit = max(0.02, float(np.abs(gain.to_numpy()).max()))
     image = axes.imshow(gain, cmap="PuOr", vmin=-limit, vmax=limit, origin="lower", aspect="auto")
-    figure.colorbar(image, label="probe AUROC over the untrained encoder's")
+    figure.colorbar(image, label="gain of the probe's AUROC\nover the untrained encoder")
     axes.set_xticks(range(gain.shape[1]), [f"{rate:.2g}" for rate in gain.columns])
     axes.set_yticks(range(gain.shape[0]), [f"{alpha:g}" for alpha in gain.index])
     axes.set_xlabel("adversary's learning rate / encoder's")
     axes.set_ylabel("alpha")
     for (row, alpha), (column, rate) in itertools.product(enumerate(gain.index), enumerate(gain.columns)):
         states = rows[(rows["alpha"] == alpha) & (rows["rate"] == rate)].sort_values("seed")["state"]
-        text = f"{gain.iloc[row, column]:+.3f}\n{' '.join(STATES[one] or '·' for one in states)}"
-        axes.text(column, row, text, ha="center", va="center", fontsize=9)
-    axes.set_title("per seed: · healthy, v vanished, c covered, x collapsed", fontsize=9)
+        text = f"{gain.iloc[row, column]:+.3f}\n{' '.join(STATES[one] for one in states)}"
+        dark = abs(gain.iloc[row, column]) > 0.6 * limit
+        axes.text(column, row, text, ha="center", va="center", color="white" if dark else "black")
+    axes.set_title("mean gain; each seed: o healthy, v vanished,\nc covered, x collapsed", fontsize=9)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=150, format="png")
     plt.close(figure)
