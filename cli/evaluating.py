@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
-def evaluation_options(*, fractions: str, seeds: int) -> Callable[[Command], Command]:
-    """RUN, DATA and the options on task, labels and split, with these defaults."""
+def evaluation_options(*, fractions: str, seeds: int, default_out: str) -> Callable[[Command], Command]:
+    """RUN, DATA and the options on task, labels, split, preset and what is written, with these defaults."""
     options = (
         click.argument("run"),
         click.argument("data", type=click.Path(path_type=Path)),
@@ -51,6 +51,12 @@ def evaluation_options(*, fractions: str, seeds: int) -> Callable[[Command], Com
             type=click.Path(path_type=Path),
             help="Split to use, as an earlier evaluation stored it, so that several runs are judged on the same "
             "recordings.",
+        ),
+        click.option("--preset", help="Preset of the network, where RUN is 'random'."),
+        click.option(
+            "--out",
+            type=click.Path(path_type=Path),
+            help=f"JSON file to write; a figure FILE.png and FILE.split.csv go beside it.  [default: {default_out}]",
         ),
     )
 

@@ -9,7 +9,7 @@ from ecg_advmask.evaluate.protocol import Protocol
 
 
 @click.command()
-@evaluation_options(fractions="0.05,0.25,1", seeds=3)
+@evaluation_options(fractions="0.05,0.25,1", seeds=3, default_out="RUN/finetune-TASK-DATA.json")
 @click.option(
     "--updates",
     type=click.IntRange(1),
@@ -31,14 +31,7 @@ from ecg_advmask.evaluate.protocol import Protocol
     show_default=True,
     help="Adam's learning rate for an encoder with random weights.",
 )
-@click.option("--preset", help="Preset of the network, where RUN is 'random'.")
 @click.option("--no-scratch", is_flag=True, help="Leave out the training from scratch that stands beside RUN.")
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="JSON file to write; a figure FILE.png and FILE.split.csv go beside it.  "
-    "[default: RUN/finetune-TASK-DATA.json]",
-)
 def finetune(
     run: str,
     data: Path,

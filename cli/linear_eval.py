@@ -9,7 +9,11 @@ from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, HeadKind, Protocol
 
 
 @click.command("linear-eval")
-@evaluation_options(fractions=",".join(f"{fraction:g}" for fraction in FRACTIONS), seeds=5)
+@evaluation_options(
+    fractions=",".join(f"{fraction:g}" for fraction in FRACTIONS),
+    seeds=5,
+    default_out="RUN/linear-eval-TASK-DATA.json, with --head adam RUN/linear-eval-adam-TASK-DATA.json",
+)
 @click.option(
     "--head",
     type=click.Choice(HEADS),
@@ -18,15 +22,8 @@ from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, HeadKind, Protocol
     help="Linear head: logistic or ridge regression on standardised embeddings, or the Adv Mask paper's linear layer "
     "trained by Adam.",
 )
-@click.option("--preset", help="Preset of the untrained encoder, where RUN is 'random'.")
 @click.option(
     "--no-random", is_flag=True, help="Leave out the untrained encoder that is tested beside the trained one."
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="JSON file to write; a figure FILE.png and FILE.split.csv go beside it.  "
-    "[default: RUN/linear-eval-TASK-DATA.json, with --head adam RUN/linear-eval-adam-TASK-DATA.json]",
 )
 def linear_eval(
     run: str,

@@ -1,4 +1,9 @@
-"""The one exception that a user is meant to see, and how text from a damaged file is shown in it."""
+"""The one exception that a user is meant to see, and how ids and text from a damaged file are shown in it."""
+
+from collections.abc import Sequence
+from typing import Final
+
+_NAMES_SHOWN: Final = 5
 
 
 class InputError(Exception):
@@ -13,3 +18,8 @@ def printable(text: str) -> str:
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )
+
+
+def some_of(names: Sequence[str]) -> str:
+    """The first few of many names, with commas between them."""
+    return ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")

@@ -103,19 +103,6 @@ def classes_of(codes: str | Iterable[str], year: Year) -> tuple[str, ...]:
     return tuple(scored.name for scored in scored_classes(year) if single.intersection(scored.codes))
 
 
-def count_classes(recordings: Mapping[str, int], year: Year) -> dict[str, int]:
-    """How many recordings have each scored class, 0 included, in the order of `scored_classes`.
-
-    ``recordings`` is the number of recordings with each combination of codes, joined by ``;``: a ``Counter`` of the
-    column ``codes`` of ``records.csv``. A recording that has both codes of a class counts once.
-    """
-    counts = {scored.name: 0 for scored in scored_classes(year)}
-    for codes, number in recordings.items():
-        for name in classes_of(codes, year):
-            counts[name] += number
-    return counts
-
-
 def name_of(code: str) -> str:
     """What a code means, such as ``atrial fibrillation``; a code that the Challenges do not name is given back."""
     diagnosis = diagnoses().get(code)

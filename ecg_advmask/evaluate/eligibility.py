@@ -4,6 +4,7 @@ In: the windows of a data set (one row each) and what the run was pretrained on.
 reason to leave it out, so that nothing is dropped silently.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,7 @@ import pandas as pd
 
 from ecg_advmask.datasets.targets import Kind, Targets, targets_of
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.partition import Split
+from ecg_advmask.evaluate.partition import Names, Split, split_recordings
 
 _MORE = "use another data set, or pretrain on a smaller part (--set pretraining_share=0.7)"
 _SEEN = ("seen_by_id", "seen_by_signal", "seen_by_patient")
@@ -79,6 +80,26 @@ def labelled(task: str, recordings: pd.DataFrame, labels: pd.DataFrame, data_pat
             f"recordings, needs at least two {several}; {_MORE}"
         )
     return targets
+
+
+def unseen(recordings: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Which of `recordings_of` an encoder can be judged on, (n,): it has not seen them, and none is there twice."""
+    return ~(recordings["seen"] | recordings["copy"]).to_numpy(bool)
+
+
+def new_split(recordings: pd.DataFrame, targets: Targets, shares: Sequence[float], seed: int) -> Split:
+    """Divide the unseen recordings that have a target, by patient, into the parts of an evaluation.
+
+    Raises:
+        InputError: as `Split.of`.
+    """
+    return split_recordings(*used_of(recordings, targets, unseen(recordings) & targets.known), shares, seed)
+
+
+def used_of(recordings: pd.DataFrame, targets: Targets, used: npt.NDArray[np.bool_]) -> tuple[Names, Targets, Names]:
+    """Ids, targets and patients of the recordings that are ``used``."""
+    ids, people = (recordings[name].to_numpy(object)[used] for name in ("key", "person"))
+    return ids, targets.take(used), people
 
 
 def account_of(recordings: pd.DataFrame, targets: Targets, split: Split, windows: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import tensorflow as tf
 from tqdm import tqdm
 
+from ecg_advmask.evaluate.eligibility import windows_of
 from ecg_advmask.files import atomic_path
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline.shards import DataSet
@@ -45,6 +46,17 @@ def embed_dataset(
             of_row.update(zip(batch_rows.numpy().tolist(), embed(filled).numpy(), strict=False))
             bar.update(len(signals))
     return np.stack([of_row[row] for row in rows.tolist()]).astype(np.float32, copy=False)
+
+
+def embed_recordings(
+    folder: Path | None, encoder: keras.Model, data: DataSet, keys: npt.NDArray[np.object_], samples: int
+) -> Embeddings:
+    """Embeddings ``(n, D)`` of the recordings with these ids, in their order: the mean over the windows of each.
+
+    Those of the windows are kept in ``folder``, as by `cached_embeddings`.
+    """
+    rows, recording_of_window = windows_of(data.records, keys)
+    return average_over_windows(cached_embeddings(folder, encoder, data, rows, samples=samples), recording_of_window)
 
 
 def average_over_windows(embeddings: Embeddings, recording_of_window: Rows) -> Embeddings:

@@ -171,17 +171,6 @@ def resampled_values_of(
     return overall | _by_name(each, names)
 
 
-def macro_auroc(truth: IntArray, probabilities: FloatArray) -> float:
-    """`values_of` a single metric: macro AUROC of classes, truth ``(n,)``, or of labels, truth ``(n, C)``."""
-    kind: Kind = "classes" if truth.ndim == 1 else "labels"
-    return float(_aurocs(_indicators(kind, truth, probabilities), probabilities).mean())
-
-
-def primary_value(kind: Kind, truth: npt.NDArray[Any], predicted: FloatArray) -> float:
-    """The metric of `PRIMARY` alone, much faster than all of them; for choosing between heads."""
-    return float(mean_absolute_error(truth, predicted)) if kind == "number" else macro_auroc(truth, predicted)
-
-
 def confusion(truth: IntArray, predicted: FloatArray) -> IntArray:
     """How many recordings of each true class (row) have each class (column) as their likeliest, ``(C, C)``."""
     matrix: IntArray = confusion_matrix(truth, predicted.argmax(axis=1), labels=list(range(predicted.shape[1])))

@@ -47,7 +47,7 @@ class Protocol:
         if not self.fractions or self.draws < 1:
             raise InputError("evaluation: needs at least one fraction and one draw")
         for fraction in self.fractions:
-            if not fraction > 0 or (fraction > 1 and fraction != int(fraction)):
+            if not fraction > 0 or (fraction > 1 and not float(fraction).is_integer()):
                 raise InputError(
                     f"--fractions: {fraction:g} is neither a share between 0 and 1 nor a whole number of labels"
                 )

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any, Final
 
 import keras
+import numpy as np
 import pandas as pd
 
 from ecg_advmask.config import Config, load
 from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.account import describe
-from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
-from ecg_advmask.evaluate.embeddings import Embeddings, average_over_windows, cached_embeddings
-from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings
+from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, unseen
+from ecg_advmask.evaluate.embeddings import Embeddings, embed_recordings
+from ecg_advmask.evaluate.partition import PARTS, Split
 from ecg_advmask.evaluate.protocol import Protocol
-from ecg_advmask.evaluate.stored_split import stored_parts
+from ecg_advmask.evaluate.stored_split import stored_split
 from ecg_advmask.files import sha256_of
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run
@@ -89,26 +90,20 @@ class RunOnData:
         recordings = recordings_of(data.records, None if run is None else run.seen())
         targets = labelled(task, recordings, data.labels, data.path)
         if split_path is None:
-            used = (~recordings["seen"] & ~recordings["copy"]).to_numpy(bool) & targets.known
-            ids, people = (recordings[name].to_numpy(object)[used] for name in ("key", "person"))
-            split = split_recordings(ids, targets.take(used), people, protocol.shares, protocol.split_seed)
+            split = new_split(recordings, targets, protocol.shares, protocol.split_seed)
         else:
-            parts = stored_parts(split_path, recordings, targets)
-            used = parts != ""
-            ids, people = (recordings[name].to_numpy(object)[used] for name in ("key", "person"))
-            split = Split.of(ids, targets.take(used), people, parts[used])
+            split = stored_split(split_path, recordings, targets)
         return cls(run_path, run, config, data, recordings, targets, split, split_path)
 
     def embeddings(self, encoder: keras.Model) -> Embeddings:
         """Embeddings ``(n, D)`` of the recordings of `split`, in its order, by a frozen encoder; kept in the run."""
-        keys = self.recordings["key"]
-        used = keys.isin(self.split.ids)
+        keys = self.recordings["key"].to_numpy(object)
+        used = np.isin(keys, self.split.ids)
         # The same recordings for every task, where nothing else is asked for, so that they are embedded once.
-        embedded = (~self.recordings["seen"] & ~self.recordings["copy"]) | used
-        rows, recording_of_window = windows_of(self.data.records, keys[embedded].to_numpy(object))
+        embedded = unseen(self.recordings) | used
         folder = None if self.run is None else self.run.path / "embeddings"
-        of_windows = cached_embeddings(folder, encoder, self.data, rows, samples=self.config.window_samples)
-        return average_over_windows(of_windows, recording_of_window)[used[embedded].to_numpy(bool)]
+        of_all = embed_recordings(folder, encoder, self.data, keys[embedded], self.config.window_samples)
+        return of_all[used[embedded]]
 
     def stated(self, kind: str, protocol: Protocol) -> dict[str, Any]:
         """What a result of this kind of evaluation states before its figures, and versions."""

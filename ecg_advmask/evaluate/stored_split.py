@@ -3,20 +3,18 @@
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import pandas as pd
 
 from ecg_advmask.datasets.targets import Targets
-from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.partition import COLUMNS, PARTS, Names, labels_left_out, without_labels
+from ecg_advmask.errors import InputError, some_of
+from ecg_advmask.evaluate.eligibility import used_of
+from ecg_advmask.evaluate.partition import COLUMNS, PARTS, Split, labels_left_out, without_labels
 
-_NAMES_SHOWN: Final = 5
 
-
-def stored_parts(path: str | Path, recordings: pd.DataFrame, targets: Targets) -> Names:
-    """Part of each recording in a stored division; empty for those that it leaves out.
+def stored_split(path: str | Path, recordings: pd.DataFrame, targets: Targets) -> Split:
+    """The division of recordings as it was stored; those that it does not name are left out.
 
     Args:
         path: CSV file that `Split.write` made.
@@ -25,7 +23,7 @@ def stored_parts(path: str | Path, recordings: pd.DataFrame, targets: Targets) -
 
     Raises:
         InputError: the file cannot be read, does not fit these recordings and their targets, has a patient or a signal
-            in two parts, or puts a recording in the test part that the encoder has seen.
+            in two parts, or puts a recording in the test part that the encoder has seen; or as `Split.of`.
     """
     rows = _read(Path(path))
     place_of = {key: place for place, key in enumerate(recordings["key"])}
@@ -51,7 +49,7 @@ def stored_parts(path: str | Path, recordings: pd.DataFrame, targets: Targets) -
     found = zip(used["key"], used["person"], texts, strict=True)
     wrong = [key for key, person, text in found if (person, text) != rows[key][:2]]
     _refuse(path, "have another label or patient in the data set", "give the task that it was made for", wrong)
-    return parts
+    return Split.of(*used_of(recordings, targets, divided), parts[divided])
 
 
 def _read(path: Path) -> dict[str, tuple[str, str, str]]:
@@ -84,5 +82,4 @@ def _read(path: Path) -> dict[str, tuple[str, str, str]]:
 
 def _refuse(path: str | Path, problem: str, mend: str, ids: Sequence[str]) -> None:
     if ids:
-        named = ", ".join(ids[:_NAMES_SHOWN]) + (", ..." if len(ids) > _NAMES_SHOWN else "")
-        raise InputError(f"{path}: {len(ids)} recordings {problem} ({named}); {mend}")
+        raise InputError(f"{path}: {len(ids)} recordings {problem} ({some_of(ids)}); {mend}")

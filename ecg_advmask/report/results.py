@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_advmask.datasets.targets import Kind
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import read_json
@@ -88,14 +89,15 @@ def read_result(path: str | Path) -> dict[str, Any]:
     return result
 
 
-def kind_of(result: Mapping[str, Any]) -> str:
-    """``classes``, ``labels`` or ``number``."""
-    return str(result["targets"]["kind"])
+def kind_of(result: Mapping[str, Any]) -> Kind:
+    """What kind of targets a task has."""
+    kind: Kind = result["targets"]["kind"]
+    return kind
 
 
 def primary_of(result: Mapping[str, Any]) -> str:
     """The metric that the task is judged by."""
-    return next(metric for kind, metric in PRIMARY.items() if kind == kind_of(result))
+    return PRIMARY[kind_of(result)]
 
 
 def title_of(result: Mapping[str, Any], metric: str) -> str:

@@ -9,19 +9,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from ecg_advmask.datasets.targets import Targets
-from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
-from ecg_advmask.evaluate.embeddings import Embeddings, average_over_windows, cached_embeddings
-from ecg_advmask.evaluate.partition import PARTS, Split, split_recordings
-from ecg_advmask.evaluate.stored_split import stored_parts
+from ecg_advmask.errors import InputError, some_of
+from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, unseen
+from ecg_advmask.evaluate.embeddings import Embeddings, embed_recordings
+from ecg_advmask.evaluate.partition import PARTS, Split
+from ecg_advmask.evaluate.stored_split import stored_split
 from ecg_advmask.files import read_json, write_json
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import pretraining_rows
 from ecg_advmask.study.design import Study
 from ecg_advmask.study.units import Folder
-
-_NAMES_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -55,11 +53,6 @@ class StudyData:
         rows, _ = pretraining_rows(self.pretraining, config)
         return recordings_of(self.evaluation.records, self.pretraining.records.iloc[rows])
 
-    @cached_property
-    def _unseen(self) -> npt.NDArray[np.bool_]:
-        """Of which of `recordings` embeddings are computed: the same for every task, so that it is done once."""
-        return ~(self.recordings["seen"] | self.recordings["copy"]).to_numpy(bool)
-
     def targets(self, task: str) -> Targets:
         """The targets of `recordings`.
 
@@ -90,11 +83,8 @@ class StudyData:
         origin = path.with_suffix(".json")
         targets, recordings = self.targets(task), self.recordings
         if path.is_file() and origin.is_file() and read_json(origin) == made_of:
-            parts = stored_parts(path, recordings, targets)
-            used = parts != ""
-            return Split.of(*self._of(used, targets), parts[used])
-        used = self._unseen & targets.known
-        split = split_recordings(*self._of(used, targets), self.study.shares, self.study.split_seed)
+            return stored_split(path, recordings, targets)
+        split = new_split(recordings, targets, self.study.shares, self.study.split_seed)
         split.write(path)
         write_json(origin, made_of)
         return split
@@ -122,10 +112,9 @@ class StudyData:
         seen = set(recordings["key"][recordings["seen"]])
         leaked = [key for key in split.ids if key in seen]
         if leaked:
-            named = ", ".join(leaked[:_NAMES_SHOWN]) + (", ..." if len(leaked) > _NAMES_SHOWN else "")
             raise InputError(
                 f"{run.path / 'seen.csv'}: the run has seen {len(leaked)} recordings that it is to be judged on "
-                f"({named}); remove the run, so that it is made anew"
+                f"({some_of(leaked)}); remove the run, so that it is made anew"
             )
 
     def account(self, split: Split) -> dict[str, Any]:
@@ -143,19 +132,14 @@ class StudyData:
 
     def embeddings(self, encoder: Any, samples: int) -> Embeddings:
         """Embeddings of all recordings that no pretraining sees, in the order of their ids, kept for later."""
-        rows, recording_of_window = windows_of(self.evaluation.records, self._unseen_keys)
-        of_windows = cached_embeddings(self.folder.embeddings, encoder, self.evaluation, rows, samples=samples)
-        return average_over_windows(of_windows, recording_of_window)
+        return embed_recordings(self.folder.embeddings, encoder, self.evaluation, self._unseen_keys, samples)
 
     def places(self, split: Split) -> npt.NDArray[np.int64]:
         """Where in `embeddings` the recordings of a division are."""
         return np.searchsorted(self._unseen_keys.astype(str), split.ids.astype(str))
 
-    @property
+    @cached_property
     def _unseen_keys(self) -> npt.NDArray[np.object_]:
-        keys: npt.NDArray[np.object_] = self.recordings["key"].to_numpy(object)[self._unseen]
+        """Of which recordings embeddings are computed: the same for every task, so that it is done once."""
+        keys: npt.NDArray[np.object_] = self.recordings["key"].to_numpy(object)[unseen(self.recordings)]
         return keys
-
-    def _of(self, used: npt.NDArray[np.bool_], targets: Targets) -> tuple[Any, Targets, Any]:
-        keys, people = (self.recordings[name].to_numpy(object)[used] for name in ("key", "person"))
-        return keys, targets.take(used), people

@@ -19,10 +19,10 @@ from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.design import Method, Study
 from ecg_advmask.study.state import State
 from ecg_advmask.study.summary import BySeed, confusion_of, difference_of, summary_of
+from ecg_advmask.study.units import RESULTS_FILE
 from ecg_advmask.versions import versions
 
 FORMAT_VERSION: Final = 1
-RESULTS_FILE: Final = "results.json"
 TABLE_FILE: Final = "results.csv"
 COLUMNS: Final = ("task", "method", "seed", "labels", "fraction", "draw", "metric", "value")
 _PACKAGES: Final = ("numpy", "pandas", "scikit-learn", "keras", "tensorflow")
@@ -92,11 +92,13 @@ def _described(data: DataSet) -> dict[str, Any]:
 
 
 def _method(state: State, method: Method) -> dict[str, Any]:
+    preset = dict(presets.settings(method.preset))
     return {
         "name": method.name,
         "kind": method.kind,
         "preset": method.preset,
-        "about": str(presets.settings(method.preset).get("about", "")),
+        "about": str(preset.pop("about", "")),
+        "preset_settings": preset,
         "settings": dict(state.study.settings) | dict(method.settings),
         "seeds": list(method.seeds),
         "draws": method.draws,

@@ -7,7 +7,7 @@ in processes of their own (`processes`), a method and seed at a time.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from ecg_advmask import presets
 from ecg_advmask.errors import InputError
@@ -20,10 +20,8 @@ from ecg_advmask.study.processes import do_jobs, locked
 from ecg_advmask.study.progress import Progress
 from ecg_advmask.study.results import collate
 from ecg_advmask.study.state import State
-from ecg_advmask.study.units import Folder, jobs_of
+from ecg_advmask.study.units import STUDY_FILE, Folder, jobs_of
 from ecg_advmask.study.work import Work
-
-STUDY_FILE: Final = "study.toml"
 
 
 def run_study(

@@ -3,10 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
 from ecg_advmask.study.design import Method, Study
+
+STUDY_FILE: Final = "study.toml"
+RESULTS_FILE: Final = "results.json"
+"""In the folder of a study: a copy of its file, and what it found."""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from ecg_advmask.study.file import read_study
 from ecg_advmask.study.processes import locked
 from ecg_advmask.study.state import State
 from ecg_advmask.study.units import Folder
+from report.study.example import study_result
 
 SAMPLES, RECORDINGS, EPOCHS = 250, 120, 5
 TINY = "window_seconds = 2.5, encoder_width = 4, embedding_dim = 8, projection_hidden = 16, projection_dim = 8"
@@ -163,6 +164,21 @@ def test_summary_and_differences_are_those_of_the_table(finished: SimpleNamespac
     limits = np.percentile(ours - (theirs[0] + theirs[1]) / 2, [2.5, 97.5])
     assert [entry["metrics"]["mae"][key] for key in ("low", "high")] == pytest.approx(limits)
     assert list(entry["metrics"]["mae"]["by_seed"]) == ["3"]
+
+
+@pytest.mark.slow
+def test_the_example_of_the_tests_of_the_report_has_the_parts_of_a_real_result(finished: SimpleNamespace) -> None:
+    real, made = results(finished.path), study_result()
+    assert made.keys() == real.keys()
+    for name in ("methods", "tasks", "summary", "differences", "training"):
+        assert {frozenset(one) for one in made[name]} == {frozenset(one) for one in real[name]}, name
+    for name in ("summary", "differences"):
+        metrics = [
+            {frozenset(each) for one in found[name] for each in one["metrics"].values()} for found in (made, real)
+        ]
+        assert metrics[0] == metrics[1]
+    assert made["tasks"][0]["counts"].keys() == real["tasks"][0]["counts"].keys()
+    assert made["protocol"].keys() <= real["protocol"].keys()
 
 
 @pytest.mark.slow

@@ -28,6 +28,7 @@ FEW = Protocol(fractions=(12.0, 0.5, 1.0), draws=3, seed=5, resamples=40)
         {"fractions": (2.5,)},
         {"fractions": ()},
         {"fractions": (float("nan"),)},
+        {"fractions": (float("inf"),)},
         {"fractions": (0.5, 10, 0.5)},
         {"draws": 0},
         {"head": "svm"},

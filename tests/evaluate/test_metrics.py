@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
+from ecg_advmask.evaluate.heads import validation_score
 from ecg_advmask.evaluate.metrics import (
     DEFINITIONS,
     LOWER_IS_BETTER,
     PRIMARY,
     confusion,
-    macro_auroc,
     measure,
-    primary_value,
     resampled_values_of,
     values_of,
 )
@@ -113,7 +113,9 @@ def test_values_are_those_of_scikit_learn(kind, truth, predicted):
     names = names_of(predicted.shape[1]) if predicted.ndim == 2 else ("years",)
     found = values_of(kind, names, truth, predicted)
     check(found, by_scikit_learn(kind, names, truth, predicted))
-    assert found[PRIMARY[kind]] == primary_value(kind, truth, predicted)
+    sign = -1 if PRIMARY[kind] in LOWER_IS_BETTER else 1
+    targets = Targets("task", kind, names, truth, np.full(len(truth), "", object))
+    assert found[PRIMARY[kind]] == pytest.approx(sign * validation_score(targets, predicted), rel=1e-12, nan_ok=True)
     overall = {"classes": OF_CLASSES, "labels": OF_CLASSES[2:], "number": ["mae", "r2"]}[kind]
     assert [name for name in found if ":" not in name] == overall
     assert set(overall) <= set(DEFINITIONS)
@@ -176,7 +178,7 @@ def test_perfect_constant_and_reversed_predictions():
     assert constant["accuracy"] == constant["balanced_accuracy"] == pytest.approx(1 / 3)
     assert constant["macro_f1"] == pytest.approx(0.5 / 3)  # all are taken for the first class: F1 1/2, 0, 0
     assert constant["calibration_error"] == pytest.approx(0)  # right as often as it says
-    assert macro_auroc(truth, (1 - perfect) / 2) == 0.0
+    assert values_of("classes", names_of(3), truth, (1 - perfect) / 2)["macro_auroc"] == 0.0
     age = np.array([20.0, 40.0, 60.0, 80.0])
     assert values_of("number", ("years",), age, age) == {"mae": 0.0, "r2": 1.0}
     assert values_of("number", ("years",), age, np.full(4, 50.0)) == {"mae": 20.0, "r2": 0.0}

@@ -1,7 +1,6 @@
 """The report as a browser and a reader meet it: well-formed, self-contained, escaped, with the results' figures."""
 
 import base64
-import html.parser
 import itertools
 import json
 import re
@@ -34,32 +33,9 @@ from ecg_advmask.report.results import (
 )
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
 from ecg_advmask.report.terminal import terminal_table
+from report.reading import Page
 
-VOID = {"meta", "img", "br", "link", "hr", "input"}
 HOSTILE = '<script>alert("x")</script>&amp;'
-
-
-class Page(html.parser.HTMLParser):
-    """Checks that elements nest, and collects attributes and text."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.text = [], [], [], ""
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += data
 
 
 def evaluated(kind, **settings):

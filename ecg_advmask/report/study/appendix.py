@@ -16,8 +16,8 @@ from ecg_advmask.report.study.result import Entry, StudyResult
 from ecg_advmask.report.study.settings import common_settings, value_text
 from ecg_advmask.report.study.style import DPI, WIDTH_IN, png
 from ecg_advmask.report.study.training import QUANTITIES, training_curves
+from ecg_advmask.study.units import STUDY_FILE
 
-STUDY_FILE = "study.toml"
 _ACCOUNT: Mapping[str, str] = {
     "windows": "windows of the data set",
     "recordings": "recordings of the data set",

@@ -26,6 +26,7 @@ from ecg_advmask.report.study.markdown import FIGURES, as_markdown
 from ecg_advmask.report.study.result import StudyResult
 from ecg_advmask.report.study.settings import methods
 from ecg_advmask.report.study.task import task_section
+from ecg_advmask.study.units import RESULTS_FILE
 
 
 def write_study_report(folder: Path) -> tuple[Path, Path]:
@@ -37,7 +38,7 @@ def write_study_report(folder: Path) -> tuple[Path, Path]:
     Raises:
         InputError: ``results.json`` is missing or damaged, or a picture of masks cannot be read.
     """
-    study = StudyResult.read(folder / "results.json")
+    study = StudyResult.read(folder / RESULTS_FILE)
     title = str(study.content["name"])
     blocks = numbered(_blocks(study, folder))
     for picture in pictures(blocks):

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final
 
-from ecg_advmask import presets
 from ecg_advmask.report.results import NONE
 from ecg_advmask.report.study.document import Table
 from ecg_advmask.report.study.result import Entry, StudyResult
@@ -48,9 +47,8 @@ def common_settings(study: StudyResult) -> Mapping[str, Any]:
 
 
 def _settings(method: Entry) -> dict[str, Any]:
-    """The preset, where this program has it, and on top of it the settings of the study and of the method."""
-    preset = presets.settings(method["preset"]) if method.get("preset") in presets.names() else {}
-    return {key: value for key, value in (preset | dict(method.get("settings") or {})).items() if key != "about"}
+    """Those of the preset, and on top of them those of the study and of the method."""
+    return dict(method.get("preset_settings") or {}) | dict(method.get("settings") or {})
 
 
 def value_text(value: Any) -> str:

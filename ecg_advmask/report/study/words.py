@@ -52,11 +52,15 @@ def protocol(study: StudyResult) -> list[str]:
         "and stopped by the validation part."
     )
     resamples = f", {known['resamples']:,} resamples" if "resamples" in known else ""
+    kinds = {task["kind"] for task in study.content["tasks"]}
+    strata = "" if kinds == {"number"} else " within strata of the label"
+    if strata and "number" in kinds:
+        strata += " (without strata where a number is predicted)"
     sentences.append(
-        f"Intervals: {study.level_text} percentile bootstrap over the test patients within strata of the "
-        f"label{resamples}, the same for all methods, which pairs the differences. They are of means over seeds and "
-        "draws, with the encoders held fixed: the uncertainty from the test set alone. The spread over "
-        "pretraining seeds and over draws of labels is shown apart."
+        f"Intervals: {study.level_text} percentile bootstrap over the test patients{strata}{resamples}, the same for "
+        "all methods, which pairs the differences. They are of means over seeds and draws, with the encoders held "
+        "fixed: the uncertainty from the test set alone. The spread over pretraining seeds and over draws of labels "
+        "is shown apart."
     )
     return sentences
 

@@ -4,6 +4,8 @@ import zlib
 
 import numpy as np
 
+from ecg_advmask import presets
+
 METHODS = (
     ("Block mask", "pretrained", "cpu-block-mask", 0.78),
     ("Untrained", "random", "cpu-block-mask", 0.57),
@@ -171,6 +173,7 @@ def _confusion(name, classes):
 def _method(name, kind, preset):
     settings = {"epochs": 20} | ({"alpha": 1.0} if "advmask" in preset else {})
     return {"name": name, "kind": kind, "preset": preset, "about": f"What {name} is, in the words of its preset.",
+            "preset_settings": {key: value for key, value in presets.settings(preset).items() if key != "about"},
             "settings": settings, "seeds": list(_seeds(kind)), "draws": 3 if kind == "scratch" else 20,
             "of": None}  # fmt: skip
 
@@ -180,7 +183,9 @@ def _task(task):
     sizes = {"train": 584, "validation": 117, "test": 467}
     parts = {part: {name: size // (2 + i) for i, name in enumerate(names)} for part, size in sizes.items()}
     parts = {part: {"recordings": size} for part, size in sizes.items()} if kind == "number" else parts
-    left_out = {"PVC": {"train": 2, "validation": 0, "test": 1}} if kind == "labels" else {}
+    left_out = (
+        {"PVC": {"recordings": 3, "reason": "no recording with it in the validation part"}} if kind == "labels" else {}
+    )
     counts = {"windows": 2371, "recordings": 2371, "seen": 1180, "seen_by_id": 1180, "seen_by_signal": 1181,
               "seen_by_patient": 1179, "copies": 3, "unlabelled": 20, "unlabelled_reasons": {"no code of a class": 20},
               "outside_split": 0, "eligible": 1168, "patients": 1120, "parts": parts, "recordings_of_parts": sizes,

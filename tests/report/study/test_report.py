@@ -2,7 +2,6 @@
 
 import base64
 import copy
-import html.parser
 import io
 import json
 import re
@@ -16,6 +15,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.report.study import appendix
 from ecg_advmask.report.study import task as one_task
 from ecg_advmask.report.study.report import write_study_report
+from report.reading import Page
 from report.study.example import METHODS, study_result
 
 FEW = tuple(
@@ -24,40 +24,6 @@ FEW = tuple(
 COMPARE = (("Adv Mask + 3KG", "Adv Mask"), ("From scratch", "Untrained"))
 COUNTS = ((25.0, 25), (100.0, 100), (1.0, 584))
 HOSTILE = '<script>alert("x")</script> | *a* $b$ `c` [d](http://e) & \\'
-VOID = {"meta", "img", "br"}
-
-
-class Page(html.parser.HTMLParser):
-    """Checks that elements nest, and collects tags, attributes and the text of each table's cells."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.open, self.tags, self.attributes, self.text, self.tables = [], [], [], "", []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, *pair) for pair in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-        if tag == "table":
-            self.tables.append([])
-        elif tag == "tr":
-            self.tables[-1].append([])
-        elif tag in {"td", "th"}:
-            self.tables[-1][-1].append("")
-        elif tag == "br":
-            self.tables[-1][-1][-1] += " "
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        self.text += f"{data} "
-        if {"td", "th"} & set(self.open):
-            self.tables[-1][-1][-1] += data
 
 
 def save(folder: Path, result) -> Path:
