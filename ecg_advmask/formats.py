@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import numpy as np
 
 from ecg_advmask.errors import InputError, printable
-from ecg_advmask.leads import STANDARD_LEADS, lead_index
+from ecg_advmask.leads import STANDARD_LEADS, LeadColumns, find_leads
 from ecg_advmask.signals import FloatSignals
 
 Sex = Literal["male", "female", ""]
@@ -63,6 +63,7 @@ class Recording:
 
     ``signals_mv`` is (T, 12) float32 in millivolts, leads in the order of `STANDARD_LEADS`, NaN where a sample is
     missing. ``age_years`` is None and ``sex`` empty where they are not known; ``codes`` are the diagnoses as found.
+    ``rebuilt`` names the limb leads that the file lacks and that were computed from the others.
     """
 
     record_id: str
@@ -74,10 +75,16 @@ class Recording:
     sex: Sex = ""
     codes: tuple[str, ...] = ()
     file: str = ""
+    rebuilt: tuple[str, ...] = ()
 
 
 def read_csv(
-    path: str | os.PathLike[str], sampling_rate_hz: float, unit: str = "mV", leads: Sequence[str] | None = None
+    path: str | os.PathLike[str],
+    sampling_rate_hz: float,
+    unit: str = "mV",
+    leads: Sequence[str] | None = None,
+    *,
+    rebuild_leads: bool = False,
 ) -> Recording:
     """Read comma-separated samples, one row per sample, with or without a header row of lead names.
 
@@ -86,7 +93,8 @@ def read_csv(
     (such as a time) are left aside. An empty cell is a missing sample, an empty line between others a missing row.
 
     Raises:
-        UnreadableRecordingError: the file is missing, empty or not such a table, or lacks a lead.
+        UnreadableRecordingError: the file is missing, empty or not such a table, or lacks a lead (with
+            ``rebuild_leads`` one that does not follow from the others).
     """
     import pandas as pd
 
@@ -107,7 +115,8 @@ def read_csv(
     names = first_row if named else list(leads or STANDARD_LEADS)
     if len(first_row) != len(names):
         raise UnreadableRecordingError(path, f"has {len(first_row)} columns, expected {len(names)}: {', '.join(names)}")
-    columns = lead_columns(names, path)
+    found = lead_columns(names, path, rebuild=rebuild_leads)
+    columns = list(found.columns)
     try:
         table = pd.read_csv(
             io.StringIO(text),
@@ -129,7 +138,13 @@ def read_csv(
             raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
     with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused as such
         signals_mv = (table[columns].to_numpy(np.float64) * millivolts_in(unit, path)).astype(np.float32)
-    return Recording(record_id=Path(path).stem, signals_mv=signals_mv, sampling_rate_hz=rate, file=os.fspath(path))
+    return Recording(
+        record_id=Path(path).stem,
+        signals_mv=found.twelve(signals_mv),
+        sampling_rate_hz=rate,
+        file=os.fspath(path),
+        rebuilt=found.rebuilt,
+    )
 
 
 def _check_csv_lines(text: str, path: str | os.PathLike[str]) -> None:
@@ -171,27 +186,16 @@ def parse_sex(text: str) -> Sex:
     return _SEX_OF.get(text.strip().lower(), "")
 
 
-def lead_columns(names: Sequence[str], path: str | os.PathLike[str]) -> list[int]:
-    """Columns of the twelve standard leads among ``names``, in the standard order.
+def lead_columns(names: Sequence[str], path: str | os.PathLike[str], *, rebuild: bool = False) -> LeadColumns:
+    """The standard leads among the columns of a file, as `find_leads`.
 
     Raises:
-        UnreadableRecordingError: a lead is missing or there twice.
+        UnreadableRecordingError: a lead is there twice, or is missing and is not to be or cannot be rebuilt.
     """
-    columns: dict[int, int] = {}
-    for column, name in enumerate(names):
-        try:
-            lead = lead_index(str(name))
-        except KeyError:
-            continue
-        if lead in columns:
-            raise UnreadableRecordingError(path, f"leads: has lead {STANDARD_LEADS[lead]} twice")
-        columns[lead] = column
-    missing = [name for lead, name in enumerate(STANDARD_LEADS) if lead not in columns]
-    if missing:
-        raise UnreadableRecordingError(
-            path, f"leads: has {len(columns)} of the 12 standard leads, lacks {', '.join(missing)}"
-        )
-    return [columns[lead] for lead in range(len(STANDARD_LEADS))]
+    try:
+        return find_leads(names, rebuild=rebuild)
+    except InputError as error:
+        raise UnreadableRecordingError(path, str(error)) from None
 
 
 def millivolts_in(unit: str, path: str | os.PathLike[str]) -> float:

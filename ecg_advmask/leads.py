@@ -4,10 +4,14 @@ Shapes are ``(..., 12)`` with the leads last, in the order of `STANDARD_LEADS`; 
 """
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
+
+from ecg_advmask.errors import InputError
 
 FloatArray = npt.NDArray[np.floating]
 
@@ -32,6 +36,64 @@ DOWER: Final[npt.NDArray[np.float64]] = np.array(
     ]
 )
 """(8, 3): independent leads from the heart vector. Dower, Machado, Osborne 1980 (Clin Cardiol 3:87-95)."""
+
+_LIMB: Final = np.array([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 1]])
+"""(6, 2): the limb leads from I and II, as in `twelve_from_eight`; any two of the rows are independent."""
+
+
+@dataclass(frozen=True)
+class LeadColumns:
+    """Where a recording holds the standard leads.
+
+    ``columns`` are those of the leads that it has, in the standard order, and ``rebuilt`` the limb leads that it lacks
+    and that follow from the others.
+    """
+
+    columns: tuple[int, ...]
+    rebuilt: tuple[str, ...] = ()
+
+    def twelve(self, signals: FloatArray) -> FloatArray:
+        """All twelve leads, ``(..., 12)``, from those that are there, ``(..., n)`` in their order.
+
+        The limb leads span a plane (Einthoven, Goldberger): what is missing follows from the first two that are there.
+        """
+        if not self.rebuilt:
+            return signals
+        missing = [STANDARD_LEADS.index(lead) for lead in self.rebuilt]
+        there = [lead for lead in range(len(STANDARD_LEADS)) if lead not in missing]
+        weights = _LIMB[missing] @ np.linalg.inv(_LIMB[there[:2]])
+        complete = np.empty((*signals.shape[:-1], len(STANDARD_LEADS)), signals.dtype)
+        complete[..., there] = signals
+        with np.errstate(over="ignore", invalid="ignore"):  # infinite samples are refused later, by name
+            complete[..., missing] = signals[..., :2] @ weights.T.astype(signals.dtype)
+        return complete
+
+
+def find_leads(names: Sequence[str], *, rebuild: bool = False) -> LeadColumns:
+    """The standard leads among the names of columns, in any order and spelling; other columns are left aside.
+
+    Args:
+        names: as `lead_index` takes them.
+        rebuild: take recordings that lack limb leads, as long as they have two of the six.
+
+    Raises:
+        InputError: a lead is there twice, or one is missing that does not follow from the others.
+    """
+    found: dict[int, int] = {}
+    for column, name in enumerate(names):
+        try:
+            lead = lead_index(str(name))
+        except KeyError:
+            continue
+        if lead in found:
+            raise InputError(f"leads: has lead {STANDARD_LEADS[lead]} twice")
+        found[lead] = column
+    missing = [name for lead, name in enumerate(STANDARD_LEADS) if lead not in found]
+    limb = sum(lead < len(_LIMB) for lead in found)
+    if missing and not (rebuild and limb >= 2 and len(found) - limb == len(STANDARD_LEADS) - len(_LIMB)):
+        needed = "; V1 to V6 and two limb leads are needed, from which the others follow" if rebuild else ""
+        raise InputError(f"leads: has {len(found)} of the 12 standard leads, lacks {', '.join(missing)}{needed}")
+    return LeadColumns(tuple(found[lead] for lead in sorted(found)), tuple(missing))
 
 
 def lead_index(name: str) -> int:

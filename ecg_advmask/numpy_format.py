@@ -4,6 +4,7 @@ The samples are never in memory as a whole: each recording is read where it lies
 archive are first unpacked, once per process, to a nameless temporary file (in TMPDIR), which goes with the process.
 """
 
+import functools
 import math
 import os
 import shutil
@@ -26,12 +27,15 @@ from ecg_advmask.formats import (
     one_line,
     positive_rate,
 )
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.leads import STANDARD_LEADS, LeadColumns
 
 _LARGEST_DEFLATE_RATIO: Final = 1040
 """Deflate cannot pack tighter (zlib's technical details say 1032 to 1); a member that claims so is damaged."""
 _LONGEST_NAME_BYTES: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
+
+OPEN_FILES: Final = 64
+"""Files that `opened` holds open at once in a process; their samples stay on disk."""
 
 
 @dataclass(frozen=True)
@@ -62,13 +66,21 @@ class NumpyFile:
     sampling_rate_hz: float
     _signals: _Array
     _factor: float
-    _columns: list[int]
+    _leads: LeadColumns
     _ids: list[str] | None
     _samples: tuple[BinaryIO, int] | None = field(default=None, repr=False)
     """File and place of the first sample, once they are checked."""
+    _damage: str = field(default="", repr=False)
+    """What the check found, so that a damaged file is read to its end but once."""
 
     @classmethod
-    def open(cls, path: str | os.PathLike[str], sampling_rate_hz: float | None = None, unit: str = "mV") -> "NumpyFile":
+    def open(
+        cls,
+        path: str | os.PathLike[str],
+        sampling_rate_hz: float | None = None,
+        unit: str = "mV",
+        rebuild_leads: bool = False,
+    ) -> "NumpyFile":
         """Read everything but the samples.
 
         Raises:
@@ -102,7 +114,7 @@ class NumpyFile:
             positive_rate(rate, path),
             signals,
             millivolts_in(str(stated_unit), path),
-            lead_columns(names, path),
+            lead_columns(names, path, rebuild=rebuild_leads),
             ids,
         )
 
@@ -113,29 +125,68 @@ class NumpyFile:
         """The id that the file gives to a recording; empty if it gives none."""
         return "" if self._ids is None else self._ids[number]
 
+    def id_of(self, number: int) -> str:
+        """The id of a recording: the one stated, or one made of the file's name."""
+        stem = Path(self.path).stem
+        return self.stated_id(number) or (stem if len(self) == 1 else f"{stem}-{number:05d}")
+
     def read(self, number: int) -> Recording:
         """One recording, by its place; before the first the samples of an archive are held against its checksum.
 
         Raises:
             UnreadableRecordingError: the file is damaged or gone, or there is no room to unpack it.
         """
+        if self._damage:
+            raise UnreadableRecordingError(self.path, self._damage)
         try:
-            if self._samples is None:
-                self._samples = _checked_samples(self.path, self._signals)
-            stream, offset = self._samples
+            stream, offset = self._checked()
             order: Any = "F" if self._signals.fortran_order else "C"
             # Mapped anew each time, so that what was read does not stay in memory.
             mapped = np.memmap(stream, self._signals.dtype, "r", offset, self._signals.shape, order)
-            values = np.array(mapped[number] if mapped.ndim == 3 else mapped)[:, self._columns]
+            values = np.array(mapped[number] if mapped.ndim == 3 else mapped)[:, list(self._leads.columns)]
         except UnreadableRecordingError:
             raise
         except Exception as error:  # as in `open`
             raise UnreadableRecordingError(self.path, f"cannot be read ({one_line(error)})") from error
         with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite and is refused as such
             signals_mv = (values * np.float64(self._factor)).astype(np.float32)
-        stem = Path(self.path).stem
-        default_id = stem if len(self) == 1 else f"{stem}-{number:05d}"
-        return Recording(self.stated_id(number) or default_id, signals_mv, self.sampling_rate_hz, file=self.path)
+        return Recording(
+            self.id_of(number),
+            self._leads.twelve(signals_mv),
+            self.sampling_rate_hz,
+            file=self.path,
+            rebuilt=self._leads.rebuilt,
+        )
+
+    def _checked(self) -> tuple[BinaryIO, int]:
+        if self._samples is None:
+            try:
+                self._samples = _checked_samples(self.path, self._signals)
+            except UnreadableRecordingError as error:
+                self._damage = error.reason
+                raise
+            except Exception as error:
+                self._damage = f"cannot be read ({one_line(error)})"
+                raise
+        return self._samples
+
+
+def opened(path: str, sampling_rate_hz: float | None, unit: str, rebuild_leads: bool = False) -> NumpyFile:
+    """A file that recordings are read from one by one: it is opened again only when it has changed, or after others.
+
+    Raises:
+        UnreadableRecordingError: as `NumpyFile.open`.
+    """
+    try:
+        stamp = os.stat(path)  # noqa: PTH116 (a string, as the cache takes it)
+    except OSError as error:
+        raise UnreadableRecordingError(path, f"cannot be read ({error.strerror})") from error
+    return _opened(path, sampling_rate_hz, unit, rebuild_leads, stamp.st_mtime_ns, stamp.st_size)
+
+
+@functools.lru_cache(maxsize=OPEN_FILES)
+def _opened(path: str, sampling_rate_hz: float | None, unit: str, rebuild_leads: bool, *_stamp: int) -> NumpyFile:
+    return NumpyFile.open(path, sampling_rate_hz, unit, rebuild_leads)
 
 
 def read_numpy(
@@ -146,8 +197,8 @@ def read_numpy(
     Raises:
         UnreadableRecordingError: as `NumpyFile.open` and `NumpyFile.read`.
     """
-    opened = NumpyFile.open(path, sampling_rate_hz, unit)
-    yield from (opened.read(number) for number in range(len(opened)))
+    file = NumpyFile.open(path, sampling_rate_hz, unit)
+    yield from (file.read(number) for number in range(len(file)))
 
 
 def _archive(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[_Array, dict[str, list[str]]]:

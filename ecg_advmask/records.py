@@ -6,14 +6,14 @@ is done to the samples (`ecg_advmask.signals`, `ecg_advmask.windows`) are import
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ecg_advmask.errors import InputError
-from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv
-from ecg_advmask.numpy_format import read_numpy
+from ecg_advmask.errors import InputError, printable
+from ecg_advmask.formats import Recording, UnreadableRecordingError, one_line, read_csv
+from ecg_advmask.numpy_format import opened, read_numpy
 from ecg_advmask.signals import microvolts, resample, signal_hash
 from ecg_advmask.walking import Found, walk
 from ecg_advmask.wfdb_format import read_wfdb
@@ -21,6 +21,8 @@ from ecg_advmask.windows import Cut, Window, Windowing, cut
 
 __all__ = [
     "Cut",
+    "Listed",
+    "Reading",
     "Recording",
     "Refused",
     "UnreadableRecordingError",
@@ -28,8 +30,10 @@ __all__ = [
     "Windowing",
     "cut",
     "find_recordings",
+    "list_recordings",
     "microvolts",
     "read_csv",
+    "read_listed",
     "read_numpy",
     "read_recordings",
     "read_wfdb",
@@ -50,6 +54,31 @@ class Refused:
     reason: str
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How files are read: rate and unit of those that do not state them (CSV and plain NumPy).
+
+    With ``rebuild_leads`` a file may lack limb leads that follow from the others (`ecg_advmask.leads.LeadColumns`).
+    """
+
+    sampling_rate_hz: float | None = None
+    unit: str = "mV"
+    rebuild_leads: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A recording that was found and is not yet read.
+
+    ``number`` is its place in a NumPy file, None in others; ``refusal`` says why it is not to be read, empty if it is.
+    """
+
+    record_id: str
+    file: str
+    number: int | None = None
+    refusal: str = ""
+
+
 def find_recordings(source: str | os.PathLike[str]) -> list[Path]:
     """Files of recordings in a folder and all folders below, sorted; or ``source`` itself if it is a file.
 
@@ -61,31 +90,62 @@ def find_recordings(source: str | os.PathLike[str]) -> list[Path]:
     return [Path(found.path) for found in _find(Path(source))]
 
 
+def list_recordings(sources: Iterable[str | os.PathLike[str]], reading: Reading = Reading()) -> Iterator[Listed]:
+    """Every recording of the files and folders, without its samples, source by source in the order of the paths.
+
+    Ids are file names without their suffix, or what a NumPy file states. Within a source, a file name that occurs more
+    than once gives way to the path; an id that came before gets the path of its folder in front, and is refused if it
+    is still not new.
+
+    Raises:
+        InputError: a source does not exist or holds no recordings.
+    """
+    taken: set[str] = set()
+    for source in sources:
+        for listed in _listed(Path(source), reading):
+            record_id = listed.record_id
+            if record_id in taken:
+                record_id = f"{Path(listed.file).parent.as_posix()}/{record_id}"
+            refusal = listed.refusal
+            if not record_id.isprintable():
+                record_id, refusal = printable(record_id), refusal or "its id cannot be printed, change it"
+            elif record_id in taken:
+                refusal = refusal or "a recording with this id came before, give it another"
+            taken.add(record_id)
+            yield Listed(record_id, listed.file, listed.number, refusal)
+
+
+def read_listed(listed: Listed, reading: Reading = Reading()) -> Recording | Refused:
+    """Read one recording; whatever is wrong with it comes as `Refused`."""
+    try:
+        if listed.refusal:
+            raise UnreadableRecordingError(listed.file, listed.refusal)
+        recording = _read(listed, reading)
+    except UnreadableRecordingError as error:
+        return Refused(listed.record_id, listed.file, error.reason)
+    except Exception as error:  # one recording must not end the work on a hundred thousand
+        reason = f"unexpected: {type(error).__name__} ({one_line(error)}), please report it"
+        return Refused(listed.record_id, listed.file, printable(reason))
+    return recording if recording.record_id == listed.record_id else replace(recording, record_id=listed.record_id)
+
+
 def read_recordings(
-    source: str | os.PathLike[str], *, sampling_rate_hz: float | None = None, unit: str = "mV"
+    source: str | os.PathLike[str],
+    *,
+    sampling_rate_hz: float | None = None,
+    unit: str = "mV",
+    rebuild_leads: bool = False,
 ) -> Iterator[Recording | Refused]:
     """Every recording in a file or folder, in the order of the paths; what cannot be read comes as `Refused`.
 
-    ``sampling_rate_hz`` and ``unit`` are for files that do not state them (CSV and plain NumPy). Ids are file names
-    without their suffix; a name that occurs more than once gives way to the path within ``source``.
+    ``sampling_rate_hz`` and ``unit`` are for files that do not state them (CSV and plain NumPy), ``rebuild_leads`` is
+    that of `Reading`; ids are those of `list_recordings`.
 
     Raises:
         InputError: ``source`` does not exist or holds no recordings.
     """
-    found_files = _find(Path(source))
-    times_seen = Counter(Path(found.path).stem for found in found_files)
-    for found in found_files:
-        path = Path(found.path)
-        unique = times_seen[path.stem] == 1
-        record_id = found.stem.rpartition("/")[2] if unique else found.stem
-        if found.refusal:
-            yield Refused(record_id, found.path, found.refusal)
-            continue
-        try:
-            for recording in _read(path, sampling_rate_hz, unit):
-                yield recording if unique else _renamed(recording, path.stem, record_id)
-        except UnreadableRecordingError as error:
-            yield Refused(record_id, found.path, error.reason)
+    reading = Reading(sampling_rate_hz, unit, rebuild_leads)
+    return (read_listed(listed, reading) for listed in list_recordings([source], reading))
 
 
 def _find(source: Path) -> list[Found]:
@@ -100,20 +160,45 @@ def _find(source: Path) -> list[Found]:
     raise InputError(f"{source}: does not exist, give a file or folder with recordings")
 
 
-def _read(path: Path, sampling_rate_hz: float | None, unit: str) -> Iterator[Recording]:
-    suffix = path.suffix.lower()
+def _listed(source: Path, reading: Reading) -> Iterator[Listed]:
+    """The recordings of one source, with ids that may repeat."""
+    found_files = _find(source)
+    times_seen = Counter(_stem(found.path) for found in found_files)
+    for found in found_files:
+        stem = _stem(found.path)
+        unique = times_seen[stem] == 1
+        file_id = found.stem.rpartition("/")[2] if unique else found.stem
+        if found.refusal or not found.path.lower().endswith((".npz", ".npy")):
+            yield Listed(file_id, found.path, refusal=found.refusal)
+            continue
+        try:
+            file = opened(found.path, reading.sampling_rate_hz, reading.unit, reading.rebuild_leads)
+        except UnreadableRecordingError as error:
+            yield Listed(file_id, found.path, refusal=error.reason)
+            continue
+        for number in range(len(file)):
+            own_id = file.id_of(number)
+            yield Listed(own_id if unique else _within(file_id, stem, own_id), found.path, number)
+
+
+def _stem(path: str) -> str:
+    return os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 (a Path for each of a million files takes long)
+
+
+def _within(file_id: str, stem: str, own_id: str) -> str:
+    """The id of a recording in a file whose name another file has too."""
+    return f"{file_id}{own_id.removeprefix(stem) if own_id.startswith(stem) else own_id}"
+
+
+def _read(listed: Listed, reading: Reading) -> Recording:
+    path, rate, rebuild = listed.file, reading.sampling_rate_hz, reading.rebuild_leads
+    if listed.number is not None:
+        return opened(path, rate, reading.unit, rebuild).read(listed.number)
+    suffix = Path(path).suffix.lower()
     if suffix == ".hea":
-        yield read_wfdb(path)
-    elif suffix == ".csv":
-        if sampling_rate_hz is None:
-            raise UnreadableRecordingError(path, "a CSV file does not state its sampling rate, give it")
-        yield read_csv(path, sampling_rate_hz, unit)
-    elif suffix in {".npz", ".npy"}:
-        yield from read_numpy(path, sampling_rate_hz, unit)
-    else:
+        return read_wfdb(path, rebuild_leads=rebuild)
+    if suffix != ".csv":
         raise UnreadableRecordingError(path, f"is none of {', '.join(SUFFIXES)}")
-
-
-def _renamed(recording: Recording, stem: str, record_id: str) -> Recording:
-    suffix = recording.record_id.removeprefix(stem) if recording.record_id.startswith(stem) else recording.record_id
-    return replace(recording, record_id=f"{record_id}{suffix}")
+    if rate is None:
+        raise UnreadableRecordingError(path, "a CSV file does not state its sampling rate, give it")
+    return read_csv(path, rate, reading.unit, rebuild_leads=rebuild)

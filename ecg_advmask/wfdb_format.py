@@ -17,9 +17,8 @@ from ecg_advmask.formats import (
     parse_sex,
     positive_rate,
 )
-from ecg_advmask.signals import FloatSignals
 from ecg_advmask.wfdb_header import Header, read_header
-from ecg_advmask.wfdb_plain import check_sums, read_plain
+from ecg_advmask.wfdb_plain import Samples, check_sums, read_plain
 
 _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sample, checksum, block size, description
     r"[+-]?(\d{1,18}\.?\d{0,18}|\.\d{1,18})(e[+-]?\d{1,2})?(\(-?\d*\))?(/\S*)?[ \t]+\d+([ \t]+-?\d+){4}[ \t]+\S.*",
@@ -28,13 +27,14 @@ _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sampl
 _NO_CODE: Final = {"unknown", "nan", "none"}
 
 
-def read_wfdb(header_path: str | os.PathLike[str]) -> Recording:
+def read_wfdb(header_path: str | os.PathLike[str], *, rebuild_leads: bool = False) -> Recording:
     """Read a single-segment WFDB record by its header (``.hea``).
 
     The twelve leads are taken by name, whatever their order and case; others, such as the Frank leads of PTB, are left
-    aside. Gains, baselines and missing samples are those of WFDB (a gain of 0 or none is 200 units per millivolt); the
-    checksums that the header states must hold. A record with several samples a frame is taken at the rate of its
-    samples, which must be one for all twelve leads.
+    aside. With ``rebuild_leads`` a record may lack limb leads that follow from the others. Gains, baselines and missing
+    samples are those of WFDB (a gain of 0 or none is 200 units per millivolt); the checksums that the header states
+    must hold. A record with several samples a frame is taken at the rate of its samples, which must be one for all of
+    these leads.
 
     Age, sex and codes come from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``, ``#<age>: 51 <sex>:
     F``). What `parse_age` and `parse_sex` do not accept is unknown; codes come as found, each once.
@@ -48,24 +48,23 @@ def read_wfdb(header_path: str | os.PathLike[str]) -> Recording:
     if path.suffix != ".hea":
         raise UnreadableRecordingError(header_path, "is not the path of a WFDB header (*.hea)")
     header = read_header(path)
-    signals_mv, samples_per_frame = read_plain(header), 1
-    if signals_mv is None:
-        signals_mv, samples_per_frame = _read_by_package(header)
+    samples = read_plain(header, rebuild_leads=rebuild_leads) or _read_by_package(header, rebuild_leads)
     told = _comments(header.comments)
     codes = re.split(r"[\s,]+", told.get("dx", ""))
     return Recording(
         record_id=path.stem,
-        signals_mv=signals_mv,
-        sampling_rate_hz=positive_rate(header.frame_rate_hz * samples_per_frame, header_path),
+        signals_mv=samples.signals_mv,
+        sampling_rate_hz=positive_rate(header.frame_rate_hz * samples.per_frame, header_path),
         age_years=parse_age(told.get("age", "")),
         sex=parse_sex(told.get("sex", "")),
         codes=tuple(dict.fromkeys(code for code in codes if code and code.lower() not in _NO_CODE)),
         file=os.fspath(header_path),
+        rebuilt=samples.rebuilt,
     )
 
 
-def _read_by_package(header: Header) -> tuple[FloatSignals, int]:
-    """The twelve leads, (T, 12) float32 in millivolts, and their number of samples in a frame, by the wfdb package."""
+def _read_by_package(header: Header, rebuild_leads: bool = False) -> Samples:
+    """Samples of the twelve leads by the wfdb package."""
     if "::" in str(header.path):  # a double colon has a meaning of its own to the package
         header.refuse("has a double colon in its path, rename the folder")
     skewed = any(signal.skew for signal in header.signals)
@@ -92,7 +91,8 @@ def _read_by_package(header: Header) -> tuple[FloatSignals, int]:
         header.refuse("has a header that the wfdb package misreads, write it in the usual form")
     if not np.isfinite(scales).all():
         header.refuse("has a gain or baseline that is no finite number")
-    columns = lead_columns(record.sig_name, header.path)
+    leads = lead_columns(record.sig_name, header.path, rebuild=rebuild_leads)
+    columns = leads.columns
     for column in columns:  # where a field is missing or malformed, the package takes the next one for it
         if not _FIELDS.fullmatch(header.signals[column].fields):
             header.refuse(f"describes a signal as {header.signals[column].fields[:80]!r}, which is not WFDB's form")
@@ -107,7 +107,7 @@ def _read_by_package(header: Header) -> tuple[FloatSignals, int]:
     factors = [millivolts_in(record.units[column], header.path) for column in columns]
     with np.errstate(over="ignore"):
         values = np.stack([record.e_p_signal[column] for column in columns], axis=-1) * factors
-        return values.astype(np.float32), samples_per_frame
+        return Samples(leads.twelve(values.astype(np.float32)), leads.rebuilt, samples_per_frame)
 
 
 def _comments(lines: tuple[str, ...]) -> dict[str, str]:

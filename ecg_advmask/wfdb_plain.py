@@ -6,7 +6,7 @@ anything from this form is left to the wfdb package, which takes several times a
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,19 @@ _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sampl
 )
 
 
-def read_plain(header: Header) -> FloatSignals | None:
-    """Samples of the twelve leads, (T, 12) float32 in millivolts, NaN where missing; None if the form is another.
+class Samples(NamedTuple):
+    """What a signal file gives: (T, 12) float32 in millivolts, NaN where missing.
+
+    ``per_frame`` is their number in a frame, ``rebuilt`` the leads that are not in the file.
+    """
+
+    signals_mv: FloatSignals
+    rebuilt: tuple[str, ...]
+    per_frame: int = 1
+
+
+def read_plain(header: Header, *, rebuild_leads: bool = False) -> Samples | None:
+    """Samples of the twelve leads; None if the form is another.
 
     The values are those that the wfdb package gives, to the last bit: sample less baseline, by gain, in float64. A
     baseline that is not stated is the ADC zero, a unit that is not stated the millivolt.
@@ -44,7 +55,8 @@ def read_plain(header: Header) -> FloatSignals | None:
     told = [match for match in matches if match and float(match["gain"]) > 0]
     if len(told) < count:
         return None
-    columns = lead_columns([match["lead"] for match in told], header.path)
+    leads = lead_columns([match["lead"] for match in told], header.path, rebuild=rebuild_leads)
+    columns = list(leads.columns)
     told = [told[column] for column in columns]
     factors = [millivolts_in(match["unit"] or "mV", header.path) for match in told]
     try:
@@ -61,7 +73,7 @@ def read_plain(header: Header) -> FloatSignals | None:
     values *= _scalar_if_equal(factors)
     signals_mv = values.astype(np.float32)
     signals_mv[samples == MISSING] = np.nan
-    return signals_mv
+    return Samples(leads.twelve(signals_mv), leads.rebuilt)
 
 
 def _scalar_if_equal(values: Sequence[float]) -> float | Sequence[float]:

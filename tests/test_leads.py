@@ -1,13 +1,17 @@
 """Lead names and the algebra between leads."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 
+from ecg_advmask.errors import InputError
 from ecg_advmask.leads import (
     DOWER,
     INDEPENDENT_LEADS,
     STANDARD_LEADS,
     eight_from_twelve,
+    find_leads,
     lead_index,
     leads_from_heart_vector,
     twelve_from_eight,
@@ -61,3 +65,59 @@ def test_a_vector_to_the_left_is_positive_in_the_lateral_leads() -> None:
     assert min(foot[name] for name in ("II", "III", "aVF")) > 0
     assert max(back[name] for name in ("V1", "V2")) < 0
     assert left["V1"] == DOWER[INDEPENDENT_LEADS.index("V1"), 0]
+
+
+def from_electrodes(samples: int) -> np.ndarray:
+    """Twelve leads (samples, 12) of random potentials of the electrodes, each lead by its definition."""
+    rng = np.random.default_rng(4)
+    right, left, foot = rng.normal(size=(3, samples))
+    limb = [left - right, foot - right, foot - left]
+    augmented = [right - (left + foot) / 2, left - (right + foot) / 2, foot - (right + left) / 2]
+    return np.stack([*limb, *augmented, *rng.normal(size=(6, samples))], axis=-1)
+
+
+@pytest.mark.parametrize("pair", list(combinations(STANDARD_LEADS[:6], 2)))
+def test_any_two_limb_leads_give_the_others(pair: tuple[str, str]) -> None:
+    whole = from_electrodes(50)
+    names = [*STANDARD_LEADS[6:], *reversed(pair)]
+    found = find_leads(["time", *(name.upper() for name in names)], rebuild=True)
+    assert found.rebuilt == tuple(name for name in STANDARD_LEADS if name not in names)
+    recorded = np.column_stack([np.zeros(50), whole[:, [STANDARD_LEADS.index(name) for name in names]]])
+    np.testing.assert_allclose(found.twelve(recorded[:, found.columns]), whole, atol=1e-12)
+
+
+def test_leads_that_are_there_stay_as_they_are() -> None:
+    """Bit by bit; and what is rebuilt from I and II is what `twelve_from_eight` gives."""
+    signals = np.random.default_rng(5).normal(size=(40, 12)).astype(np.float32)  # not of one heart
+    all_there = find_leads(STANDARD_LEADS[::-1], rebuild=True)
+    assert all_there.columns == tuple(range(11, -1, -1)) and all_there.rebuilt == ()
+    assert all_there.twelve(signals) is signals
+    without = [lead for lead in STANDARD_LEADS if lead not in {"III", "aVL"}]
+    twelve = find_leads(without, rebuild=True).twelve(signals[:, [STANDARD_LEADS.index(lead) for lead in without]])
+    assert twelve.dtype == np.float32
+    expected = twelve_from_eight(eight_from_twelve(signals))
+    for column, lead in enumerate(STANDARD_LEADS):
+        np.testing.assert_array_equal(twelve[:, column], (signals if lead in without else expected)[:, column])
+
+
+def test_a_missing_sample_is_missing_in_what_is_rebuilt_of_it() -> None:
+    eight = np.ones((3, 8))
+    eight[1, 0] = np.nan
+    twelve = find_leads(INDEPENDENT_LEADS, rebuild=True).twelve(eight)
+    assert np.isnan(twelve[1, [0, 2, 3, 4, 5]]).all() and np.isfinite(twelve[1, [1, *range(6, 12)]]).all()
+    assert np.isfinite(twelve[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "rebuild", "told"),
+    [
+        (INDEPENDENT_LEADS, False, "has 8 of the 12 standard leads, lacks III, aVR, aVL, aVF$"),
+        (INDEPENDENT_LEADS[1:], True, "has 7 of the 12 standard leads, lacks I, III, aVR, aVL, aVF; V1 to V6 and two"),
+        (STANDARD_LEADS[:-2], True, "has 10 of the 12 standard leads, lacks V5, V6; V1 to V6 and two limb leads"),
+        ((*INDEPENDENT_LEADS, "v6"), True, "has lead V6 twice"),
+        ((), True, "has 0 of the 12"),
+    ],
+)
+def test_leads_that_do_not_suffice(names: tuple[str, ...], rebuild: bool, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        find_leads(names, rebuild=rebuild)

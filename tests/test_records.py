@@ -14,6 +14,7 @@ from ecg_advmask.records import (
     Refused,
     UnreadableRecordingError,
     find_recordings,
+    list_recordings,
     read_csv,
     read_numpy,
     read_recordings,
@@ -176,3 +177,50 @@ def test_ages(text: str, age: float | None) -> None:
 )
 def test_sexes(texts: tuple[str, ...], sex: str) -> None:
     assert {formats.parse_sex(text) for text in texts} == {sex}
+
+
+@pytest.mark.parametrize("form", ["wfdb", "by package", "csv", "npz"])
+def test_limb_leads_are_rebuilt_where_that_is_asked(form: str, tmp_path: Path, write_wfdb: Write) -> None:
+    """From I and III here: II = I + III, aVR = -I - III/2, aVL = (I - III)/2, aVF = I/2 + III."""
+    names = ("V6", "III", "V1", "V2", "V3", "V4", "V5", "I")
+    values = np.random.default_rng(8).integers(-900, 900, (40, 8)).astype(np.int16)
+    one, three = values[:, 7] / 1000, values[:, 1] / 1000
+    limb = [one, one + three, three, -one - three / 2, (one - three) / 2, one / 2 + three]
+    expected = np.column_stack([*limb, values[:, 2:7] / 1000, values[:, 0] / 1000])
+    if form == "csv":
+        (tmp_path / "a.csv").write_text(
+            ",".join(names) + "\n" + "".join(",".join(f"{value / 1000}" for value in row) + "\n" for row in values)
+        )
+    elif form == "npz":
+        np.savez(tmp_path / "a.npz", signals=values / 1000, sampling_rate_hz=100, leads=names)
+    else:  # a gain in exponent form is left to the wfdb package
+        write_wfdb(tmp_path / "a.hea", values, 100, leads=names, gain="1e3/mV" if form == "by package" else "1000/mV")
+    (refused,) = read_recordings(tmp_path, sampling_rate_hz=100)
+    assert isinstance(refused, Refused) and "lacks II, aVR, aVL, aVF" in refused.reason
+    (found,) = read_recordings(tmp_path, sampling_rate_hz=100, rebuild_leads=True)
+    assert isinstance(found, Recording)
+    assert found.rebuilt == ("II", "aVR", "aVL", "aVF")
+    np.testing.assert_allclose(found.signals_mv, expected, atol=1e-6)
+
+
+def test_ids_of_several_sources_stay_apart(tmp_path: Path, write_wfdb: Write) -> None:
+    first, second = (write_wfdb(tmp_path / name / "r.hea", samples(seed=1)) for name in "ab")
+    np.savez(tmp_path / "z.npz", signals=np.zeros((3, 30, 12)), sampling_rate_hz=100, ids=["x", "r", "b\ab"])
+    listed = list(list_recordings([first, second, second, tmp_path / "z.npz"]))
+    told = [(one.record_id, one.number, one.refusal[:24]) for one in listed]
+    here, there = f"{tmp_path.as_posix()}/r", f"{second.parent.as_posix()}/r"
+    assert told[:4] == [("r", None, ""), (there, None, ""), (there, None, "a recording with this id"), ("x", 0, "")]
+    assert told[4] == (here, 1, "")
+    assert "cannot be printed" in listed[5].refusal and listed[5].record_id.isprintable()
+
+
+def test_each_recording_of_a_damaged_archive_is_refused(tmp_path: Path) -> None:
+    """By its own id; and the archive is read to its end but once."""
+    path = tmp_path / "z.npz"
+    np.savez(path, signals=np.ones((4, 30, 12)), sampling_rate_hz=100)
+    whole = bytearray(path.read_bytes())
+    whole[whole.index(np.ones(2).tobytes()) + 3] ^= 1
+    path.write_bytes(whole)
+    found = list(read_recordings(path))
+    assert [one.record_id for one in found] == [f"z-0000{number}" for number in range(4)]
+    assert all(isinstance(one, Refused) and "CRC" in one.reason for one in found)

@@ -40,8 +40,7 @@ def write_record(
 
 def by_package(header: Path) -> np.ndarray:
     """Signals in millivolts by the wfdb package, whatever the form."""
-    signals, _ = _read_by_package(read_header(header))
-    return signals
+    return _read_by_package(read_header(header)).signals_mv
 
 
 # --- what the archives hold
@@ -324,7 +323,7 @@ def test_plain_headers_give_the_same_bits_both_ways(
         header = write_record(Path(folder, "a.hea"), record_line, lines, b"\x01" * offset + values.tobytes())
         plain = read_plain(read_header(header))
         assert plain is not None
-        assert plain.tobytes() == by_package(header).tobytes()
+        assert plain.signals_mv.tobytes() == by_package(header).tobytes()
 
 
 def real_headers(shared: Path) -> list[Path]:
@@ -336,8 +335,8 @@ def check_real(header: Path) -> None:
     plain, reference = read_plain(checked), wfdb.rdrecord(str(header.with_suffix("")))
     assert plain is not None, f"{header} is not of the plain form"
     columns = [[name.lower() for name in reference.sig_name].index(lead.lower()) for lead in STANDARD_LEADS]
-    np.testing.assert_allclose(plain, reference.p_signal[:, columns], rtol=0, atol=1e-3)
-    assert plain.tobytes() == by_package(header).tobytes()
+    np.testing.assert_allclose(plain.signals_mv, reference.p_signal[:, columns], rtol=0, atol=1e-3)
+    assert plain.signals_mv.tobytes() == by_package(header).tobytes()
     assert read_wfdb(header).sampling_rate_hz == reference.fs
 
 

@@ -8,18 +8,14 @@ Each recording is a patient of its own until a label table says otherwise.
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 from ecg_advmask.datasets.listing import Entry, SourceOptions
 from ecg_advmask.errors import InputError
 from ecg_advmask.formats import Recording, UnreadableRecordingError, read_csv
-from ecg_advmask.numpy_format import NumpyFile
+from ecg_advmask.numpy_format import NumpyFile, opened
 from ecg_advmask.walking import Found, walk
 from ecg_advmask.wfdb_format import read_wfdb
-
-OPEN_FILES = 64
-"""NumPy files that a process holds open at once; their samples stay on disk."""
 
 
 def list_wfdb(folder: Path, options: SourceOptions) -> Iterator[Entry]:  # noqa: ARG001 (all layouts are called alike)
@@ -56,13 +52,13 @@ def list_numpy(folder: Path, options: SourceOptions) -> Iterator[Entry]:
         try:
             if found.refusal:
                 raise UnreadableRecordingError(found.path, found.refusal)
-            opened = NumpyFile.open(found.path, options.sampling_rate_hz, options.unit)
+            file = NumpyFile.open(found.path, options.sampling_rate_hz, options.unit)
         except UnreadableRecordingError as error:
             yield _entry(found, source, error.reason)
             continue
-        for number in range(len(opened)):
-            own_id = opened.stated_id(number)
-            record_id = own_id or (found.stem if len(opened) == 1 else f"{found.stem}-{number:05d}")
+        for number in range(len(file)):
+            own_id = file.stated_id(number)
+            record_id = own_id or (found.stem if len(file) == 1 else f"{found.stem}-{number:05d}")
             refusal = "" if record_id.isprintable() else "ids: its id holds characters that cannot be printed"
             yield replace(
                 _entry(found, source, refusal),
@@ -88,12 +84,7 @@ def read(entry: Entry, options: SourceOptions) -> Recording:
             raise UnreadableRecordingError(entry.file, "a CSV file does not state its sampling rate, give it")
         recording = read_csv(entry.file, options.sampling_rate_hz, options.unit)
     else:
-        try:
-            stamp = os.stat(entry.file)  # noqa: PTH116 (a string, as the cache takes it)
-        except OSError as error:
-            raise UnreadableRecordingError(entry.file, f"cannot be read ({error.strerror})") from error
-        opened = _opened(entry.file, options.sampling_rate_hz, options.unit, stamp.st_mtime_ns, stamp.st_size)
-        recording = opened.read(entry.number or 0)
+        recording = opened(entry.file, options.sampling_rate_hz, options.unit).read(entry.number or 0)
     return replace(
         recording,
         record_id=entry.record_id,
@@ -104,11 +95,6 @@ def read(entry: Entry, options: SourceOptions) -> Recording:
         codes=entry.codes or recording.codes,
         file=entry.name,
     )
-
-
-@lru_cache(maxsize=OPEN_FILES)
-def _opened(file: str, sampling_rate_hz: float | None, unit: str, *_stamp: int) -> NumpyFile:
-    return NumpyFile.open(file, sampling_rate_hz, unit)
 
 
 def _one_per_file(folder: Path, suffix: str, meaning: str) -> Iterator[Entry]:
