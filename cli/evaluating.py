@@ -10,6 +10,7 @@ import click
 from ecg_advmask.errors import InputError
 
 if TYPE_CHECKING:
+    from ecg_advmask.evaluate.head_file import LinearHead
     from ecg_advmask.evaluate.partition import Split
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -101,8 +102,11 @@ def target_of(out: Path | None, kind: str, run: str, task: str, data: Path) -> P
     return out or (Path(f"random-{name}") if run == "random" else Path(run) / name)
 
 
-def write_evaluation(result: Mapping[str, Any], division: "Split", target: Path) -> None:
-    """Write a result, its figure and its split side by side, and print its tables."""
+def write_evaluation(
+    result: Mapping[str, Any], division: "Split", target: Path, head: "LinearHead | None" = None
+) -> None:
+    """Write a result, its figure, its split and a head to keep, if there is one, side by side; print the tables."""
+    from ecg_advmask.evaluate.head_file import HEAD_SUFFIX
     from ecg_advmask.files import atomic_path, write_json
     from ecg_advmask.report.plots import label_efficiency, png
     from ecg_advmask.report.terminal import terminal_table
@@ -111,8 +115,12 @@ def write_evaluation(result: Mapping[str, Any], division: "Split", target: Path)
     with atomic_path(figure) as temporary:
         temporary.write_bytes(png(label_efficiency([result])))
     division.write(stored)
+    written = [figure, stored]
+    if head is not None:
+        written.append(target.with_suffix(HEAD_SUFFIX))
+        head.write(written[-1])
     write_json(target, result)
     click.echo(terminal_table(result))
     counts = result["counts"]
     click.echo(f"\n{counts['eligible']} recordings used, {counts['seen']} left out as seen in pretraining")
-    click.echo(f"wrote {target}, {figure} and {stored}")
+    click.echo(f"wrote {', '.join(map(str, [target, *written[:-1]]))} and {written[-1]}")

@@ -48,8 +48,8 @@ def linear_eval(
     average precision, F1 and calibration error of classes or labels, accuracy and confusion of classes, mean absolute
     error and R2 of a number such as the age.
 
-    The split is stored beside the result. With --split it is used again, and refused if RUN has seen any recording of
-    its test part.
+    Split and head (the one fitted on the most labels) are stored beside the result. With --split the split is used
+    again, and refused if RUN has seen any recording of its test part; export can put the head into a file with RUN.
     """
     from ecg_advmask.cli.quiet import import_tensorflow
 
@@ -57,11 +57,11 @@ def linear_eval(
     from ecg_advmask.evaluate.transfer import evaluate_run
 
     protocol = Protocol(numbers(fractions), draws=seeds, seed=seed, head=head, split_seed=split_seed)
-    result, division = evaluate_run(
+    result, division, head_to_keep = evaluate_run(
         run, data, task, protocol, preset=preset, with_random=not no_random, split_path=split
     )
     options = {"--task": task, "--fractions": fractions, "--seeds": seeds, "--seed": seed, "--head": head}
     options |= {"--split-seed": split_seed, "--split": split, "--preset": preset, "--no-random": no_random}
     result["command"] = command_line("linear-eval", run, data, options)
     kind = "linear-eval" if head == "lbfgs" else f"linear-eval-{head}"
-    write_evaluation(result, division, target_of(out, kind, run, task, data))
+    write_evaluation(result, division, target_of(out, kind, run, task, data), head_to_keep)

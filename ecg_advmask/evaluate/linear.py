@@ -5,7 +5,7 @@ on one fixed test set, for each encoder, number of labels and draw. Every encode
 and the same treatment.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,31 +15,57 @@ from tqdm import tqdm
 
 from ecg_advmask.evaluate.adam_head import fit_adam_head
 from ecg_advmask.evaluate.evaluation import Fit, compare, draws_of, evaluate
-from ecg_advmask.evaluate.heads import FloatArray, fit_head
-from ecg_advmask.evaluate.partition import PARTS, Split
+from ecg_advmask.evaluate.head_file import LinearHead
+from ecg_advmask.evaluate.heads import FloatArray, Head, fit_head
+from ecg_advmask.evaluate.partition import Split
 from ecg_advmask.evaluate.protocol import Protocol
 
 
 def linear_fit(embeddings: FloatArray, split: Split, protocol: Protocol) -> Fit:
-    """The `Fit` of a linear head on frozen embeddings ``(n, D)`` of the recordings of ``split``, in its order.
+    """The `Fit` of a linear head on frozen embeddings ``(n, D)`` of the recordings of ``split``, in its order."""
+    fitted = _fitting(embeddings, split, protocol)
 
-    The head is the one of the protocol. It is fitted by one thread: problems this small are solved faster so, many
-    times where other work fills the machine, and the same bits come out whatever the number of processors.
+    def fit(rows: npt.NDArray[np.int64], seed: int) -> tuple[FloatArray, dict[str, Any]]:
+        head, about = fitted(rows, seed)
+        return head.predict(embeddings[split.rows["test"]]), about
+
+    return fit
+
+
+def head_to_keep(embeddings: FloatArray, split: Split, protocol: Protocol, encoder_sha256: str) -> LinearHead:
+    """The head that the evaluation fitted on the most labels: the whole training part, if the protocol has it.
+
+    Args:
+        embeddings, split, protocol: as `linear_fit` takes them; of several draws the first is kept.
+        encoder_sha256: of the weights of the encoder that gave the embeddings.
     """
-    _, validation, test = (split.rows[part] for part in PARTS)
+    draws = {fraction: split.draw(fraction, protocol.seed) for fraction in protocol.fractions}
+    fraction = max(draws, key=lambda one: len(draws[one]))
+    head, about = _fitting(embeddings, split, protocol)(draws[fraction], protocol.seed)
+    about = {"fraction": fraction, "labels": len(draws[fraction]), "seed": protocol.seed, **about}
+    return LinearHead.of(head, split.targets, encoder_sha256, {"head": protocol.head, **about})
+
+
+def _fitting(
+    embeddings: FloatArray, split: Split, protocol: Protocol
+) -> Callable[[npt.NDArray[np.int64], int], tuple[Head, dict[str, Any]]]:
+    """A function that fits the head of the protocol on drawn rows, with a seed.
+
+    It works on one thread: problems this small are solved faster so, many times where other work fills the machine,
+    and the same bits come out whatever the number of processors.
+    """
+    validation = split.rows["validation"]
     judged, judged_targets = embeddings[validation], split.targets.take(validation)
     threads = ThreadpoolController()
 
-    def fit(rows: npt.NDArray[np.int64], seed: int) -> tuple[FloatArray, dict[str, Any]]:
+    def fitted(rows: npt.NDArray[np.int64], seed: int) -> tuple[Head, dict[str, Any]]:
         drawn, targets = embeddings[rows], split.targets.take(rows)
         with threads.limit(limits=1):
             if protocol.head == "adam":
-                head, about = fit_adam_head(drawn, targets, judged, judged_targets, protocol, seed)
-            else:
-                head, about = fit_head(drawn, targets, judged, judged_targets, protocol)
-            return head.predict(embeddings[test]), about
+                return fit_adam_head(drawn, targets, judged, judged_targets, protocol, seed)
+            return fit_head(drawn, targets, judged, judged_targets, protocol)
 
-    return fit
+    return fitted
 
 
 def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protocol: Protocol) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Linear evaluation of a run on a data set, from two folders to one result with everything needed to judge it.
 
 Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and read by ``ecg_advmask.report``,
-and the division of the recordings, written beside it.
+and the division of the recordings and a head to keep, written beside it.
 """
 
 from pathlib import Path
@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import keras
 
-from ecg_advmask.evaluate.linear import linear_evaluation
+from ecg_advmask.evaluate.head_file import LinearHead
+from ecg_advmask.evaluate.linear import head_to_keep, linear_evaluation
 from ecg_advmask.evaluate.partition import Split
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.run_data import RunOnData
@@ -29,7 +30,7 @@ def evaluate_run(
     preset: str | None = None,
     with_random: bool = True,
     split_path: str | Path | None = None,
-) -> tuple[dict[str, Any], Split]:
+) -> tuple[dict[str, Any], Split, LinearHead]:
     """Judge the frozen encoder of a run on one task, beside an untrained encoder of the same shape.
 
     Args:
@@ -38,7 +39,7 @@ def evaluate_run(
         with_random: test the untrained encoder beside the trained one.
 
     Returns:
-        The result, and the division that it is of.
+        The result, the division that it is of, and the head that was fitted on the most labels of the first encoder.
 
     Raises:
         InputError: a folder is not what it should be, the two or the stored division do not fit, or there are too few
@@ -52,4 +53,6 @@ def evaluate_run(
     names = {"trained": METHOD_NAMES.get(judged.config.method, judged.config.method), "random": "untrained"}
     described = {name: {"name": names[name], "sha256": weights_sha256(encoder)} for name, encoder in encoders.items()}
     figures = linear_evaluation(embeddings, judged.split, protocol)
-    return judged.stated(KIND, protocol) | {"encoders": described} | figures, judged.split
+    first = next(iter(encoders))
+    head = head_to_keep(embeddings[first], judged.split, protocol, described[first]["sha256"])
+    return judged.stated(KIND, protocol) | {"encoders": described} | figures, judged.split, head

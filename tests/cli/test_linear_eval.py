@@ -9,10 +9,14 @@ import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from sklearn.metrics import roc_auc_score
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
+from ecg_advmask.evaluate.head_file import LinearHead
 from ecg_advmask.evaluate.partition import PARTS
+from ecg_advmask.evaluate.protocol import Protocol
+from ecg_advmask.evaluate.run_data import RunOnData
 from ecg_advmask.files import sha256_of, write_csv, write_json
 from ecg_advmask.pipeline import shards
 from ecg_advmask.pretrain.run import Run
@@ -95,8 +99,8 @@ def sex(folders):
 
 def test_result_figure_and_table_are_written(sex):
     assert sex.path.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-    figure, stored = (sex.path.with_suffix(suffix) for suffix in (".png", ".split.csv"))
-    assert sex.output.splitlines()[-1] == f"wrote {sex.path}, {figure} and {stored}"
+    figure, stored, head = (sex.path.with_suffix(suffix) for suffix in (".png", ".split.csv", ".head.npz"))
+    assert sex.output.splitlines()[-1] == f"wrote {sex.path}, {figure}, {stored} and {head}"
     assert "macro AUROC" in sex.output and "Adv" not in sex.output and "SimCLR − untrained" in sex.output
     assert f"{RECORDINGS - SEEN} recordings used, {SEEN} left out" in sex.output
 
@@ -111,6 +115,22 @@ def test_the_encoder_that_tells_sex_beats_the_untrained_one(sex):
     auroc = {(row["encoder"], row["fraction"]): row["metrics"]["macro_auroc"]["mean"] for row in sex.result["summary"]}
     assert auroc["trained", 1.0] > 0.95
     assert set(auroc) == {(name, fraction) for name in ("trained", "random") for fraction in (0.2, 1.0)}
+
+
+def test_the_head_of_the_whole_training_part_is_kept(sex, folders):
+    head = LinearHead.read(sex.path.with_suffix(".head.npz"))
+    result = sex.result
+    assert (head.task, head.kind, head.names) == ("sex", "classes", ("female", "male"))
+    assert head.encoder_sha256 == result["encoders"]["trained"]["sha256"]
+    (row,) = [row for row in result["results"] if row["encoder"] == "trained" and row["fraction"] == 1]
+    stated = {name: row[name] for name in ("fraction", "labels", "seed", "strength", "validation", "iterations")}
+    assert head.about == stated | {"head": "lbfgs", "converged": True}
+    judged = RunOnData.open(str(folders.run), folders.data, "sex", Protocol(fractions=(1.0,)))
+    test = judged.split.rows["test"]
+    predicted = head.predict(judged.embeddings(judged.run.encoder())[test])
+    sexes = judged.split.targets.values[test]
+    assert row["metrics"]["macro_auroc"] == roc_auc_score(sexes, predicted[:, 1])
+    assert row["metrics"]["accuracy"] == np.mean(predicted.argmax(axis=1) == sexes)
 
 
 def test_result_states_what_it_takes_to_repeat_it(sex, folders):

@@ -5,7 +5,7 @@ import pytest
 
 from ecg_advmask.datasets.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.linear import linear_evaluation, linear_fit
+from ecg_advmask.evaluate.linear import head_to_keep, linear_evaluation, linear_fit
 from ecg_advmask.evaluate.metrics import values_of
 from ecg_advmask.evaluate.partition import split_recordings
 from ecg_advmask.evaluate.protocol import HEADS, Protocol
@@ -113,6 +113,21 @@ def test_a_fit_predicts_the_test_part_from_the_drawn_rows_and_the_validation_par
     other[used] = embeddings["trained"][used]
     again, _ = linear_fit(other, split, protocol)(drawn, 0)
     assert np.array_equal(predicted, again)
+
+
+@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("fractions", [(1.0, 0.2), (30, 0.5, 10)])
+def test_the_head_that_is_kept_is_the_first_of_those_with_the_most_labels(head, fractions):
+    ids, names, patients, embeddings = dataset(200)
+    split = divided(ids, names, patients)
+    protocol = Protocol(fractions=fractions, seed=3, head=head, adam_epochs=20)
+    kept = head_to_keep(embeddings["trained"], split, protocol, "sha")
+    most = {(1.0, 0.2): 1.0, (30, 0.5, 10): 0.5}[fractions]
+    drawn = split.draw(most, 3)
+    predicted, about = linear_fit(embeddings["trained"], split, protocol)(drawn, 3)
+    assert kept.about == {"head": head, "fraction": most, "labels": len(drawn), "seed": 3, **about}
+    assert (kept.task, kept.names, kept.encoder_sha256) == ("rhythm", ("SB", "SR"), "sha")
+    np.testing.assert_allclose(kept.predict(embeddings["trained"][split.rows["test"]]), predicted, atol=1e-9)
 
 
 def test_adam_heads_tell_their_epochs_and_find_what_is_there():
