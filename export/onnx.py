@@ -5,56 +5,68 @@ this package. Needs TensorFlow, tf2onnx and onnx; `ecg_advmask.export.runtime` r
 """
 
 import os
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from pathlib import Path
+from typing import Any, Final
 
 import keras
-import numpy as np
-import numpy.typing as npt
 import onnx
-import onnxruntime
 from onnx import helper
 
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
-from ecg_advmask.export.conversion import OPSET, to_onnx
+from ecg_advmask.evaluate.head_file import LinearHead
+from ecg_advmask.export import classifier
+from ecg_advmask.export.conversion import joined, to_onnx
 from ecg_advmask.export.images import on_images
+from ecg_advmask.export.parity import (
+    PARITY_BATCHES,
+    SMALLEST_COSINE,
+    Agreement,
+    Floats,
+    agreements,
+    check,
+    embedder,
+    plain,
+)
+from ecg_advmask.export.precision import Precision, to_float16, to_int8
+from ecg_advmask.export.probe import StoredEvaluation
+from ecg_advmask.export.reference import (
+    Float32,
+    generated_signals,
+    in_float32,
+    keras_embeddings,
+    scaled,
+    windows_sha256,
+)
 from ecg_advmask.export.runtime import FORMAT, INPUT, OUTPUT
-from ecg_advmask.files import atomic_path
+from ecg_advmask.export.saved_model import outputs_of, saved_model
+from ecg_advmask.files import atomic_path, sha256_of, write_json
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.scaling import scale_to_unit
+from ecg_advmask.versions import versions
 
-PARITY_BATCHES: Final = (1, 7, 32)
-"""Batch sizes at which an exported file is compared with Keras."""
-
-EXPECTED_ERROR: Final = 1e-5
-LARGEST_ERROR: Final = 1e-4
-"""Differences of an embedding from Keras's: above the first it is worth a look, above the second it is refused.
-
-The second counts in units of the largest embedding where that exceeds 1, since float32 rounds in proportion.
-"""
-
-
-class ParityError(Exception):
-    """The converted encoder gives other embeddings than Keras."""
-
-
-class Difference(NamedTuple):
-    """Largest absolute difference from Keras's embeddings, and the largest absolute value among these."""
-
-    largest: float
-    embedding: float
+REPORT_SUFFIX: Final = ".parity.json"
+_PACKAGES: Final = ("keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
+_SCALED: Final = "scaled"
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: its opset, size, weights' hash, and the largest difference from Keras at each batch size."""
+    """What was written.
 
-    opset: int
+    Attributes:
+        size_bytes, metadata: of the ONNX file.
+        parity: the agreement of its embeddings with Keras's, by batch size.
+        report: the parity report, as it stands beside the file.
+    """
+
     size_bytes: int
-    encoder_sha256: str
-    parity: dict[int, Difference]
+    metadata: dict[str, str]
+    parity: dict[int, Agreement]
+    report: dict[str, Any]
 
 
 def export_encoder(
@@ -62,95 +74,120 @@ def export_encoder(
     config: Config,
     path: str | os.PathLike[str],
     *,
-    signals_mv: npt.NDArray[np.float32] | None = None,
+    precision: Precision = "float32",
+    calibration_mv: Float32 | None = None,
+    signals_mv: Float32 | None = None,
+    source: str = "generated signals",
+    head: LinearHead | None = None,
+    evaluation: StoredEvaluation | None = None,
+    saved_model_path: str | os.PathLike[str] | None = None,
 ) -> Exported:
     """Write ``encoder`` as ONNX: input ``ecg`` (batch, window, 12) float32 in millivolts, output ``embedding``.
 
-    The file appears only after the format's checker has passed it and its embeddings agree with Keras's.
+    The file, and its parity report (``.parity.json``) beside it, appear only after the format's checker has passed the
+    file and its embeddings agree with Keras's. The same encoder, head and calibration windows give the same bytes.
 
     Args:
         encoder: takes (B, L, 12) float32 scaled to [0, 1], gives (B, D) float32.
         config: its settings; the rate, the window and the preset go into the metadata.
         path: the file to write.
+        precision: of the network; input, scaling, head and outputs are float32 in any case.
+        calibration_mv: windows (N, L, 12) float32 in millivolts that give the ranges of int8, which needs them.
         signals_mv: windows (N, L, 12) float32 in millivolts on which Keras and onnxruntime are compared; generated if
             there are none.
+        source: what these windows are, for the report.
+        head: goes behind the encoder, as a second output ``prediction``; was fitted on this encoder.
+        evaluation: a linear evaluation of this encoder; what its metric loses by the export goes into the report.
+        saved_model_path: folder to write the same function to, in float32, as a TensorFlow SavedModel.
 
     Raises:
-        ParityError: an embedding differs by more than `LARGEST_ERROR`.
+        ParityError: the embeddings are further from Keras's than `ecg_advmask.export.parity.check` allows.
+        InputError: float16 cannot hold a weight.
+        ValueError: int8 without calibration windows.
     """
     if signals_mv is None or len(signals_mv) == 0:
         signals_mv = generated_signals(max(PARITY_BATCHES), config.window_samples)
-    encoder = _in_float32(encoder)
-    sha256 = weights_sha256(encoder)
-    model = to_onnx(on_images(encoder), config.window_samples)
-    model.producer_name, model.producer_version = "ecg-advmask", __version__
-    helper.set_model_props(
-        model,
-        {
-            "format": FORMAT,
-            "ecg_advmask_version": __version__,
-            "preset": config.preset,
-            "sampling_rate_hz": str(config.sampling_rate_hz),
-            "window_samples": str(config.window_samples),
-            "leads": ",".join(STANDARD_LEADS),
-            "unit": "mV",
-            "scaling": "inside the graph: each recording to [0, 1] by its minimum and maximum over time and leads",
-            "embedding_dim": str(encoder.output_shape[-1]),
-            "encoder_sha256": sha256,
-        },
-    )
-    onnx.checker.check_model(model, full_check=True)
-    with atomic_path(path) as temporary:
+    encoder = in_float32(encoder)
+    plain_metadata = _metadata(config, encoder) | ({} if head is None else classifier.metadata(head))
+    metadata = plain_metadata | _stated(precision, calibration_mv)
+    model = _graph(encoder, config.window_samples, precision, calibration_mv)
+    if head is not None:
+        model = classifier.with_head(model, head)
+    _sign(model, metadata)
+    expected: dict[str, Floats] = {OUTPUT: keras_embeddings(encoder, signals_mv)}
+    if head is not None:
+        expected[classifier.PREDICTION] = head.predict(expected[OUTPUT]).reshape(len(signals_mv), -1)
+    with ExitStack() as stack:
+        temporary = stack.enter_context(atomic_path(path))
         temporary.write_bytes(model.SerializeToString(deterministic=True))
-        differences = parity(encoder, temporary, signals_mv)
-        for found in differences.values():
-            allowed = LARGEST_ERROR * max(1.0, found.embedding)
-            if not found.largest <= allowed:  # "not <=" also catches NaN
-                raise ParityError(
-                    f"{path}: not written, its embeddings differ from Keras's by up to {found.largest:.2g}, "
-                    f"more than {allowed:.2g}"
-                )
+        found = agreements(temporary, signals_mv, expected)
+        for of_outputs in found.values():
+            check(of_outputs[OUTPUT], precision, path)
+        report: dict[str, Any] = {
+            "file": Path(path).name,
+            "sha256": sha256_of(temporary),
+            **_stated(precision, calibration_mv),
+            "encoder_sha256": metadata["encoder_sha256"],
+            "compared_with": "Keras in float32",
+            "compared_on": {"source": source, "windows": len(signals_mv), "sha256": windows_sha256(signals_mv)},
+            "smallest_cosine_allowed": SMALLEST_COSINE[precision],
+            "batch_sizes": plain(found),
+            "linear_evaluation": None if evaluation is None else evaluation.change(embedder(temporary)),
+            "saved_model": None,
+            "versions": versions(_PACKAGES),
+        }
+        if saved_model_path is not None:
+            made = saved_model(encoder, config.window_samples, Path(saved_model_path), head, plain_metadata)
+            outputs = outputs_of(stack.enter_context(made), signals_mv)
+            agreement = {name: Agreement.of(outputs[name], expected[name]) for name in expected}
+            check(agreement[OUTPUT], "float32", saved_model_path)
+            report["saved_model"] = plain(agreement)
+        write_json(stack.enter_context(atomic_path(Path(path).with_suffix(REPORT_SUFFIX))), report)
         size_bytes = temporary.stat().st_size
-    return Exported(OPSET, size_bytes, sha256, differences)
+    return Exported(size_bytes, metadata, {batch_size: one[OUTPUT] for batch_size, one in found.items()}, report)
 
 
-def parity(
-    encoder: keras.Model, path: str | os.PathLike[str], signals_mv: npt.NDArray[np.float32]
-) -> dict[int, Difference]:
-    """How far onnxruntime's embeddings are from Keras's, for each batch size in `PARITY_BATCHES`.
-
-    Args:
-        encoder: the Keras encoder, of signals scaled to [0, 1].
-        path: the exported file.
-        signals_mv: windows (N, L, 12) float32 in millivolts; repeated where there are fewer than a batch.
-    """
-    session = onnxruntime.InferenceSession(os.fspath(path), providers=["CPUExecutionProvider"])
-    differences = {}
-    for batch_size in PARITY_BATCHES:
-        batch = np.resize(signals_mv, (batch_size, *signals_mv.shape[1:])).astype(np.float32)
-        expected = keras.ops.convert_to_numpy(
-            encoder(scale_to_unit(keras.ops.convert_to_tensor(batch)), training=False)
-        )
-        (found,) = session.run([OUTPUT], {INPUT: batch})
-        differences[batch_size] = Difference(float(np.max(np.abs(found - expected))), float(np.max(np.abs(expected))))
-    return differences
+def _graph(
+    encoder: keras.Model, window_samples: int, precision: Precision, calibration_mv: Float32 | None
+) -> onnx.ModelProto:
+    """The graph from millivolts to embeddings, its network in this precision."""
+    twin = on_images(encoder)
+    network = to_onnx(lambda signals: twin(signals, training=False), window_samples, _SCALED, OUTPUT)
+    if precision == "float16":
+        network = to_float16(network)
+    if precision == "int8":
+        if calibration_mv is None:
+            raise ValueError("int8 needs windows to calibrate on")
+        network = to_int8(network, scaled(calibration_mv))
+    return joined(to_onnx(scale_to_unit, window_samples, INPUT, _SCALED), network)
 
 
-def generated_signals(count: int, window_samples: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Random walks of about a millivolt, (count, window_samples, 12) float32, for want of recordings."""
-    steps = np.random.default_rng(seed).normal(size=(count, window_samples, len(STANDARD_LEADS)))
-    return np.asarray(np.cumsum(steps, axis=1) / np.sqrt(window_samples), np.float32)
+def _metadata(config: Config, encoder: keras.Model) -> dict[str, str]:
+    """What every file of the encoder says of itself, whatever its precision."""
+    return {
+        "format": FORMAT,
+        "ecg_advmask_version": __version__,
+        "preset": config.preset,
+        "sampling_rate_hz": str(config.sampling_rate_hz),
+        "window_samples": str(config.window_samples),
+        "leads": ",".join(STANDARD_LEADS),
+        "unit": "mV",
+        "scaling": "inside the graph: each recording to [0, 1] by its minimum and maximum over time and leads",
+        "embedding_dim": str(encoder.output_shape[-1]),
+        "encoder_sha256": weights_sha256(encoder),
+    }
 
 
-def _in_float32(encoder: keras.Model) -> keras.Model:
-    """The encoder itself, or a float32 copy of one that was trained in mixed precision."""
-    if all(layer.compute_dtype == "float32" for layer in encoder.layers):
-        return encoder
+def _stated(precision: Precision, calibration_mv: Float32 | None) -> dict[str, str]:
+    """What a file says of its precision, and of the windows that the ranges of int8 were taken from."""
+    if precision != "int8" or calibration_mv is None:
+        return {"precision": precision}
+    calibration = {"calibration_windows": str(len(calibration_mv))}
+    return {"precision": precision, **calibration, "calibration_sha256": windows_sha256(calibration_mv)}
 
-    def in_float32(operation: Any) -> Any:
-        dtype = {"dtype": "float32"} if isinstance(operation, keras.layers.Layer) else {}
-        return operation.__class__.from_config(operation.get_config() | dtype)
 
-    copy = keras.models.clone_model(encoder, clone_function=in_float32)
-    copy.set_weights(encoder.get_weights())
-    return copy
+def _sign(model: onnx.ModelProto, metadata: dict[str, str]) -> None:
+    """Give the model its metadata and see that it is valid ONNX."""
+    model.producer_name, model.producer_version = "ecg-advmask", __version__
+    helper.set_model_props(model, metadata)
+    onnx.checker.check_model(model, full_check=True)

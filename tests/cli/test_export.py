@@ -11,6 +11,7 @@ from click.testing import CliRunner, Result
 from ecg_advmask.cli import main
 from ecg_advmask.config import Config
 from ecg_advmask.export import onnx as export_onnx
+from ecg_advmask.export.parity import Agreement
 from ecg_advmask.export.runtime import OnnxEncoder
 from ecg_advmask.models.resnet1d import resnet18_1d
 from ecg_advmask.scaling import scale_to_unit
@@ -60,7 +61,8 @@ def test_generated_signals_where_no_recordings_are_given(run: Path, tmp_path: Pa
 
 
 def test_encoder_that_does_not_agree_is_a_failure(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: export_onnx.Difference(1e-3, 1.0)})
+    found = {1: {"embedding": Agreement(1e-3, 1e-4, 1.0, 1.0, 0.0, 1.0)}}
+    monkeypatch.setattr(export_onnx, "agreements", lambda *_: found)
     result = export(run, tmp_path / "encoder.onnx")
     assert result.exit_code == 1
     assert "differ from Keras's by up to 0.001" in result.stderr

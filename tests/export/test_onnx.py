@@ -17,7 +17,9 @@ import pytest
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
 from ecg_advmask.export import onnx as export_onnx
-from ecg_advmask.export.onnx import Difference, ParityError, export_encoder, generated_signals, parity
+from ecg_advmask.export.onnx import export_encoder
+from ecg_advmask.export.parity import Agreement, ParityError, agreements
+from ecg_advmask.export.reference import generated_signals, keras_embeddings
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.models.resnet1d import resnet18_1d
 from ecg_advmask.models.weights import weights_sha256
@@ -51,6 +53,17 @@ def run(path: Path, signals_mv: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     session = onnxruntime.InferenceSession(path)
     (embeddings,) = session.run(["embedding"], {"ecg": signals_mv.astype(np.float32)})
     return np.asarray(embeddings)
+
+
+def parity(encoder: keras.Model, path: Path, signals_mv: np.ndarray[Any, Any]) -> dict[int, Agreement]:
+    """Agreement of a file's embeddings with those of an encoder, by batch size."""
+    found = agreements(path, signals_mv, {"embedding": keras_embeddings(encoder, signals_mv)})
+    return {batch_size: outputs["embedding"] for batch_size, outputs in found.items()}
+
+
+def agreement(largest_error: float, largest_value: float = 1.0, smallest_cosine: float = 1.0) -> dict[str, Agreement]:
+    """What a comparison could have found."""
+    return {"embedding": Agreement(largest_error, 0.0, smallest_cosine, 1.0, 0.0, largest_value)}
 
 
 @pytest.fixture(scope="module")
@@ -87,13 +100,13 @@ def test_constant_signal_gives_finite_embeddings(tmp_path: Path, exported: Path)
 def test_parity_at_three_batch_sizes(encoder: keras.Model, exported: Path) -> None:
     errors = parity(encoder, exported, generated_signals(32, CONFIG.window_samples, seed=5))
     assert sorted(errors) == [1, 7, 32]
-    assert max(errors.values()).largest < 1e-5
+    assert max(error.largest_error for error in errors.values()) < 1e-5
 
 
 def test_rounding_in_proportion_to_large_embeddings_is_no_fault(
     encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: Difference(2e-4, 40.0)})
+    monkeypatch.setattr(export_onnx, "agreements", lambda *_: {1: agreement(2e-4, 40.0)})
     export_encoder(encoder, CONFIG, tmp_path / "encoder.onnx")
     assert (tmp_path / "encoder.onnx").is_file()
 
@@ -102,7 +115,8 @@ def test_parity_sees_a_changed_weight(exported: Path) -> None:
     changed = resnet()
     changed.get_layer("embedding").bias.assign_add([0.25, *[0.0] * 7])
     errors = parity(changed, exported, generated_signals(3, CONFIG.window_samples))
-    np.testing.assert_allclose([error.largest for error in errors.values()], 0.25, atol=1e-5)
+    np.testing.assert_allclose([error.largest_error for error in errors.values()], 0.25, atol=1e-5)
+    np.testing.assert_allclose([error.mean_error for error in errors.values()], 0.25 / 8, atol=1e-5)
 
 
 def test_real_recordings_agree(shared: Path, encoder: keras.Model, exported: Path) -> None:
@@ -112,7 +126,7 @@ def test_real_recordings_agree(shared: Path, encoder: keras.Model, exported: Pat
             pieces = cut(recording.signals_mv, recording.sampling_rate_hz, Windowing(100, CONFIG.window_samples))
             windows += [window.signals_mv for window in pieces.windows]
     assert windows
-    assert max(parity(encoder, exported, np.stack(windows)).values()).largest < 1e-5
+    assert max(error.largest_error for error in parity(encoder, exported, np.stack(windows)).values()) < 1e-5
 
 
 def test_metadata_say_how_the_input_was_made(encoder: keras.Model, exported: Path) -> None:
@@ -133,6 +147,7 @@ def test_metadata_say_how_the_input_was_made(encoder: keras.Model, exported: Pat
         "unit": "mV",
         "embedding_dim": "8",
         "encoder_sha256": digest.hexdigest(),
+        "precision": "float32",
     }
     assert [entry.version for entry in model.opset_import] == [18]
     for values, name, shape in (
@@ -162,7 +177,7 @@ def test_encoder_of_another_architecture_is_exported(tmp_path: Path) -> None:
     x = keras.layers.Conv1D(3, 5, strides=5)(signals)
     flat = keras.layers.Dense(4)(keras.layers.Flatten()(x))
     done = export_encoder(keras.Model(signals, flat), CONFIG, tmp_path / "flat.onnx")
-    assert max(done.parity.values()).largest < 1e-5
+    assert max(error.largest_error for error in done.parity.values()) < 1e-5
 
 
 def test_same_bytes_twice_in_one_process(encoder: keras.Model, exported: Path, tmp_path: Path) -> None:
@@ -195,15 +210,16 @@ def test_mixed_precision_encoder_is_exported_in_float32(tmp_path: Path) -> None:
     whole.set_weights(half.get_weights())
     path = tmp_path / "encoder.onnx"
     done = export_encoder(half, CONFIG, path)
-    assert done.encoder_sha256 == weights_sha256(whole)
-    assert max(parity(whole, path, generated_signals(4, CONFIG.window_samples)).values()).largest < 1e-5
+    assert done.metadata["encoder_sha256"] == weights_sha256(whole)
+    errors = parity(whole, path, generated_signals(4, CONFIG.window_samples))
+    assert max(error.largest_error for error in errors.values()) < 1e-5
 
 
-@pytest.mark.parametrize("bad", [Difference(float("nan"), 1.0), Difference(2e-4, 1.0), Difference(2e-3, 10.0)])
+@pytest.mark.parametrize("bad", [agreement(float("nan")), agreement(2e-4), agreement(2e-3, 10), agreement(0, 1, 0.9)])
 def test_file_with_other_embeddings_is_not_left_behind(
-    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: Difference
+    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[str, Agreement]
 ) -> None:
-    monkeypatch.setattr(export_onnx, "parity", lambda *_: {1: Difference(1e-7, 1.0), 7: bad, 32: Difference(1e-6, 1.0)})
+    monkeypatch.setattr(export_onnx, "agreements", lambda *_: {1: agreement(1e-7), 7: bad, 32: agreement(1e-6)})
     path = tmp_path / "encoder.onnx"
     with pytest.raises(ParityError, match=r"encoder\.onnx: not written"):
         export_encoder(encoder, CONFIG, path)
