@@ -123,6 +123,8 @@ def read_listed(listed: Listed, reading: Reading = Reading()) -> Recording | Ref
         recording = _read(listed, reading)
     except UnreadableRecordingError as error:
         return Refused(listed.record_id, listed.file, error.reason)
+    except ImportError:  # this is about the installation, not about the recording
+        raise
     except Exception as error:  # one recording must not end the work on a hundred thousand
         reason = f"unexpected: {type(error).__name__} ({one_line(error)}), please report it"
         return Refused(listed.record_id, listed.file, printable(reason))

@@ -4,9 +4,9 @@ The encoder's file says at which rate, in which windows and from which leads it 
 that form by the same `ecg_advmask.windows.cut` that made the training data.
 """
 
+import json
 import os
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -16,45 +16,65 @@ import numpy.typing as npt
 import onnxruntime
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.leads import STANDARD_LEADS, lead_index
-from ecg_advmask.records import Recording, Refused, Windowing, cut
+from ecg_advmask.export.windows import Outline, windows_of
+from ecg_advmask.leads import STANDARD_LEADS, find_leads
+from ecg_advmask.records import Recording, Refused, Windowing
 
 FORMAT: Final = "ecg-advmask encoder 1"
 """Value of ``format`` in an encoder's metadata; the number rises when older readers could no longer use the file."""
 
 INPUT: Final = "ecg"
 OUTPUT: Final = "embedding"
+PREDICTION: Final = "prediction"
+"""Second output of a classifier: an encoder with a head."""
+
+FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class EmbeddedRecording:
+class EmbeddedRecording(Outline):
     """The windows of one recording that were embedded, and what was left out of it.
 
-    ``windows`` (n,) int64 counts the recording's windows from 0, refused ones included, and ``start_s`` (n,) float64 is
-    where they start; ``embeddings`` is (n, D) float32. ``refused_windows`` holds number and reason; ``trailing_s`` is
-    the length of the last piece, too short for a window.
+    ``embeddings`` is (n, D) float32; ``predictions`` (n, C) float32 if the file is a classifier, else None.
     """
 
-    record_id: str
-    file: str
-    windows: npt.NDArray[np.int64]
-    start_s: npt.NDArray[np.float64]
-    embeddings: npt.NDArray[np.float32]
-    refused_windows: tuple[tuple[int, str], ...]
-    trailing_s: float
+    embeddings: FloatArray
+    predictions: FloatArray | None
+
+    @property
+    def mean(self) -> FloatArray:
+        """Mean embedding of the windows, (D,) float32."""
+        return np.asarray(self.embeddings.mean(axis=0, dtype=np.float64), np.float32)
+
+    @property
+    def mean_prediction(self) -> FloatArray | None:
+        """Mean prediction over the windows, (C,) float32; None if the file is no classifier."""
+        if self.predictions is None:
+            return None
+        return np.asarray(self.predictions.mean(axis=0, dtype=np.float64), np.float32)
 
 
 class OnnxEncoder:
-    """An exported encoder.
+    """An exported encoder, or a classifier: an encoder with a linear head.
+
+    Several threads may share one: each call has its own inputs and outputs, and gives what it gives alone.
 
     Attributes:
         path: its file.
         metadata: what the file says about itself, all of it, as text.
         sampling_rate_hz, window_samples: the form of the windows that it takes.
         embedding_dim: length D of an embedding.
+        names: of a classifier, what its C predictions are of: classes (probabilities that sum to 1), labels (a
+            probability each) or the unit of a number, as ``metadata["kind"]`` says; None without a head.
+
+    Args:
+        path: a file that `ecg-advmask export` wrote.
+        threads: that onnxruntime computes with; by default all cores.
+        providers: onnxruntime's execution providers, the first that can do an operation does it.
 
     Raises:
-        InputError: the file is missing, is not ONNX, or is not an encoder that `ecg-advmask export` wrote.
+        InputError: the file is missing, is not ONNX, or is not an encoder that `ecg-advmask export` wrote; or a
+            provider is not there.
     """
 
     def __init__(
@@ -67,6 +87,9 @@ class OnnxEncoder:
         self.path = Path(path)
         if not self.path.is_file():
             raise InputError(f"{path}: is no file, give an encoder that `ecg-advmask export` wrote")
+        there = onnxruntime.get_available_providers()
+        if absent := [name for name in providers if name not in there]:
+            raise InputError(f"providers: this onnxruntime has no {', '.join(absent)}, it has {', '.join(there)}")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what fails is told in one line below
         options.intra_op_num_threads = threads or 0
@@ -77,12 +100,35 @@ class OnnxEncoder:
         except Exception as error:  # onnxruntime raises a different exception for each kind of damage
             raise InputError(f"{path}: not an ONNX file, or a damaged one ({str(error).splitlines()[0]})") from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.names = _names(self.path, self.metadata.get("names"))
         self.sampling_rate_hz, self.window_samples, self.embedding_dim = self._form()
 
-    def embed_windows(self, windows_mv: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Embeddings (n, D) float32 of windows (n, window_samples, 12) float32 in millivolts, as they are."""
-        (embeddings,) = self._session.run([OUTPUT], {INPUT: np.ascontiguousarray(windows_mv, np.float32)})
-        return np.asarray(embeddings, np.float32)
+    @property
+    def windowing(self) -> Windowing:
+        """How recordings are cut for this encoder."""
+        return Windowing(self.sampling_rate_hz, self.window_samples)
+
+    def run(self, windows_mv: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """Embeddings (n, D) and, of a classifier, predictions (n, C) of windows as they are, without any check.
+
+        Args:
+            windows_mv: (n, window_samples, 12) float32, millivolts, leads in the standard order.
+
+        Raises:
+            InputError: onnxruntime fails, such as for lack of memory.
+        """
+        outputs = [OUTPUT] if self.names is None else [OUTPUT, PREDICTION]
+        try:
+            found = self._session.run(outputs, {INPUT: np.ascontiguousarray(windows_mv, np.float32)})
+        except Exception as error:  # onnxruntime raises a different exception for each kind of failure
+            reason = str(error).splitlines()[0]
+            raise InputError(f"{self.path}: fails on {len(windows_mv)} windows at once ({reason})") from error
+        embeddings, *predictions = (np.asarray(values, np.float32) for values in found)
+        return embeddings, predictions[0] if predictions else None
+
+    def embed_windows(self, windows_mv: FloatArray) -> FloatArray:
+        """The embeddings of `run` alone."""
+        return self.run(windows_mv)[0]
 
     def embed(
         self,
@@ -96,22 +142,36 @@ class OnnxEncoder:
         """Embed one recording, window by window.
 
         Args:
-            signals_mv: (T, 12) in millivolts; NaN where a sample is missing.
+            signals_mv: (T, n leads) in millivolts; NaN where a sample is missing. Of signals in another unit, the
+                quality checks find those in microvolts (amplitude) and those in volts (flat).
             sampling_rate_hz: its rate; it is resampled to the encoder's.
-            leads: names of the columns, in any order; the standard order if not given. Other columns are left aside.
+            leads: names of the columns, in any order; the twelve in the standard order if not given. Other columns
+                are left aside. V1 to V6 and two limb leads must be there: limb leads that are missing are rebuilt from
+                these, by Einthoven's law and Goldberger's definitions, and named in ``rebuilt`` of the result.
             record_id: name of the recording, for complaints.
             batch_size: windows that go through the network at once.
 
         Raises:
-            InputError: a lead is missing or twice there, the recording is shorter than a window, or no window of it
-                passes the quality checks.
+            InputError: a lead is twice there, or missing and not determined by the others; the recording is shorter
+                than a window, or no window of it passes the quality checks.
         """
-        signals = in_standard_order(np.asarray(signals_mv, np.float32), leads)
-        recording = Recording(record_id, signals, sampling_rate_hz)
-        (result,) = embed_recordings(self, [recording], batch_size)
-        if isinstance(result, Refused):
-            raise InputError(f"recording {record_id}: {result.reason}" if record_id else result.reason)
-        return result
+        signals, names = np.asarray(signals_mv, np.float32), STANDARD_LEADS if leads is None else tuple(leads)
+        if signals.ndim != 2 or signals.shape[1] != len(names):
+            raise InputError(f"signals: have shape {signals.shape}, expected (time, {len(names)} leads)")
+        found = find_leads(names, rebuild=True)
+        twelve = found.twelve(signals[:, list(found.columns)])
+        recording = Recording(record_id, twelve, sampling_rate_hz, rebuilt=found.rebuilt)
+        outline, windows = windows_of(recording, self.windowing)
+        if isinstance(outline, Refused):
+            raise InputError(f"recording {record_id}: {outline.reason}" if record_id else outline.reason)
+        stacked = np.stack(list(windows))
+        batches = [self.run(stacked[first : first + batch_size]) for first in range(0, len(stacked), batch_size)]
+        predictions = [predicted for _, predicted in batches if predicted is not None]
+        return EmbeddedRecording(
+            **vars(outline),
+            embeddings=np.concatenate([embeddings for embeddings, _ in batches]),
+            predictions=np.concatenate(predictions) if predictions else None,
+        )
 
     def _form(self) -> tuple[int, int, int]:
         """Rate, window and dimension, after checking that metadata and graph are those of an encoder."""
@@ -127,88 +187,22 @@ class OnnxEncoder:
         rate, window, dim = (int(number) for number in numbers)
         if self.metadata.get("leads") != ",".join(STANDARD_LEADS) or self.metadata.get("unit") != "mV":
             raise InputError(f"{self.path}: takes other leads or another unit than this version gives")
-        shapes = {value.name: value.shape[1:] for value in (*self._session.get_inputs(), *self._session.get_outputs())}
-        if shapes != {INPUT: [window, len(STANDARD_LEADS)], OUTPUT: [dim]}:
+        values = (*self._session.get_inputs(), *self._session.get_outputs())
+        stated = {INPUT: [window, len(STANDARD_LEADS)], OUTPUT: [dim]}
+        stated |= {} if self.names is None else {PREDICTION: [len(self.names)]}
+        if {value.name: value.shape[1:] for value in values} != stated:
             raise InputError(f"{self.path}: its input and output are not those that its metadata states")
         return rate, window, dim
 
 
-def in_standard_order(signals_mv: npt.NDArray[np.float32], leads: Sequence[str] | None) -> npt.NDArray[np.float32]:
-    """Columns brought by name into the order of `STANDARD_LEADS`, (T, n) to (T, 12).
-
-    Raises:
-        InputError: the shape does not fit the names, or a standard lead is missing or twice there.
-    """
-    names = list(STANDARD_LEADS if leads is None else leads)
-    if signals_mv.ndim != 2 or signals_mv.shape[1] != len(names):
-        raise InputError(f"signals: have shape {signals_mv.shape}, expected (time, {len(names)} leads)")
-    columns: dict[int, int] = {}
-    for column, name in enumerate(names):
-        try:
-            lead = lead_index(name)
-        except KeyError:
-            continue
-        if lead in columns:
-            raise InputError(f"leads: {STANDARD_LEADS[lead]} is there twice")
-        columns[lead] = column
-    missing = [lead for index, lead in enumerate(STANDARD_LEADS) if index not in columns]
-    if missing:
-        raise InputError(f"leads: {', '.join(missing)} missing, all twelve standard leads are needed")
-    return signals_mv[:, [columns[lead] for lead in range(len(STANDARD_LEADS))]]
-
-
-def embed_recordings(
-    encoder: OnnxEncoder, recordings: Iterable[Recording | Refused], batch_size: int = 32
-) -> Iterator[EmbeddedRecording | Refused]:
-    """Embed many recordings in bounded memory: batches are filled across recordings, results come in their order.
-
-    A recording that is too short, or of which no window passes the quality checks, comes as `Refused`; those that are
-    refused already pass through.
-    """
-    batch: list[tuple[EmbeddedRecording, int, npt.NDArray[np.float32]]] = []  # recording, row, window
-    waiting: deque[EmbeddedRecording | Refused] = deque()
-
-    def run() -> None:
-        embeddings = encoder.embed_windows(np.stack([window for _, _, window in batch]))
-        for (owner, row, _), embedding in zip(batch, embeddings, strict=True):
-            owner.embeddings[row] = embedding
-        batch.clear()
-
-    for recording in recordings:
-        result, windows = _cut(encoder, recording)
-        waiting.append(result)
-        for row, window in enumerate(windows):
-            assert isinstance(result, EmbeddedRecording)
-            batch.append((result, row, window))
-            if len(batch) >= batch_size:
-                run()
-        while waiting and not (batch and batch[0][0] is waiting[0]):
-            yield waiting.popleft()
-    if batch:
-        run()
-    yield from waiting
-
-
-def _cut(
-    encoder: OnnxEncoder, recording: Recording | Refused
-) -> tuple[EmbeddedRecording | Refused, list[npt.NDArray[np.float32]]]:
-    """A recording's result, its embeddings still to be filled in, and the windows that fill them."""
-    if isinstance(recording, Refused):
-        return recording, []
-    windowing = Windowing(encoder.sampling_rate_hz, encoder.window_samples)
+def _names(path: Path, text: str | None) -> tuple[str, ...] | None:
+    """The names of a classifier's predictions, from the metadata."""
+    if text is None:
+        return None
     try:
-        pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
-    except InputError as error:
-        return Refused(recording.record_id, recording.file, str(error)), []
-    if not pieces.windows:
-        index, reason = pieces.refused[0]
-        return Refused(recording.record_id, recording.file, f"no usable window; window {index}: {reason}"), []
-    return EmbeddedRecording(
-        record_id=recording.record_id,
-        file=recording.file,
-        windows=np.array([window.index for window in pieces.windows], np.int64),
-        start_s=np.array([window.start_s for window in pieces.windows], np.float64),
-        embeddings=np.empty((len(pieces.windows), encoder.embedding_dim), np.float32),
-        refused_windows=tuple(pieces.refused),
-        trailing_s=pieces.trailing_s,
-    ), [window.signals_mv for window in pieces.windows]
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"{path}: its metadata names no predictions, export the classifier again")
+    return tuple(names)

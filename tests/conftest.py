@@ -57,6 +57,27 @@ def lead_means_onnx(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def classifier_onnx(lead_means_onnx: Path) -> Path:
+    """The same encoder with a head: class k of three has the logit ten times the mean of lead k (I, II, III)."""
+    import onnx
+
+    model = onnx.load(lead_means_onnx)
+    weights = np.zeros((12, 3), np.float32)
+    weights[[0, 1, 2], [0, 1, 2]] = 10
+    model.graph.initializer.append(onnx.numpy_helper.from_array(weights, "weights"))
+    model.graph.node.append(onnx.helper.make_node("MatMul", ["embedding", "weights"], ["logits"]))
+    model.graph.node.append(onnx.helper.make_node("Softmax", ["logits"], ["prediction"], axis=-1))
+    shape = onnx.helper.make_tensor_value_info("prediction", onnx.TensorProto.FLOAT, ["batch", 3])
+    model.graph.output.append(shape)
+    told = {entry.key: entry.value for entry in model.metadata_props}
+    told |= {"task": "rhythm", "kind": "classes", "names": '["AFIB", "SB", "SR"]'}
+    onnx.helper.set_model_props(model, told)
+    path = lead_means_onnx.with_name("classifier.onnx")
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def write_wfdb() -> Callable[..., Path]:
     """Function that writes a WFDB record as CinC 2021 does: a text header and one MATLAB v4 file of 16-bit samples."""
 

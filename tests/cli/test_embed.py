@@ -3,6 +3,7 @@
 import csv
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import numpy as np
 import pytest
 import wfdb
 from click.testing import CliRunner, Result
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ecg_advmask.cli import main
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.leads import STANDARD_LEADS, eight_from_twelve, twelve_from_eight
 
 Array = np.ndarray[Any, Any]
 
@@ -119,7 +122,7 @@ def test_same_id_from_two_sources_stays_apart(lead_means_onnx: Path, tmp_path: P
     assert result.exit_code == 0, result.output
     table = np.load(tmp_path / "o.npz", allow_pickle=False)
     assert table["ids"].tolist() == ["r", f"{second.parent.as_posix()}/r"]
-    assert "embedded already" in (tmp_path / "o.refused.csv").read_text()
+    assert "a recording with this id came before" in (tmp_path / "o.refused.csv").read_text()
 
 
 def test_nothing_embedded_is_a_failure_that_says_why(lead_means_onnx: Path, tmp_path: Path) -> None:
@@ -142,11 +145,11 @@ def test_file_without_recordings(lead_means_onnx: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "o.csv").exists()
 
 
-@pytest.mark.parametrize("ending", ["o.parquet", "o", "o.npy"])
+@pytest.mark.parametrize("ending", ["o.xlsx", "o", "o.npy"])
 def test_unknown_ending_is_refused_before_any_work(tmp_path: Path, ending: str) -> None:
     result = embed(tmp_path / "none.onnx", tmp_path, "--out", tmp_path / ending)
     assert result.exit_code == 2
-    assert "FILE.npz or FILE.csv" in result.stderr
+    assert "FILE.npz, FILE.csv or FILE.parquet" in result.stderr
     assert len(result.stderr.splitlines()) == 1
 
 
@@ -163,19 +166,99 @@ def test_missing_source_and_encoder(lead_means_onnx: Path, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
-def test_runs_without_the_training_packages(lead_means_onnx: Path, tmp_path: Path) -> None:
-    """As after a base install: importing what the extra [train] brings fails."""
+def base_modules() -> set[str]:
+    """Modules that a base install brings: of the distributions that the package requires without extras, and so on."""
+    waiting, found = ["ecg-advmask"], set[str]()
+    while waiting:
+        name = canonicalize_name(waiting.pop())
+        if name not in found:
+            found.add(name)
+            required = map(Requirement, metadata.requires(name) or [])
+            waiting += [one.name for one in required if one.marker is None or one.marker.evaluate({"extra": ""})]
+    return {
+        module
+        for module, distributions in metadata.packages_distributions().items()
+        if found & {canonicalize_name(name) for name in distributions}
+    }
+
+
+GUARDED = """
+import importlib.abc, sys
+allowed = {*sys.argv[1].split(","), *sys.stdlib_module_names}
+class Guard(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] not in allowed and not name.startswith("_sysconfigdata"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Guard())
+"""
+
+
+def test_runs_after_a_base_install(lead_means_onnx: Path, tmp_path: Path) -> None:
+    """Of WFDB (also in a form that the wfdb package reads), CSV and NumPy files, where nothing else can be imported."""
+    modules = base_modules()
+    assert {"click", "numpy", "onnxruntime", "pandas", "scipy", "wfdb", "ecg_advmask"} <= modules
+    assert not modules & {"tensorflow", "keras", "tf2onnx", "sklearn", "tqdm", "openpyxl", "tensorboard", "pyarrow"}
     whole = signals(1000)
-    record = write_record(tmp_path, "r", whole, rate=500)
-    absent = ("tensorflow", "keras", "tf2onnx", "onnx", "sklearn", "matplotlib", "tqdm", "openpyxl", "tensorboard")
-    script = (
-        f"import sys; sys.modules.update(dict.fromkeys({absent})); from ecg_advmask.cli import main\nmain(sys.argv[1:])"
-    )
-    out = tmp_path / "o.npz"
-    arguments = ["embed", lead_means_onnx, record, "--out", out]
-    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert np.load(out, allow_pickle=False)["embeddings"].shape == (1, 12)
-    blocked = subprocess.run([sys.executable, "-c", f"{script}; import keras"], capture_output=True, check=False)
-    assert blocked.returncode != 0  # the block itself works
+    write_record(tmp_path / "in", "w", whole, rate=500)
+    packed = write_record(tmp_path / "in", "p", whole, rate=500)
+    packed.write_text(packed.read_text().replace("1000.0(0)/mV", "1e3(0)/mV"))
+    np.savetxt(tmp_path / "in" / "c.csv", whole, delimiter=",")
+    np.savez(tmp_path / "in" / "n.npz", signals=whole, sampling_rate_hz=500)
+    script = f"{GUARDED}from ecg_advmask.cli import main\nmain(sys.argv[2:])"
+    for out in (tmp_path / "o.npz", tmp_path / "o.csv"):
+        arguments = ["embed", lead_means_onnx, tmp_path / "in", "--out", out, "--sampling-rate", "500"]
+        command = [sys.executable, "-c", script, ",".join(modules), *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert not (tmp_path / "o.refused.csv").exists()
+    table = np.load(tmp_path / "o.npz", allow_pickle=False)
+    assert table["ids"].tolist() == ["c", "n", "p", "w"]
+    np.testing.assert_allclose(table["embeddings"], np.tile(table["embeddings"][0], (4, 1)), atol=1e-5)
+    for module in ("keras", "sklearn"):  # the guard itself works
+        command = [sys.executable, "-c", f"{GUARDED}import {module}", ",".join(modules)]
+        assert subprocess.run(command, capture_output=True, check=False).returncode != 0
+
+
+@pytest.mark.parametrize("form", ["o.npz", "o.csv"])
+def test_a_classifier_and_rebuilt_leads_are_told(classifier_onnx: Path, tmp_path: Path, form: str) -> None:
+    whole = signals(400)
+    eight = [lead for lead in STANDARD_LEADS if lead not in {"III", "aVR", "aVL", "aVF"}]
+    columns = [STANDARD_LEADS.index(lead) for lead in eight]
+    np.savez(tmp_path / "n.npz", signals=whole[:, columns], sampling_rate_hz=100, leads=eight)
+    result = embed(classifier_onnx, tmp_path / "n.npz", "--out", tmp_path / form)
+    assert result.exit_code == 0, result.output
+    assert "limb leads rebuilt from others: 1 recordings" in result.output
+    whole = twelve_from_eight(eight_from_twelve(whole))
+    expected = np.stack([lead_means(whole[:200]), lead_means(whole[200:])])
+    powers = np.exp(10 * expected[:, :3])
+    predictions = powers / powers.sum(axis=1, keepdims=True)
+    if form == "o.npz":
+        table = np.load(tmp_path / form, allow_pickle=False)
+        np.testing.assert_allclose(table["embeddings"], expected, atol=1e-5)
+        np.testing.assert_allclose(table["predictions"], predictions, atol=1e-4)
+        assert table["names"].tolist() == ["AFIB", "SB", "SR"]
+    else:
+        with (tmp_path / form).open() as stream:
+            rows = list(csv.DictReader(stream))
+        found = [[float(row[f"prediction:{name}"]) for name in ("AFIB", "SB", "SR")] for row in rows]
+        np.testing.assert_allclose(found, predictions, atol=1e-4)
+
+
+def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    result = embed(tmp_path / "none.onnx", tmp_path, "--out", tmp_path / "o.parquet")
+    assert result.exit_code == 2
+    assert "needs the package pyarrow, pip install 'ecg-advmask[parquet]' brings it" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_an_interruption_says_how_to_go_on(
+    lead_means_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ecg_advmask.export.embedding.embed_files", interrupted)
+    result = embed(lead_means_onnx, tmp_path, "--out", tmp_path / "o.npz")
+    assert result.exit_code == 2
+    assert result.stderr.strip().endswith("o.npz: interrupted; the same command goes on where it was")

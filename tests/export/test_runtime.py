@@ -1,6 +1,7 @@
 """Embedding with onnxruntime alone: windows, rates and leads as by hand; bad recordings and bad files refused."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import onnx
 import pytest
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.runtime import EmbeddedRecording, OnnxEncoder, embed_recordings
+from ecg_advmask.export.batching import embed_recordings
+from ecg_advmask.export.runtime import EmbeddedRecording, OnnxEncoder
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.records import Recording, Refused, read_recordings, resample
 
@@ -76,6 +78,67 @@ def test_order_and_spelling_of_leads_do_not_matter(encoder: OnnxEncoder) -> None
     np.testing.assert_array_equal(encoder.embed(with_time, 100, ["time", *names]).embeddings, expected)
 
 
+def test_limb_leads_that_are_missing_are_rebuilt(encoder: OnnxEncoder) -> None:
+    """Of the leads of one heart: III = II - I, aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2."""
+    whole = signals(400)
+    one, two = whole[:, 0], whole[:, 1]
+    whole[:, 2:6] = np.stack([two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=-1)
+    expected = encoder.embed(whole, 100)
+    assert expected.rebuilt == ()
+    for missing in [("III", "aVR", "aVL", "aVF"), ("aVR",), ("I", "II", "aVL", "aVF")]:
+        kept = [lead for lead in STANDARD_LEADS[::-1] if lead not in missing]
+        found = encoder.embed(whole[:, [STANDARD_LEADS.index(lead) for lead in kept]], 100, kept)
+        assert found.rebuilt == missing
+        np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-6)
+
+
+def test_mean_over_windows(encoder: OnnxEncoder) -> None:
+    result = encoder.embed(signals(600), 100, batch_size=2)
+    assert result.embeddings.shape == (3, 12)
+    np.testing.assert_allclose(result.mean, result.embeddings.sum(axis=0) / 3, rtol=1e-6)
+    assert result.mean.dtype == np.float32
+    assert result.predictions is None and result.mean_prediction is None and encoder.names is None
+
+
+def test_a_classifier_gives_predictions_too(classifier_onnx: Path, encoder: OnnxEncoder) -> None:
+    classifier = OnnxEncoder(classifier_onnx, threads=1)
+    assert classifier.names == ("AFIB", "SB", "SR")
+    result, embeddings = classifier.embed(signals(600), 100, batch_size=2), encoder.embed(signals(600), 100).embeddings
+    np.testing.assert_allclose(result.embeddings, embeddings, atol=1e-6)
+    powers = np.exp(10 * embeddings[:, :3].astype(np.float64))
+    expected = powers / powers.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(result.predictions, expected, atol=1e-5)
+    np.testing.assert_allclose(result.mean_prediction, expected.mean(axis=0), atol=1e-5)
+    (again,) = embed_recordings(classifier, [Recording("r", signals(600), 100)])
+    assert isinstance(again, EmbeddedRecording)
+    np.testing.assert_allclose(again.predictions, result.predictions, atol=1e-6)
+
+
+def test_threads_may_share_an_encoder(classifier_onnx: Path) -> None:
+    """Each of eight threads gets what it gets alone, bit by bit."""
+    encoder = OnnxEncoder(classifier_onnx, threads=1)
+    given = [signals(200 * (1 + seed % 4), seed) for seed in range(40)]
+    alone = [encoder.embed(one, 100) for one in given]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda one: encoder.embed(one, 100), given * 5))
+    for found, expected in zip(together, alone * 5, strict=True):
+        np.testing.assert_array_equal(found.embeddings, expected.embeddings)
+        np.testing.assert_array_equal(found.predictions, expected.predictions)
+
+
+@pytest.mark.parametrize(("factor", "told"), [(1e3, "amplitude: lead .* more than 20 mV"), (1e-3, "flat: lead")])
+def test_signals_in_another_unit_are_noticed(encoder: OnnxEncoder, factor: float, told: str) -> None:
+    """Microvolts and volts taken for millivolts, of waves of about a millivolt at most."""
+    given = signals(400)
+    with pytest.raises(InputError, match=told):
+        encoder.embed(given / np.abs(given).max() * 0.9 * factor, 100)
+
+
+def test_a_provider_that_is_not_there(lead_means_onnx: Path) -> None:
+    with pytest.raises(InputError, match=r"has no NoSuchProvider, it has .*CPUExecutionProvider"):
+        OnnxEncoder(lead_means_onnx, providers=["NoSuchProvider", "CPUExecutionProvider"])
+
+
 def test_window_that_fails_a_check_is_told_and_left_out(encoder: OnnxEncoder) -> None:
     whole = signals(600)
     whole[250, 3] = np.nan
@@ -91,8 +154,8 @@ def test_window_that_fails_a_check_is_told_and_left_out(encoder: OnnxEncoder) ->
     ("given", "rate", "leads", "told"),
     [
         (signals(200)[:, :11], 100, None, "12 leads"),
-        (signals(200)[:, :11], 100, STANDARD_LEADS[:11], "V6 missing"),
-        (signals(200), 100, ("II", *STANDARD_LEADS[1:]), "II is there twice"),
+        (signals(200)[:, :11], 100, STANDARD_LEADS[:11], "has 11 of the 12 standard leads, lacks V6"),
+        (signals(200), 100, ("II", *STANDARD_LEADS[1:]), "has lead II twice"),
         (signals(200)[:, 0], 100, None, "shape"),
         (signals(199), 100, None, "shorter than a window"),
         (signals(200), 0, None, "sampling rate"),
@@ -124,7 +187,7 @@ def test_batches_across_recordings_change_nothing(encoder: OnnxEncoder, batch_si
 
 
 def test_memory_is_bounded_by_the_batch(encoder: OnnxEncoder) -> None:
-    """Results come out as soon as their batch is full: never more than a batch of recordings is held."""
+    """Results come out as their batch is done: one batch runs, one waits and one is filled, no more are held."""
     read = 0
 
     def recordings() -> Iterator[Recording]:
@@ -134,7 +197,7 @@ def test_memory_is_bounded_by_the_batch(encoder: OnnxEncoder) -> None:
             yield Recording(str(number), signals(200, seed=number), 100)
 
     for done, _ in enumerate(embed_recordings(encoder, recordings(), batch_size=4), start=1):
-        assert read - done <= 4
+        assert read - done <= 3 * 4
     assert read == 50
 
 
@@ -161,6 +224,9 @@ def test_real_recordings_embed(shared: Path, encoder: OnnxEncoder) -> None:
         ({"window_samples": "1000"}, "not those that its metadata states"),
         ({"leads": "I,II"}, "other leads"),
         ({"unit": "uV"}, "another unit"),
+        ({"names": "[]"}, "names no predictions"),
+        ({"names": "{"}, "names no predictions"),
+        ({"names": '["a", "b"]'}, "not those that its metadata states"),
     ],
 )
 def test_files_that_are_no_such_encoder(

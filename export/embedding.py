@@ -1,0 +1,153 @@
+"""Embedding files and folders of any size into one table: read ahead, in bounded memory, going on after a kill."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from ecg_advmask.errors import InputError
+from ecg_advmask.export.batching import embed_windowed
+from ecg_advmask.export.parts import Parts
+from ecg_advmask.export.reading_ahead import read_windows
+from ecg_advmask.export.rows import Account, Collector, Part
+from ecg_advmask.export.runtime import OnnxEncoder
+from ecg_advmask.export.tables import WRITERS, check_table
+from ecg_advmask.export.windows import Windowed
+from ecg_advmask.files import sha256_of, write_csv
+from ecg_advmask.records import Listed, Reading, Refused, list_recordings
+
+PART_WINDOWS: Final = 1024
+"""A part ends with the recording that brings it to so many windows, recordings counting as one more."""
+
+FEW_RECORDINGS: Final = 64
+"""So many are read sooner than processes for it begin."""
+
+MOST_BATCHES_AT_A_TIME: Final = 4
+"""Each takes memory of its own; more cores than that share in each."""
+
+
+class Bar(Protocol):
+    """A progress bar: told how many recordings are done."""
+
+    def update(self, n: int, /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of an embedding job: the account of its recordings, and how many an earlier run had done."""
+
+    account: Account
+    done_before: int
+    embedding_dim: int
+
+
+def embed_files(
+    encoder_path: str | os.PathLike[str],
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    sampling_rate_hz: float | None = None,
+    unit: str = "mV",
+    mean: bool = False,
+    batch_size: int = 32,
+    threads: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[int], Bar] | None = None,
+) -> Embedded:
+    """Embed every recording of files and folders, and write the table ``out``.
+
+    Work that takes longer is kept in the folder ``<out>.parts`` until it is complete; after an interruption the same
+    call goes on there. The table is the same to the last bit however often that was, and whatever ``threads`` and
+    ``workers`` are. What could not be used goes to ``<out without its ending>.refused.csv``, with the reason.
+
+    Args:
+        encoder_path: a file that `ecg-advmask export` wrote.
+        sources: folders (searched with their subfolders) and files of recordings: WFDB, CSV, NumPy. Limb leads that
+            they lack are rebuilt where they follow from the others.
+        out: the table, by its ending NPZ, CSV or Parquet.
+        sampling_rate_hz, unit: of files that do not state theirs.
+        mean: one embedding per recording, the mean over its windows, instead of one per window.
+        batch_size: windows that go through the network at once.
+        threads: threads that embed; by default one for each processor that may be used.
+        workers: processes that read; by default one for each processor, but none for a few recordings.
+        progress: makes a progress bar for the number of recordings that are left to do.
+
+    Raises:
+        InputError: a file or setting does not serve, ``<out>.parts`` holds other work, or nothing could be embedded.
+    """
+    table = Path(out)
+    check_table(table)
+    processors = len(os.sched_getaffinity(0))
+    batches = min(threads or processors, MOST_BATCHES_AT_A_TIME)
+    encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or processors) // batches))
+    reading = Reading(sampling_rate_hz, unit, rebuild_leads=True)
+    listed = list(list_recordings(sources, reading))
+    if not listed:
+        raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
+    options = {"mean": mean, "batch_size": batch_size, "sampling_rate_hz": sampling_rate_hz, "unit": unit}
+    state = {"encoder_sha256": sha256_of(encoder_path), "listing_sha256": _digest(listed), **options}
+    with Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
+        done_before = parts.end
+        left = listed[done_before:]
+        if workers is None:
+            workers = processors if len(left) > FEW_RECORDINGS else 0
+        windowed = _divided(read_windows(left, reading, encoder.windowing, workers))
+        bar = progress(len(left)) if progress else None
+        collector = Collector(done_before, mean=mean)
+        for result in embed_windowed(encoder, windowed, batch_size, batches):
+            if result is None:
+                parts.add(collector.part())
+                collector = Collector(parts.end, mean=mean)
+                continue
+            collector.add(result)
+            if bar is not None:
+                bar.update(1)
+        account = Account()
+        for part in parts:
+            account.include(part.account)
+        first = _write_refused(refused_path(table), parts)
+        if account.rows == 0:
+            parts.remove()
+            raise InputError(f"{first}; nothing was embedded, {refused_path(table)} says why")
+        with parts.path_for(table) as temporary:
+            WRITERS[table.suffix](temporary, parts, encoder)
+        parts.remove()
+    return Embedded(account, done_before, encoder.embedding_dim)
+
+
+def refused_path(table: Path) -> Path:
+    """The list of what could not be used, beside the table."""
+    return table.with_suffix(".refused.csv")
+
+
+def _divided(recordings: Iterable[Windowed]) -> Iterator[Windowed | None]:
+    """Recordings with a mark where a part ends: by their windows alone, so that parts are the same in every run."""
+    size = 0
+    for recording in recordings:
+        yield recording
+        size += 1 if isinstance(recording[0], Refused) else 1 + len(recording[0].windows)
+        if size >= PART_WINDOWS:
+            yield None
+            size = 0
+    if size:
+        yield None
+
+
+def _digest(listed: Iterable[Listed]) -> str:
+    """SHA-256 over what is known of recordings before they are read."""
+    digest = hashlib.sha256()
+    for one in listed:
+        digest.update(repr((one.record_id, one.file, one.number, one.refusal)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def _write_refused(path: Path, parts: Iterable[Part]) -> str:
+    """Write the list of what could not be used, or remove an old one; returns what is first in it."""
+    first = next((row for part in parts for row in part.account.refused), None)
+    path.unlink(missing_ok=True)
+    if first is None:
+        return ""
+    write_csv(path, ["id", "file", "reason"], (row for part in parts for row in part.account.refused))
+    return f"{first['file']}: {first['reason']}"
