@@ -34,15 +34,16 @@ from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.files import atomic_path, write_csv
 from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain.ending import is_finished
 from ecg_advmask.pretrain.health import troubles
-from ecg_advmask.pretrain.run import CONFIG_FILE, ENCODER_FILE, Run
+from ecg_advmask.pretrain.run import Run, is_begun
 
 STATES = {"healthy": "o", "vanished": "v", "covered": "c", "collapsed": "x"}
 
 
 def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) -> pd.DataFrame:
     """The history of a run, which is trained now as far as it was not."""
-    if is_finished(run, DataSet.open(data), configuration.load(preset, overrides=settings, seed=seed)):
+    if has_run(run, DataSet.open(data), configuration.load(preset, overrides=settings, seed=seed)):
         return Run.open(run).history()
     command = [sys.executable, "-m", "ecg_advmask", "pretrain", str(data), str(run), "--preset", preset]
     command += [word for setting in settings for word in ("--set", setting)] + ["--seed", str(seed)]
@@ -55,13 +56,12 @@ def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) 
     return Run.open(run).history()
 
 
-def is_finished(path: Path, data: DataSet, config: Config) -> bool:
-    """Whether there is a run of these settings on this data, with all of its epochs."""
-    if not (path / CONFIG_FILE).is_file():
+def has_run(path: Path, data: DataSet, config: Config) -> bool:
+    """Whether there is a finished run of these settings on this data."""
+    if not is_begun(path):
         return False
     run = Run.open(path)
-    same = run.config == config and run.dataset.get("sha256") == data.sha256
-    return same and len(run.history()) == config.epochs and (path / ENCODER_FILE).is_file()
+    return run.config == config and run.dataset.get("sha256") == data.sha256 and is_finished(run)
 
 
 def untrained(data: Path, config: Config) -> dict[str, float]:

@@ -1,13 +1,16 @@
 """``ecg-advmask pretrain``."""
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import click
 
 from ecg_advmask import config as configuration
 from ecg_advmask.cli.quiet import import_tensorflow
+from ecg_advmask.cli.stopping import stoppable
 from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
 
 
 def _settings_help() -> str:
@@ -27,7 +30,11 @@ def _settings_help() -> str:
 )
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change one setting; may be repeated.")
 @click.option("--seed", type=click.IntRange(min=0), help="The setting seed.")
-@click.option("--resume", is_flag=True, help="Go on after the last finished epoch of RUN, with RUN's settings.")
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Go on after the last finished epoch of RUN, with RUN's settings; begin it where it was not begun.",
+)
 def pretrain(
     data: Path,
     run: Path,
@@ -40,15 +47,41 @@ def pretrain(
     """Pretrain an encoder on the prepared data set DATA; everything goes into the new folder RUN."""
     if preset and file:
         raise click.UsageError("--preset and --config exclude each other")
-    settings = None if resume and not (preset or file) else configuration.load(preset, file, overrides, seed)
+    with stoppable(lambda: _what_to_do(data, run)):
+        if resume and not (preset or file):
+            settings = configuration.override(_stored_settings(run), overrides, seed)
+        else:
+            settings = configuration.load(preset, file, overrides, seed)
 
-    import_tensorflow()
-    from ecg_advmask.pipeline.shards import DataSet
-    from ecg_advmask.pretrain.run import Run
-    from ecg_advmask.pretrain.trainer import pretrain as train
-    from ecg_advmask.report.mask_files import draw_masks
+        import_tensorflow()
+        from ecg_advmask.pipeline.shards import DataSet
+        from ecg_advmask.pretrain.trainer import pretrain as train
+        from ecg_advmask.report.mask_files import draw_masks
 
-    if settings is None:
-        settings = configuration.override(Run.open(run).config, overrides, seed)
-    finished = train(DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo)
+        finished = train(DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo)
     click.echo(f"wrote {finished.path} (encoder.keras, history.csv, checkpoints, masks, tensorboard)")
+
+
+def _stored_settings(run: Path) -> Config:
+    """The settings of a run.
+
+    Raises:
+        InputError: it was not begun, so there are none.
+    """
+    from ecg_advmask.pretrain.run import Run, is_begun
+
+    if not is_begun(run):
+        raise InputError(f"{run}: no run was begun there; name its --preset or --config, or leave out --resume")
+    return Run.open(run).config
+
+
+def _what_to_do(data: Path, run: Path) -> str:
+    """What a user is told whose training was stopped."""
+    from ecg_advmask.pretrain import checkpoints
+    from ecg_advmask.pretrain.run import CHECKPOINTS, is_begun
+
+    if not is_begun(run):
+        return "stopped before the run was begun; the same command begins it"
+    saved = checkpoints.found(run / CHECKPOINTS)
+    done = f"after epoch {checkpoints.epoch_of(saved[-1])}" if saved else "in its first epoch"
+    return f"stopped {done}; go on with: {shlex.join(['ecg-advmask', 'pretrain', str(data), str(run), '--resume'])}"

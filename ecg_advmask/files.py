@@ -2,15 +2,20 @@
 
 import contextlib
 import csv
+import errno
 import hashlib
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from ecg_advmask.errors import InputError
+
+_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Full are the disk, the user's share of it, or what a file may hold (`ulimit -f`)."""
 
 
 @contextlib.contextmanager
@@ -18,15 +23,50 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; renamed to ``path`` when the block ends well, removed otherwise.
 
     The temporary name keeps the suffix, since many writers choose their format by it. A missing parent folder is made.
+    An error for lack of room bears the name of ``path``.
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.tmp{target.suffix}")
+    temporary = target.with_name(_temporary_name(target, str(os.getpid())))
     try:
         yield temporary
         temporary.replace(target)
+    except OSError as error:
+        if error.errno in _NO_ROOM and error.filename in (None, str(temporary)):
+            error.filename = str(target)
+        raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def clear_temporaries(folder: Path, *names: str) -> None:
+    """Remove what processes that were killed left of files with these names, in which ``*`` stands for anything."""
+    for name in names:
+        for temporary in folder.glob(_temporary_name(Path(name), "*")):
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def room_errors(folder: Path, advice: str) -> Iterator[None]:
+    """To be put around what writes into a folder: a disk that is full becomes an `InputError` that ends in the advice.
+
+    Raises:
+        InputError: which file could not be written, and how much room there is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        free = shutil.disk_usage(folder).free / 1e6
+        raise InputError(
+            f"{error.filename or folder}: could not be written ({os.strerror(error.errno)}, {free:,.0f} MB are free); "
+            f"free some space and {advice}"
+        ) from error
+
+
+def _temporary_name(target: Path, process: str) -> str:
+    return f".{target.stem}.{process}.tmp{target.suffix}"
 
 
 def in_file_name(text: str) -> str:

@@ -1,9 +1,11 @@
 """What happens around the epochs of a pretraining run: records, progress, warnings, pictures."""
 
+import errno
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -11,13 +13,14 @@ import numpy.typing as npt
 import tensorflow as tf
 from tqdm import tqdm
 
-from ecg_advmask.files import in_file_name, write_csv
+from ecg_advmask.files import in_file_name
 from ecg_advmask.pipeline.order import middle_starts
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.health import troubles
-from ecg_advmask.pretrain.probe import Probe
-from ecg_advmask.pretrain.run import HISTORY_FILE, Run
+from ecg_advmask.pretrain.history import History, stored
+from ecg_advmask.pretrain.probe import Probing
+from ecg_advmask.pretrain.run import CHECKPOINTS, MASKS, TENSORBOARD, Run
 from ecg_advmask.scaling import scale_to_unit
 
 DrawMasks = Callable[
@@ -31,35 +34,58 @@ signals.
 
 PICTURED_RECORDINGS: Final = 3
 
+_NO_ROOM: Final = {tf.errors.ResourceExhaustedError: errno.ENOSPC, tf.errors.OutOfRangeError: errno.EFBIG}
+"""What TensorFlow's writers make of these errors of the system."""
+
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count.
 
-    Of a run that a probe may stop, the networks kept are those of the epoch that the probe likes best.
+    Of a run that a probe may stop, the networks kept are those of the epoch that the probe likes best; the checkpoint
+    of that epoch is kept in any case. `ecg_advmask.pretrain.resume` says what a kill in between leaves.
     """
 
-    def __init__(self, run: Run, probe: Probe | None = None) -> None:
+    def __init__(self, run: Run, history: History, probing: Probing | None = None) -> None:
         super().__init__()
-        self.run, self.probe = run, probe
-        history = run.history()
-        self.rows = cast("list[dict[str, Any]]", history.astype(object).where(history.notna(), "").to_dict("records"))
+        self.run, self.history, self.probing = run, history, probing
         self.began = 0.0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         self.began = time.perf_counter()
-        self.rows = [row for row in self.rows if row["epoch"] <= epoch]  # a killed run may have written one more
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        averages = logs or {}
-        values: dict[str, Any] = {name: float(f"{float(averages[name]):.6g}") for name in self.model.tracked}
-        for name in self.probe.names if self.probe else ():
-            values[name] = float(f"{averages[name]:.6g}") if name in averages else ""
-        self.rows.append({"epoch": epoch + 1, **values, "seconds": round(time.perf_counter() - self.began, 2)})
-        write_csv(self.run.path / HISTORY_FILE, list(self.rows[-1]), self.rows)
-        if self.probe is None or not self.run.config.patience or self.probe.best_epoch == epoch + 1:
+        averages, config = logs or {}, self.run.config
+        values: dict[str, Any] = {name: stored(averages[name]) for name in self.model.tracked}
+        for name in self.probing.probe.names if self.probing else ():
+            values[name] = stored(averages[name]) if name in averages else ""
+        self.history.add(epoch + 1, values, time.perf_counter() - self.began)
+        best = self.probing.best_epoch if self.probing else 0
+        if not config.patience or best == epoch + 1:
             self.run.save(self.model)
-        keep = self.run.config.keep_checkpoints
-        checkpoints.save(self.run.path / "checkpoints", epoch + 1, self.model.state, keep)
+        checkpoints.save(self.run.path / CHECKPOINTS, epoch + 1, self.model.state)
+        checkpoints.prune(self.run.path / CHECKPOINTS, config.keep_checkpoints, best)
+
+
+class Events(keras.callbacks.Callback):  # type: ignore[misc]
+    """The averages of every epoch for TensorBoard, on disk before the epoch counts."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.folder = run.path / TENSORBOARD / "train"
+        self.writer = tf.summary.create_file_writer(str(self.folder))
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        try:
+            with self.writer.as_default(step=epoch):
+                for name, value in (logs or {}).items():
+                    tf.summary.scalar(f"epoch_{name}", value)
+            self.writer.flush()
+        except tuple(_NO_ROOM) as error:
+            number = _NO_ROOM[type(error)]
+            raise OSError(number, os.strerror(number), str(self.folder)) from error
+
+    def on_train_end(self, logs: Any = None) -> None:  # noqa: ARG002
+        self.writer.close()
 
 
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
@@ -121,7 +147,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
                 file = f"epoch-{epoch + 1:04d}-{in_file_name(name)}" + (f"-mask-{number}" if number else "")
                 title = f"{name}, epoch {epoch + 1}" + (f", mask {number}" if number else "")
                 left_mv = None if remaining_mv is None else remaining_mv[row]
-                path = self.run.path / "masks" / f"{file}.png"
+                path = self.run.path / MASKS / f"{file}.png"
                 self.draw(path, views_mv[row], drawn[row], left_mv, config.sampling_rate_hz, title)
 
     def _drawn(self, views_mv: npt.NDArray[np.float32], masks: Any) -> Iterator[tuple[int, Any, Any]]:

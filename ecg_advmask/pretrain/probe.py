@@ -4,6 +4,7 @@ The contrastive loss cannot tell when to stop, since the adversary raises it. Th
 of a patient that the run holds back for evaluation.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,10 +23,12 @@ from ecg_advmask.datasets.targets import targets_of
 from ecg_advmask.errors import InputError
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import ordered
+from ecg_advmask.pretrain.ending import best_epoch, is_over
+from ecg_advmask.pretrain.history import stored
+from ecg_advmask.pretrain.run import PROBE_AUROC
 from ecg_advmask.scaling import scale_to_unit
 
 MOST_RECORDINGS: Final = 2000
-MEAN: Final = "probe_auroc"
 _SHARES: Final = {"fitted": 0.5, "judged": 0.5}
 _SPLIT_SEED: Final = 2021
 _BATCH: Final = 128
@@ -57,8 +60,6 @@ class Probe:
 
     Attributes:
         names: what `judge` gives.
-        best: the highest mean over tasks so far; minus infinity before the first.
-        best_epoch: the epoch in which it was reached, counted from 1; 0 before the first.
     """
 
     def __init__(self, data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> None:
@@ -69,8 +70,7 @@ class Probe:
                 both halves.
         """
         self.data, self.samples = data, config.window_samples
-        self.best, self.best_epoch = -np.inf, 0
-        self.names = (MEAN, *(f"probe_{task}" for task in config.probe_tasks))
+        self.names = (PROBE_AUROC, *(f"probe_{task}" for task in config.probe_tasks))
         records = data.records.iloc[rows].drop_duplicates("id")
         targets = {task: targets_of(records, data.labels, task) for task in config.probe_tasks}
         for task, found in targets.items():
@@ -102,36 +102,32 @@ class Probe:
         batches = ordered(self.data, _BATCH, self.rows, self.samples)
         embeddings = np.concatenate([embed(signals).numpy() for signals, _ in batches])
         each = {f"probe_{name}": task.auroc(embeddings) for name, task in self.tasks.items()}
-        return {MEAN: float(np.mean(list(each.values()))), **each}
-
-    def remember(self, epoch: int, auroc: float) -> bool:
-        """Take note of an epoch's value; whether it is the best so far."""
-        if auroc > self.best:
-            self.best, self.best_epoch = auroc, epoch
-        return self.best_epoch == epoch
+        return {PROBE_AUROC: float(np.mean(list(each.values()))), **each}
 
 
 class Probing(keras.callbacks.Callback):  # type: ignore[misc]
-    """Runs the probe after every few epochs, adds its values to the logs, and stops a run that no longer gains."""
+    """Runs the probe after every few epochs, adds its values to the logs, and stops a run that no longer gains.
 
-    def __init__(self, probe: Probe, config: Config, history: dict[int, float]) -> None:
-        """``history`` holds the values of earlier epochs, of a run that is resumed."""
+    What it decides depends on the history alone, in the digits that are kept there: a resumed run decides the same.
+    """
+
+    def __init__(self, probe: Probe, config: Config, probed: Mapping[int, float]) -> None:
+        """``probed`` holds the mean AUROC of earlier epochs, of a run that is resumed."""
         super().__init__()
         self.probe, self.config = probe, config
-        for epoch, value in sorted(history.items()):
-            probe.remember(epoch, value)
+        self.probed = dict(probed)
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch that the probe likes best so far, counted from 1; 0 before the first."""
+        return best_epoch(self.probed)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         number = epoch + 1
         if number % self.config.probe_every and number < self.config.epochs:
             return
         values = self.probe.judge(self.model.encoder)
-        self.probe.remember(number, values[MEAN])
+        self.probed[number] = stored(values[PROBE_AUROC])
         if logs is not None:
             logs.update(values)
-        self.model.stop_training = self.is_over(number)
-
-    def is_over(self, epoch: int) -> bool:
-        """Whether training ends after this epoch for lack of progress."""
-        patience = self.config.patience
-        return bool(patience) and epoch - self.probe.best_epoch >= patience
+        self.model.stop_training = is_over(self.config, self.probed, number)

@@ -1,16 +1,15 @@
 """A run directory: what one pretraining leaves behind, and how it is opened again.
 
-``config.json`` (settings, data set, versions), ``history.csv`` (one row per epoch), ``seen.csv`` (recordings that were
-pretrained on), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras`` (weights after the last whole epoch),
-``masks/*.png``, ``tensorboard/``.
+``config.json`` (settings, data set, versions), ``history.csv`` (one row per epoch), ``seconds.csv`` (the time that each
+took), ``seen.csv`` (recordings that were pretrained on), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras``
+(weights after the last epoch, or after the best where a probe may end the run), ``masks/*.png``, ``tensorboard/``.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,15 +18,26 @@ from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, read_json, write_json
-from ecg_advmask.models.resnet1d import resnet18_1d
-from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows
 from ecg_advmask.versions import versions
 
+if TYPE_CHECKING:  # TensorFlow is imported where networks are read
+    import keras
+
+    from ecg_advmask.pipeline.shards import DataSet
+
 CONFIG_FILE: Final = "config.json"
-HISTORY_FILE: Final = "history.csv"
 SEEN_FILE: Final = "seen.csv"
 ENCODER_FILE: Final = "encoder.keras"
 ADVERSARY_FILE: Final = "adversary.keras"
+OWN_FILES: Final = (CONFIG_FILE, SEEN_FILE, HISTORY_FILE, SECONDS_FILE, ENCODER_FILE, ADVERSARY_FILE)
+
+CHECKPOINTS: Final = "checkpoints"
+MASKS: Final = "masks"
+TENSORBOARD: Final = "tensorboard"
+
+PROBE_AUROC: Final = "probe_auroc"
+"""The column of the history that holds the probe's mean over tasks."""
 
 _SEEN_COLUMNS: Final = ("id", "patient", "signal_hash")
 _PACKAGES: Final = ("keras", "numpy", "tensorflow")
@@ -42,15 +52,16 @@ class Run:
     dataset: Mapping[str, Any]
 
     @classmethod
-    def create(cls, path: str | Path, config: Config, data: DataSet, rows: npt.NDArray[np.int64]) -> "Run":
+    def create(cls, path: str | Path, config: Config, data: "DataSet", rows: npt.NDArray[np.int64]) -> "Run":
         """Begin a run directory: its settings, and which recordings (rows of ``data.records``) it will see.
 
         Raises:
             InputError: the place is taken.
         """
         folder = Path(path)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if is_begun(folder):
             raise InputError(f"{folder}: already exists; add --resume to go on with it, or name another folder")
+        check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
         seen = data.records.iloc[rows][["source", *_SEEN_COLUMNS]].drop_duplicates()
         with atomic_path(folder / SEEN_FILE) as temporary:
@@ -86,7 +97,7 @@ class Run:
         stored = {"config": self.config.as_dict(), "dataset": dict(self.dataset), "versions": versions(_PACKAGES)}
         write_json(self.path / CONFIG_FILE, stored)
 
-    def encoder(self) -> keras.Model:
+    def encoder(self) -> "keras.Model":
         """The pretrained encoder: (B, L, 12) float32 scaled to [0, 1] -> (B, embedding_dim) float32.
 
         Raises:
@@ -94,7 +105,7 @@ class Run:
         """
         return self._model(ENCODER_FILE)
 
-    def adversary(self) -> keras.Model | None:
+    def adversary(self) -> "keras.Model | None":
         """The mask network: (B, L, 12) float32 scaled to [0, 1] -> masks, (B, L, N) or (B, frames, bins, N).
 
         None for a method without one.
@@ -104,7 +115,7 @@ class Run:
         """
         return self._model(ADVERSARY_FILE) if self.config.method == "advmask" else None
 
-    def save(self, model: keras.Model) -> None:
+    def save(self, model: "keras.Model") -> None:
         """Write the networks as they are now, each atomically."""
         for name in (ENCODER_FILE, ADVERSARY_FILE):
             if network := getattr(model, name.removesuffix(".keras"), None):
@@ -124,14 +135,22 @@ class Run:
             raise InputError(f"{path}: cannot be read ({error}); without it leakage cannot be ruled out") from error
 
     def history(self) -> pd.DataFrame:
-        """One row per finished epoch, empty before the first; the columns are those that the method tracks."""
-        path = self.path / HISTORY_FILE
-        try:
-            return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
-        except (OSError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error})") from error
+        """One row per epoch, none before the first; the columns are those that the method tracks, and the ``seconds``.
 
-    def _model(self, name: str) -> keras.Model:
+        A run that was killed may have one row more than it has finished epochs.
+        """
+        history, seconds = _table(self.path / HISTORY_FILE), _table(self.path / SECONDS_FILE)
+        apart = not history.empty and not seconds.empty and "seconds" not in history
+        return history.merge(seconds, "left", "epoch") if apart else history
+
+    def probed(self) -> dict[int, float]:
+        """The probe's mean AUROC in each epoch in which it was asked."""
+        rows = read_rows(self.path / HISTORY_FILE)  # exactly as they stand, which pandas does not promise
+        return {int(row["epoch"]): float(row[PROBE_AUROC]) for row in rows if row.get(PROBE_AUROC)}
+
+    def _model(self, name: str) -> "keras.Model":
+        import keras
+
         path = self.path / name
         if not path.is_file():
             raise InputError(f"{path}: is missing; no epoch was finished (go on with ecg-advmask pretrain --resume)")
@@ -142,7 +161,37 @@ class Run:
             raise InputError(f"{path}: cannot be read as a Keras model ({reason})") from error
 
 
-def random_encoder(config: Config, seed: int) -> keras.Model:
+def is_begun(path: str | Path) -> bool:
+    """Whether there is a run directory. One that was killed before it had its settings does not count."""
+    return (Path(path) / CONFIG_FILE).is_file()
+
+
+def check_place(folder: Path) -> None:
+    """See that a folder is a run, or can become one: absent, or with no more in it than a beginning that was killed.
+
+    Raises:
+        InputError: something else is there.
+    """
+    if is_begun(folder) or not folder.exists():
+        return
+    if not folder.is_dir() or any(
+        not file.name.startswith(".") and file.name != SEEN_FILE for file in folder.iterdir()
+    ):
+        raise InputError(f"{folder}: already exists and is no run, name another folder")
+
+
+def _table(path: Path) -> pd.DataFrame:
+    try:
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def random_encoder(config: Config, seed: int) -> "keras.Model":
     """The encoder of these settings with its initial weights: the companion of every evaluation."""
+    import keras
+
+    from ecg_advmask.models.resnet1d import resnet18_1d
+
     keras.utils.set_random_seed(seed)
     return resnet18_1d(config.encoder_width, config.embedding_dim)

@@ -1,7 +1,6 @@
 """The pretraining loop: a data set and settings in, a run directory out; an interrupted run goes on where it was."""
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,13 +13,18 @@ import pandas as pd
 from ecg_advmask.config import Config
 from ecg_advmask.datasets.splits import split_by_patient
 from ecg_advmask.errors import InputError
+from ecg_advmask.files import room_errors
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import input_errors, steps_per_epoch, stream
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.advmask import AdvMask
-from ecg_advmask.pretrain.callbacks import DrawMasks, Keeper, Pictures, Progress
+from ecg_advmask.pretrain.callbacks import DrawMasks, Events, Keeper, Pictures, Progress
+from ecg_advmask.pretrain.ending import best_epoch, is_over
+from ecg_advmask.pretrain.history import History
+from ecg_advmask.pretrain.lock import held
 from ecg_advmask.pretrain.probe import Probe, Probing
-from ecg_advmask.pretrain.run import Run
+from ecg_advmask.pretrain.resume import continued, restored
+from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, Run, is_begun
 from ecg_advmask.pretrain.simclr import SimCLR
 
 SPLIT_SEED: Final = 2022
@@ -43,7 +47,7 @@ def pretrain(
         data: windows of the rate that the settings state, and of their length or longer.
         path: the run directory; it must not exist, unless ``resume``.
         config: the settings; with ``resume`` they must be those of the run, but for more ``epochs``.
-        resume: continue after the last finished epoch.
+        resume: continue after the last finished epoch, if the run has begun; else begin it.
         draw_masks: called with a few fixed recordings and their masks, every ``pictures_every`` epochs and at the end.
         say: receives lines for the user.
         callbacks: told of every epoch after it is kept.
@@ -52,7 +56,8 @@ def pretrain(
         The finished run.
 
     Raises:
-        InputError: data set, settings and directory do not go together, or a shard was altered.
+        InputError: data set, settings and directory do not go together, another process pretrains in it, a shard was
+            altered, or the disk is full; what is finished is kept.
     """
     _check_fit(data, config)
     rows, copies = pretraining_rows(data, config)
@@ -62,62 +67,66 @@ def pretrain(
             f"{data.path}: {len(rows)} windows to pretrain on, fewer than the "
             f"{config.batch_size * config.accumulation} of one step; lower batch_size or accumulation"
         )
+    resumes = resume and is_begun(path)
+    if resumes:
+        continued(path, config, data)  # refuses, if it does, before networks are built
     model = build(config)
-    if resume:
-        run = continued(path, config, data)
-        run.write_config()
-    else:
-        run = Run.create(path, config, data, rows)
-    finished = _restore_last(run, model)
-    if finished >= config.epochs:
-        say(f"{run.path}: all {config.epochs} epochs are finished already")
-        return run
-    probing = _probing(run, data, rows) if config.probe_tasks else None
-    if probing is not None and probing.is_over(finished):
-        say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {probing.probe.best_epoch}")
-        return run
-    if copies:
-        say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
-    say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
-    if config.jit_compile:
-        say("the first step waits for XLA to compile")
-    batches = stream(
-        data,
-        config.batch_size * config.accumulation,
-        seed=config.seed,
-        first_epoch=finished,
-        epochs=config.epochs,
-        rows=rows,
-        samples=config.window_samples,
-        patients=pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None,
-    )
-    progress = Progress(steps, say)
-    with input_errors(), contextlib.closing(progress):
-        model.fit(
-            batches,
-            initial_epoch=finished,
+    probe = Probe(data, rows, config) if config.probe_tasks else None
+    with held(path), room_errors(Path(path), "go on with --resume"):
+        run = continued(path, config, data) if resumes else Run.create(path, config, data, rows)
+        if resumes:
+            run.write_config()
+        finished = restored(run, model, say)
+        history = History.of(run.path, finished)
+        checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
+        if finished and is_over(config, run.probed(), finished):
+            _end_again(run, model, finished, say)
+            return run
+        if copies:
+            say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
+        say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
+        if config.jit_compile:
+            say("the first step waits for XLA to compile")
+        batches = stream(
+            data,
+            config.batch_size * config.accumulation,
+            seed=config.seed,
+            first_epoch=finished,
             epochs=config.epochs,
-            steps_per_epoch=steps,
-            verbose=0,
-            shuffle=False,  # the stream has done it
-            callbacks=[
-                *([probing] if probing else []),  # first: the others are told its value
-                progress,
-                Keeper(run, probing.probe if probing else None),
-                keras.callbacks.TensorBoard(run.path / "tensorboard", write_graph=False),
-                *([Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []),
-                *callbacks,
-            ],
+            rows=rows,
+            samples=config.window_samples,
+            patients=pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None,
         )
+        probing = Probing(probe, config, run.probed()) if probe else None
+        progress = Progress(steps, say)
+        pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
+        # Keeper makes an epoch count: what belongs to the epoch is written before it, and whom it told comes after.
+        kept = [*([probing] if probing else []), progress, Events(run), *pictures, Keeper(run, history, probing)]
+        with input_errors(), contextlib.closing(progress):
+            model.fit(
+                batches,
+                initial_epoch=finished,
+                epochs=config.epochs,
+                steps_per_epoch=steps,
+                verbose=0,
+                shuffle=False,  # the stream has done it
+                callbacks=[*kept, *callbacks],
+            )
     return run
 
 
-def _probing(run: Run, data: DataSet, rows: npt.NDArray[np.int64]) -> Probing:
-    """The probe of a run, which remembers its values in the epochs that are finished."""
-    history = run.history()
-    known = history.dropna(subset=["probe_auroc"]) if "probe_auroc" in history else history[:0].assign(probe_auroc=0.0)
-    values = dict(zip(known["epoch"].tolist(), known["probe_auroc"].tolist(), strict=True))
-    return Probing(Probe(data, rows, run.config), run.config, values)
+def _end_again(run: Run, model: SimCLR, finished: int, say: Callable[[str], None]) -> None:
+    """Say how a run has ended; networks that were lost are taken from the checkpoint of their epoch."""
+    best = best_epoch(run.probed())
+    if not (run.path / ENCODER_FILE).is_file():
+        epoch = best if run.config.patience else finished
+        checkpoints.restore(checkpoints.path_of(run.path / CHECKPOINTS, epoch), model.state)
+        run.save(model)
+        say(f"{run.path}: wrote the networks again from the checkpoint of epoch {epoch}")
+    if finished >= run.config.epochs:
+        say(f"{run.path}: all {run.config.epochs} epochs are finished already")
+    else:
+        say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {best}")
 
 
 def build(config: Config) -> SimCLR:
@@ -173,30 +182,3 @@ def _check_fit(data: DataSet, config: Config) -> None:
             f"{data.path}: windows have {data.window_samples} samples, the settings want {config.window_samples}; "
             "prepare the data set with longer ones, or lower window_seconds"
         )
-
-
-def continued(path: str | Path, config: Config, data: DataSet) -> Run:
-    """The run to go on with, as these settings have it.
-
-    Raises:
-        InputError: it is no run, or one of other settings (but for fewer epochs), or on other data.
-    """
-    run = Run.open(path)
-    if run.dataset.get("sha256") != data.sha256:
-        raise InputError(f"{run.path}: was begun on another data set ({run.dataset.get('path')}) than {data.path}")
-    begun, now = run.config.as_dict(), config.as_dict()
-    now_longer = config.epochs >= run.config.epochs
-    changed = [
-        f"{key} {begun[key]} -> {now[key]}"
-        for key in begun
-        if begun[key] != now[key] and not (key == "epochs" and now_longer)
-    ]
-    if changed:
-        raise InputError(f"{run.path}: cannot be resumed with other settings ({', '.join(changed)}); start a new run")
-    return dataclasses.replace(run, config=config)
-
-
-def _restore_last(run: Run, model: SimCLR) -> int:
-    """Bring the model to the newest checkpoint, if there is one; the number of epochs that are finished."""
-    saved = checkpoints.found(run.path / "checkpoints")
-    return checkpoints.restore(saved[-1], model.state) if saved else 0

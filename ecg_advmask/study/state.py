@@ -9,12 +9,12 @@ import numpy as np
 
 from ecg_advmask.evaluate.finetune import FineTuning
 from ecg_advmask.files import sha256_of
-from ecg_advmask.pretrain import checkpoints
-from ecg_advmask.pretrain.run import CONFIG_FILE, ENCODER_FILE, SEEN_FILE, Run
-from ecg_advmask.pretrain.trainer import continued
+from ecg_advmask.pretrain.ending import is_finished
+from ecg_advmask.pretrain.resume import continued
+from ecg_advmask.pretrain.run import ENCODER_FILE, Run, is_begun
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import Method
-from ecg_advmask.study.units import Folder, Unit
+from ecg_advmask.study.units import Unit
 
 _FORMAT: Final = 1
 """Counts up when an evaluation of the same would give something else."""
@@ -53,11 +53,7 @@ class State:
             InputError: its place is taken by a run of other settings or data.
         """
         run = self.begun_run(method, seed)
-        if run is None or not (run.path / ENCODER_FILE).is_file():
-            return None
-        saved = checkpoints.found(run.path / "checkpoints")
-        epoch = int(saved[-1].stem.removeprefix("epoch-")) if saved else 0
-        return run if epoch >= run.config.epochs or _stopped_by_probe(run, epoch) else None
+        return run if run is not None and is_finished(run) else None
 
     def begun_run(self, method: Method, seed: int) -> Run | None:
         """The run directory of a pretraining, with the settings that it has now; None if it is yet to be made.
@@ -66,7 +62,7 @@ class State:
             InputError: it is one of other settings or data.
         """
         path = self.folder.run(method, seed)
-        if self.data.pretraining is None or not (path / CONFIG_FILE).is_file():
+        if self.data.pretraining is None or not is_begun(path):
             return None
         return continued(path, self.study.config(method, seed), self.data.pretraining)
 
@@ -118,25 +114,3 @@ class State:
                 }
             )
         )
-
-
-def clear_unbegun(folder: Folder, method: Method, seed: int) -> None:
-    """Remove what a pretraining left that was killed before it had written its settings."""
-    path = folder.run(method, seed)
-    if path.is_dir() and not (path / CONFIG_FILE).exists():
-        left = [file for file in path.iterdir() if file.name == SEEN_FILE or file.name.startswith(f".{SEEN_FILE[:4]}")]
-        left += list(path.glob(".config.*.tmp.json"))
-        for file in left:
-            file.unlink()
-
-
-def _stopped_by_probe(run: Run, epoch: int) -> bool:
-    """Whether the probe ended the training after this epoch, as `ecg_advmask.pretrain.probe.Probing` does."""
-    history = run.history()
-    if not run.config.patience or "probe_auroc" not in history:
-        return False
-    probed = history[history["epoch"] <= epoch].dropna(subset=["probe_auroc"])
-    return (
-        not probed.empty
-        and epoch - int(probed["epoch"].iloc[int(probed["probe_auroc"].argmax())]) >= run.config.patience
-    )

@@ -64,14 +64,10 @@ class Work:
         from keras.callbacks import LambdaCallback
 
         from ecg_advmask.pretrain.trainer import pretrain
-        from ecg_advmask.study.state import clear_unbegun
 
         data = self._state.data.pretraining
         assert data is not None, "`file` sees to it"
-        begun = self._state.begun_run(method, unit.seed)
         tell(Began(unit, self._state.amount_done(unit)))
-        if begun is None:
-            clear_unbegun(self.folder, method, unit.seed)
         config = self.study.config(method, unit.seed)
 
         def say(line: str) -> None:
@@ -83,7 +79,7 @@ class Work:
             data,
             self.folder.run(method, unit.seed),
             config,
-            resume=begun is not None,
+            resume=True,
             draw_masks=self.draw_masks,
             say=say,
             callbacks=[LambdaCallback(on_epoch_end=lambda epoch, _: tell(Part(epoch + 1, config.epochs)))],

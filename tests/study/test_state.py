@@ -12,7 +12,7 @@ from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import Study
 from ecg_advmask.study.file import read_study
-from ecg_advmask.study.state import State, clear_unbegun
+from ecg_advmask.study.state import State
 from ecg_advmask.study.units import Folder, jobs_of
 
 STUDY = """
@@ -96,13 +96,3 @@ def test_more_epochs_go_on_and_other_data_is_refused(state: State, write_data: C
     elsewhere = opened(state.study.with_data({"pretraining": file.parent / "other"}))
     with pytest.raises(InputError, match="was begun on another data set"):
         elsewhere.finished_run(method, 0)
-
-
-def test_what_a_killed_beginning_left_is_cleared_and_nothing_else(state: State) -> None:
-    method = state.study.methods[0]
-    path = state.folder.run(method, 0)
-    path.mkdir(parents=True)
-    for name in ("seen.csv", ".seen.77.tmp.csv", ".config.77.tmp.json", "letter.txt"):
-        (path / name).touch()
-    clear_unbegun(state.folder, method, 0)
-    assert [file.name for file in path.iterdir()] == ["letter.txt"]
