@@ -21,6 +21,7 @@ from ecg_advmask.export import classifier
 from ecg_advmask.export.conversion import joined, to_onnx
 from ecg_advmask.export.images import on_images
 from ecg_advmask.export.parity import (
+    LARGEST_OVER_SPREAD,
     PARITY_BATCHES,
     SMALLEST_COSINE,
     Agreement,
@@ -130,7 +131,7 @@ def export_encoder(
             "encoder_sha256": metadata["encoder_sha256"],
             "compared_with": "Keras in float32",
             "compared_on": {"source": source, "windows": len(signals_mv), "sha256": windows_sha256(signals_mv)},
-            "smallest_cosine_allowed": SMALLEST_COSINE[precision],
+            "limits": {"smallest_cosine": SMALLEST_COSINE[precision], "error_over_spread": LARGEST_OVER_SPREAD},
             "batch_sizes": plain(found),
             "linear_evaluation": None if evaluation is None else evaluation.change(embedder(temporary)),
             "saved_model": None,
@@ -151,13 +152,13 @@ def _graph(
     encoder: keras.Model, window_samples: int, precision: Precision, calibration_mv: Float32 | None
 ) -> onnx.ModelProto:
     """The graph from millivolts to embeddings, its network in this precision."""
+    if precision == "int8" and calibration_mv is None:
+        raise ValueError("int8 needs windows to calibrate on")
     twin = on_images(encoder)
     network = to_onnx(lambda signals: twin(signals, training=False), window_samples, _SCALED, OUTPUT)
     if precision == "float16":
         network = to_float16(network)
-    if precision == "int8":
-        if calibration_mv is None:
-            raise ValueError("int8 needs windows to calibrate on")
+    if precision == "int8" and calibration_mv is not None:
         network = to_int8(network, scaled(calibration_mv))
     return joined(to_onnx(scale_to_unit, window_samples, INPUT, _SCALED), network)
 

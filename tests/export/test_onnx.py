@@ -1,9 +1,6 @@
 """The exported file computes what Keras computes, says how its input was made, and is the same each time."""
 
 import hashlib
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -183,21 +180,6 @@ def test_encoder_of_another_architecture_is_exported(tmp_path: Path) -> None:
 def test_same_bytes_twice_in_one_process(encoder: keras.Model, exported: Path, tmp_path: Path) -> None:
     export_encoder(encoder, CONFIG, tmp_path / "again.onnx")
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
-
-
-@pytest.mark.slow
-def test_same_bytes_in_another_process(encoder: keras.Model, exported: Path, tmp_path: Path) -> None:
-    encoder.save(tmp_path / "encoder.keras")
-    script = (
-        "import sys, keras; from ecg_advmask.config import Config; from ecg_advmask.export.onnx import export_encoder\n"
-        "encoder = keras.saving.load_model(sys.argv[1], compile=False)\n"
-        "config = Config(preset='test', sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)\n"
-        "export_encoder(encoder, config, sys.argv[2])\n"
-    )
-    again = tmp_path / "again.onnx"
-    environment = os.environ | {"PYTHONHASHSEED": "12345"}
-    subprocess.run([sys.executable, "-c", script, tmp_path / "encoder.keras", again], check=True, env=environment)
-    assert again.read_bytes() == exported.read_bytes()
 
 
 def test_mixed_precision_encoder_is_exported_in_float32(tmp_path: Path) -> None:
