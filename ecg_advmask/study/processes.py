@@ -4,15 +4,12 @@ A process that has trained a network is not used again: memory and random state 
 for the processes that come after it, as seeds differ in nothing that is compiled.
 """
 
-import contextlib
-import fcntl
-import multiprocessing
 import os
 import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -20,7 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ecg_advmask.errors import InputError, printable
-from ecg_advmask.pipeline.processes import end_with_parent
+from ecg_advmask.processes import spawn
 from ecg_advmask.study.messages import Ended, Message
 from ecg_advmask.study.units import Job
 
@@ -100,22 +97,6 @@ def do_jobs(
     return left
 
 
-@contextlib.contextmanager
-def locked(path: Path, *, wait_for_it: bool = False) -> Iterator[bool]:
-    """Hold the lock of a file while the block runs; False if another process holds it, unless that is waited for.
-
-    The kernel frees the locks of a process that ends, however it does.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait_for_it else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-
-
 def _waits_for(job: Job, other: Job) -> bool:
     return (job.after, job.seed) == (other.method, other.seed)
 
@@ -129,12 +110,8 @@ def _next(waiting: list[Job], running: list[_Worker]) -> Job | None:
 
 
 def _start(workshop: Workshop, job: Job, programs: str) -> _Worker:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, workshop, programs), daemon=True)
-    process.start()
-    there.close()
-    return _Worker(here, process, job)
+    connection, process = spawn(_serve, workshop, programs)
+    return _Worker(connection, process, job)
 
 
 def _spoken(running: list[_Worker], seconds: float) -> list[_Worker]:
@@ -158,7 +135,6 @@ def _received(worker: _Worker, workshop: Workshop) -> Message:
 
 def _serve(connection: Connection, workshop: Workshop, programs: str) -> None:
     """Do one job after the other, in a process of its own."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
     if not any(sign.isspace() for sign in programs):  # TensorFlow parts its flags there; it reads them when imported
         flags = os.environ.get("TF_XLA_FLAGS", "")
         os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={programs}".strip()

@@ -13,10 +13,11 @@ from ecg_advmask import presets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.run_data import check_fit
 from ecg_advmask.files import atomic_path
+from ecg_advmask.locks import locked
 from ecg_advmask.pretrain.callbacks import DrawMasks
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import Study
-from ecg_advmask.study.processes import do_jobs, locked
+from ecg_advmask.study.processes import do_jobs
 from ecg_advmask.study.progress import Progress
 from ecg_advmask.study.results import collate
 from ecg_advmask.study.state import State

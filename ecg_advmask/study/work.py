@@ -6,9 +6,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ecg_advmask.locks import locked
 from ecg_advmask.study.design import Method, Study
 from ecg_advmask.study.messages import Began, Ended, Finished, Message, Part, Said
-from ecg_advmask.study.processes import locked
 from ecg_advmask.study.units import Folder, Job, Unit
 
 if TYPE_CHECKING:  # at run time, TensorFlow is imported where the work is done

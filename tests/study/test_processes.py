@@ -10,7 +10,7 @@ import pytest
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.study.messages import Message, Said
-from ecg_advmask.study.processes import do_jobs, locked
+from ecg_advmask.study.processes import do_jobs
 from ecg_advmask.study.units import Job
 from study.jobs import StandIn, job, work_endlessly
 
@@ -82,15 +82,6 @@ def test_processes_end_with_the_one_that_began_them(tmp_path: Path) -> None:
     os.kill(parent.pid, signal.SIGKILL)
     parent.join()
     _until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split()[2])
-
-
-def test_a_lock_is_held_by_one_at_a_time_and_free_afterwards(tmp_path: Path) -> None:
-    with locked(tmp_path / "locks" / "one") as first, locked(tmp_path / "locks" / "one") as second:
-        assert first and not second
-        with locked(tmp_path / "locks" / "other") as other:
-            assert other
-    with locked(tmp_path / "locks" / "one") as again:
-        assert again
 
 
 def _until(condition: object, seconds: float = 60) -> None:
