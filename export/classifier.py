@@ -8,9 +8,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from ecg_advmask.evaluate.head_file import LinearHead
 from ecg_advmask.export.conversion import joined, model_of
-from ecg_advmask.export.runtime import OUTPUT
-
-PREDICTION = "prediction"
+from ecg_advmask.export.runtime import OUTPUT, PREDICTION
 
 
 def with_head(encoder: onnx.ModelProto, head: LinearHead) -> onnx.ModelProto:

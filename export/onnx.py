@@ -41,7 +41,7 @@ from ecg_advmask.export.reference import (
     scaled,
     windows_sha256,
 )
-from ecg_advmask.export.runtime import FORMAT, INPUT, OUTPUT
+from ecg_advmask.export.runtime import FORMAT, INPUT, OUTPUT, PREDICTION
 from ecg_advmask.export.saved_model import outputs_of, saved_model
 from ecg_advmask.files import atomic_path, sha256_of, write_json
 from ecg_advmask.leads import STANDARD_LEADS
@@ -117,7 +117,7 @@ def export_encoder(
     _sign(model, metadata)
     expected: dict[str, Floats] = {OUTPUT: keras_embeddings(encoder, signals_mv)}
     if head is not None:
-        expected[classifier.PREDICTION] = head.predict(expected[OUTPUT]).reshape(len(signals_mv), -1)
+        expected[PREDICTION] = head.predict(expected[OUTPUT]).reshape(len(signals_mv), -1)
     with ExitStack() as stack:
         temporary = stack.enter_context(atomic_path(path))
         temporary.write_bytes(model.SerializeToString(deterministic=True))

@@ -18,8 +18,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ecg_advmask.evaluate.head_file import LinearHead
-from ecg_advmask.export.classifier import PREDICTION
-from ecg_advmask.export.runtime import INPUT, OUTPUT
+from ecg_advmask.export.runtime import INPUT, OUTPUT, PREDICTION
 from ecg_advmask.files import write_json
 from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.scaling import scale_to_unit

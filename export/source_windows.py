@@ -10,9 +10,10 @@ import numpy.typing as npt
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.run_data import check_fit
+from ecg_advmask.export.windows import windows_of
 from ecg_advmask.pipeline import order
 from ecg_advmask.pipeline.shards import DATASET_FILE, DataSet
-from ecg_advmask.records import Refused, Windowing, cut, list_recordings, read_listed
+from ecg_advmask.records import Refused, Windowing, list_recordings, read_listed
 
 Float32 = npt.NDArray[np.float32]
 Item = TypeVar("Item")
@@ -37,18 +38,12 @@ def source_windows(source: Path, config: Config, most: int) -> Float32:
     of_each = 2 * most // len(chosen)  # enough where half of them cannot be used
     windowing = Windowing(config.sampling_rate_hz, config.window_samples, most_windows=of_each)
     windows: list[Float32] = []
-    reason = "no window passes the checks"
+    reason = ""
     for listed in chosen:
-        recording = read_listed(listed)
-        if isinstance(recording, Refused):
-            reason = recording.reason
-            continue
-        try:
-            pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
-        except InputError as error:
-            reason = str(error)
-            continue
-        windows += [window.signals_mv for window in pieces.windows]
+        outline, found = windows_of(read_listed(listed), windowing)
+        windows += found
+        if isinstance(outline, Refused):
+            reason = outline.reason
     if not windows:
         raise InputError(f"{source}: holds no usable recording to compare on ({reason})")
     return np.stack(spread(windows, most))
