@@ -1,5 +1,6 @@
 """Encoder and linear head in one file: probabilities as by hand and by scikit-learn, names in the metadata."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from ecg_advmask.config import Config
 from ecg_advmask.evaluate.head_file import LinearHead
+from ecg_advmask.export.classifier import with_head
 from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.models.weights import weights_sha256
 
@@ -40,14 +42,59 @@ def heads(encoder: keras.Model, expected: Array) -> dict[str, LinearHead]:
     }
 
 
-def outputs(path: Path, signals_mv: Array) -> tuple[Array, Array]:
-    embedding, prediction = onnxruntime.InferenceSession(path).run(["embedding", "prediction"], {"ecg": signals_mv})
+def outputs(model: Path | bytes, signals_mv: Array) -> tuple[Array, Array]:
+    embedding, prediction = onnxruntime.InferenceSession(model).run(["embedding", "prediction"], {"ecg": signals_mv})
     return np.asarray(embedding), np.asarray(prediction)
+
+
+def classifier(encoder: Path, head: LinearHead) -> bytes:
+    """An encoder's file with a head behind it."""
+    return bytes(with_head(onnx.load(encoder), head).SerializeToString())
 
 
 @pytest.mark.parametrize("kind", ["classes", "labels", "number"])
 def test_predictions_are_those_of_the_head(
-    kind: str,
+    kind: str, heads: dict[str, LinearHead], files: dict[str, Path], ecgs_mv: Array, expected: Array
+) -> None:
+    embedding, prediction = outputs(classifier(files["float32"], heads[kind]), ecgs_mv)
+    logits = expected.astype(np.float64) @ heads[kind].weights + heads[kind].intercepts
+    by_hand = {"classes": softmax(logits, axis=1), "labels": expit(logits), "number": logits}[kind]
+    assert prediction.dtype == np.float32 and prediction.shape == (len(ecgs_mv), len(NAMES[kind]))
+    np.testing.assert_allclose(prediction, by_hand, rtol=1e-5, atol=1e-5)
+    assert np.array_equal(embedding, onnxruntime.InferenceSession(files["float32"]).run(None, {"ecg": ecgs_mv})[0])
+
+
+def test_probabilities_of_classes_are_those_of_scikit_learn(
+    heads: dict[str, LinearHead], files: dict[str, Path], ecgs_mv: Array, expected: Array
+) -> None:
+    prediction = outputs(classifier(files["float32"], heads["classes"]), ecgs_mv)[1]
+    fitted = LogisticRegression().fit(expected, np.random.default_rng(0).integers(3, size=len(expected)))
+    np.testing.assert_allclose(prediction, fitted.predict_proba(expected), atol=1e-5)
+    np.testing.assert_allclose(prediction.sum(axis=1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("precision", ["float16", "int8"])
+def test_the_head_is_float32_in_every_precision(
+    precision: str, heads: dict[str, LinearHead], files: dict[str, Path], ecgs_mv: Array
+) -> None:
+    embedding, prediction = outputs(classifier(files[precision], heads["classes"]), ecgs_mv)
+    assert np.array_equal(embedding, onnxruntime.InferenceSession(files[precision]).run(None, {"ecg": ecgs_mv})[0])
+    np.testing.assert_allclose(prediction, heads["classes"].predict(embedding), atol=1e-5)
+
+
+def test_a_class_without_recordings_has_the_probability_zero(
+    heads: dict[str, LinearHead], files: dict[str, Path], ecgs_mv: Array
+) -> None:
+    head = heads["classes"]
+    weights, intercepts = head.weights.copy(), head.intercepts.copy()
+    weights[:, 1], intercepts[1] = 0, -np.inf
+    without = dataclasses.replace(head, weights=weights, intercepts=intercepts)
+    found = outputs(classifier(files["float32"], without), ecgs_mv)[1]
+    assert (found[:, 1] == 0).all()
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_file_names_its_predictions_and_its_report_judges_them(
     heads: dict[str, LinearHead],
     encoder: keras.Model,
     config: Config,
@@ -56,52 +103,19 @@ def test_predictions_are_those_of_the_head(
     expected: Array,
     tmp_path: Path,
 ) -> None:
-    head, path = heads[kind], tmp_path / "classifier.onnx"
-    done = export_encoder(encoder, config, path, signals_mv=ecgs_mv, head=head)
-    embedding, prediction = outputs(path, ecgs_mv)
-    logits = expected.astype(np.float64) @ head.weights + head.intercepts
-    by_hand = {"classes": softmax(logits, axis=1), "labels": expit(logits), "number": logits}[kind]
-    assert prediction.dtype == np.float32 and prediction.shape == (len(ecgs_mv), len(NAMES[kind]))
-    np.testing.assert_allclose(prediction, by_hand, rtol=1e-5, atol=1e-5)
-    if kind == "classes":
-        np.testing.assert_allclose(prediction.sum(axis=1), 1, atol=1e-6)
-        fitted = LogisticRegression().fit(expected, np.random.default_rng(0).integers(3, size=len(expected)))
-        np.testing.assert_allclose(prediction, fitted.predict_proba(expected), atol=1e-5)
-    encoder_alone = onnxruntime.InferenceSession(files["float32"]).run(["embedding"], {"ecg": ecgs_mv})[0]
-    assert np.array_equal(embedding, encoder_alone)
-    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
-    assert (metadata["task"], metadata["kind"]) == ("task of " + kind, kind)
-    assert tuple(json.loads(metadata["names"])) == NAMES[kind]
-    assert metadata["format"] == "ecg-advmask encoder 1" and metadata["precision"] == "float32"
-    for found in done.report["batch_sizes"].values():
-        largest = float(np.abs(prediction - by_hand).max())
-        assert found["prediction"]["largest_error"] == pytest.approx(largest, abs=2e-5)
-
-
-@pytest.mark.parametrize("precision", ["float16", "int8"])
-def test_the_head_is_float32_in_every_precision(
-    precision: Any,
-    heads: dict[str, LinearHead],
-    encoder: keras.Model,
-    config: Config,
-    files: dict[str, Path],
-    ecgs_mv: Array,
-    tmp_path: Path,
-) -> None:
     path, head = tmp_path / "classifier.onnx", heads["classes"]
-    options = {"precision": precision, "calibration_mv": ecgs_mv[::2], "signals_mv": ecgs_mv}
-    export_encoder(encoder, config, path, head=head, **options)
-    embedding, prediction = outputs(path, ecgs_mv)
-    assert np.array_equal(embedding, onnxruntime.InferenceSession(files[precision]).run(None, {"ecg": ecgs_mv})[0])
-    np.testing.assert_allclose(prediction, head.predict(embedding), atol=1e-5)
-
-
-def test_a_class_without_recordings_has_the_probability_zero(
-    heads: dict[str, LinearHead], encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
-) -> None:
-    head = heads["classes"]
-    head.weights[:, 1], head.intercepts[1] = 0, -np.inf
-    export_encoder(encoder, config, tmp_path / "classifier.onnx", signals_mv=ecgs_mv, head=head)
-    found = outputs(tmp_path / "classifier.onnx", ecgs_mv)[1]
-    assert (found[:, 1] == 0).all()
-    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    done = export_encoder(encoder, config, path, signals_mv=ecgs_mv, head=head)
+    found = outputs(path, ecgs_mv)
+    assert all(map(np.array_equal, found, outputs(classifier(files["float32"], head), ecgs_mv)))
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert (metadata["task"], metadata["kind"]) == ("task of classes", "classes")
+    assert tuple(json.loads(metadata["names"])) == NAMES["classes"]
+    assert metadata["format"] == "ecg-advmask encoder 1" and metadata["precision"] == "float32"
+    for of_outputs in done.report["batch_sizes"].values():
+        largest = float(np.abs(found[1] - head.predict(expected)).max())
+        assert of_outputs["prediction"]["largest_error"] == pytest.approx(largest, abs=2e-5)
+    shapes = [
+        [size.dim_param or size.dim_value for size in value.type.tensor_type.shape.dim]
+        for value in onnx.load(path).graph.output
+    ]
+    assert shapes == [["batch", 8], ["batch", 3]]
