@@ -1,8 +1,5 @@
 """Shards made by several processes at a time, which end with the one that began them."""
 
-import multiprocessing
-import os
-import threading
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -10,6 +7,7 @@ from multiprocessing.process import BaseProcess
 from ecg_advmask.datasets.listing import Entry
 from ecg_advmask.errors import InputError
 from ecg_advmask.pipeline.parts import Job, make_part
+from ecg_advmask.processes import spawn
 
 Work = tuple[int, Sequence[Entry]]
 
@@ -30,7 +28,7 @@ def make_parts(job: Job, work: Iterator[Work], workers: int) -> Iterator[int]:
     try:
         for task in work:
             if len(processes) < workers:
-                connection, process = _start(job)
+                connection, process = spawn(_serve, job)
                 processes[connection] = process
             else:
                 connection = _next_done(processes)
@@ -49,15 +47,6 @@ def make_parts(job: Job, work: Iterator[Work], workers: int) -> Iterator[int]:
     finally:
         for process in processes.values():
             process.kill()
-
-
-def _start(job: Job) -> tuple[Connection, BaseProcess]:
-    context = multiprocessing.get_context("spawn")
-    here, there = context.Pipe()
-    process = context.Process(target=_serve, args=(there, job), daemon=True)
-    process.start()
-    there.close()
-    return here, process
 
 
 def _next_done(processes: dict[Connection, BaseProcess]) -> Connection:
@@ -82,18 +71,9 @@ def _received(connection: Connection) -> int:
 
 def _serve(connection: Connection, job: Job) -> None:
     """Make one shard after the other, in a process of its own."""
-    threading.Thread(target=end_with_parent, daemon=True).start()
     while True:
         shard, entries = connection.recv()
         try:
             connection.send(make_part(job, shard, entries))
         except Exception as error:  # told to the one who waits for the shard, where it is raised again
             connection.send(error)
-
-
-def end_with_parent() -> None:
-    """End this process as soon as the one that began it has ended, even if that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
-        os._exit(1)
