@@ -29,6 +29,6 @@ def held(path: str | Path) -> Iterator[None]:
         if not mine:
             raise InputError(f"{folder}: another process is pretraining in it; wait for its end or name another folder")
         clear_temporaries(folder, *OWN_FILES)
-        clear_temporaries(folder / CHECKPOINTS, "*")
+        clear_temporaries(folder / CHECKPOINTS, "*.npz", "*.sha256")
         clear_temporaries(folder / MASKS, "*.png")
         yield

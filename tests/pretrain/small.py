@@ -14,7 +14,7 @@ SMALL = Config(
     encoder_width=4,
     embedding_dim=8,
     adversary_width=8,
-    batch_size=64,
+    batch_size=100,
     accumulation=1,
     epochs=3,
     jit_compile=False,
@@ -31,16 +31,17 @@ class Small(keras.Model):  # type: ignore[misc]
         super().__init__()
         keras.utils.set_random_seed(config.seed)
         self.config = config
-        embed = [layers.Conv1D(4, 5, 5), layers.BatchNormalization(), layers.GlobalAveragePooling1D(), layers.Dense(8)]
-        mask = [layers.Conv1D(1, 5, padding="same", activation="sigmoid"), layers.BatchNormalization()]
+        embed = [layers.BatchNormalization(), layers.Dense(8, "relu", False), layers.GlobalMaxPooling1D()]
+        mask = [layers.Dense(1, "sigmoid", False)]
         self.encoder = keras.Sequential([keras.Input((250, 12)), *embed], name="encoder")
         self.adversary = keras.Sequential([keras.Input((250, 12)), *mask], name="adversary")
-        self.projector = keras.Sequential([keras.Input((8,)), layers.Dense(2000)])
+        self.projector = layers.Dense(2000, use_bias=False)
+        self.projector.build((None, 8))
         self.seed_generator = keras.random.SeedGenerator(config.seed)
         self.averages = {name: keras.metrics.Mean(name) for name in self.tracked}
         self.built = True
-        self.adversary_optimizer = keras.optimizers.Adam(1e-3)
-        self.compile(optimizer=keras.optimizers.Adam(1e-2), run_eagerly=True)
+        self.adversary_optimizer = keras.optimizers.SGD(1e-2, 0.9)
+        self.compile(optimizer=keras.optimizers.SGD(1e-2, 0.9), run_eagerly=True)
         self.learner_variables = [*self.encoder.trainable_variables, *self.projector.trainable_variables]
         self.optimizer.build(self.learner_variables)
         self.adversary_optimizer.build(self.adversary.trainable_variables)

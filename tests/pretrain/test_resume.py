@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import hashlib
+import os
 import re
 import resource
 import shutil
@@ -21,11 +22,12 @@ from ecg_advmask.files import write_csv, write_text
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints, trainer
 from ecg_advmask.pretrain.callbacks import Events
+from ecg_advmask.pretrain.ending import is_finished
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import pretrain
 from pretrain.small import SMALL, Small
 
-PROBED = dataclasses.replace(SMALL, probe_tasks=("sex",), patience=2, keep_checkpoints=1, epochs=4)
+PROBED = dataclasses.replace(SMALL, probe_tasks=("sex",), patience=1, keep_checkpoints=1)
 
 
 @pytest.fixture(autouse=True)
@@ -73,6 +75,12 @@ def alone(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def says(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
+    """Let the probe say these values, one after the other."""
+    told = iter(values)
+    monkeypatch.setattr(trainer.Probe, "judge", lambda *_: {"probe_auroc": (value := next(told)), "probe_sex": value})
+
+
 def after(epochs: int, alone: Path, path: Path) -> Path:
     """A copy of the run as it was after an epoch, the history of all epochs left in it."""
     shutil.copytree(alone, path)
@@ -91,6 +99,8 @@ def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(data: DataSe
             if path.is_relative_to(run) and path.exists():
                 left.append(tmp_path / "left" / str(len(left)))
                 shutil.copytree(run, left[-1])
+                for half in half_written(left[-1]):
+                    os.rename(half, half.with_name(half.name.replace(str(os.getpid()), "77")))  # noqa: PTH104
             return change(path, *given, **options)
 
         return noting
@@ -102,6 +112,7 @@ def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(data: DataSe
     expected = outcome(run)
     epochs = len(Run.open(run).history())
     assert len(left) >= 2 + 4 * epochs + 2 + 3  # settings; tables and checkpoints; networks of the best; pictures
+    assert is_finished(Run.open(run))
     assert half_written(left[0]) and not half_written(run)
     for killed in left:
         trained(data, killed, PROBED)
@@ -178,17 +189,47 @@ def test_a_run_of_the_older_format_goes_on(data: DataSet, alone: Path, tmp_path:
 def test_the_checkpoint_that_the_probe_likes_best_is_kept_and_gives_lost_networks_back(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    values = iter([0.5, 0.7, 0.6, 0.65])
-    monkeypatch.setattr(trainer.Probe, "judge", lambda *_: {"probe_auroc": (value := next(values)), "probe_sex": value})
+    says(monkeypatch, [0.5, 0.7, 0.6, 0.65])
     run = tmp_path / "run"
-    trained(data, run, dataclasses.replace(PROBED, epochs=9))
+    trained(data, run, dataclasses.replace(PROBED, patience=2, epochs=9))
     assert [checkpoints.epoch_of(path) for path in checkpoints.found(run / "checkpoints")] == [2, 4]
     expected = outcome(run)
     (run / "encoder.keras").unlink()
-    said = trained(data, run, dataclasses.replace(PROBED, epochs=9))
+    said = trained(data, run, dataclasses.replace(PROBED, patience=2, epochs=9))
     assert said[0].endswith("wrote the networks again from the checkpoint of epoch 2")
     assert said[1].endswith("stopped after epoch 4, the probe was best after epoch 2")
     assert outcome(run) == expected
+
+
+def test_the_probe_decides_by_the_digits_that_the_history_keeps(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0.7000001 and 0.7000004 are both 0.7 there, so a resumed run could not tell that the second is better."""
+    values, longer = [0.7000001, 0.7000004, 0.6], dataclasses.replace(PROBED, patience=2, epochs=9)
+    says(monkeypatch, [*values, *values])
+    trained(data, tmp_path / "whole", longer)
+    trained(data, tmp_path / "run", dataclasses.replace(longer, epochs=2))
+    trained(data, tmp_path / "run", longer)
+    for name in ("whole", "run"):
+        assert Run.open(tmp_path / name).history()["probe_auroc"].tolist() == [0.7, 0.7, 0.6]
+
+
+def test_a_run_killed_between_two_probes_is_not_over(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = dataclasses.replace(PROBED, probe_every=2, patience=1, epochs=6)
+
+    class Kill(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, *_: Any) -> None:
+            if epoch == 2:
+                raise KeyboardInterrupt
+
+    says(monkeypatch, [0.7, 0.8, 0.7])
+    with pytest.raises(KeyboardInterrupt):
+        trained(data, tmp_path / "run", config, callbacks=[Kill()])
+    assert checkpoints.epoch_of(checkpoints.found(tmp_path / "run" / "checkpoints")[-1]) == 3
+    trained(data, tmp_path / "run", config)
+    assert Run.open(tmp_path / "run").probed() == {2: 0.7, 4: 0.8, 6: 0.7}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +261,7 @@ def test_a_folder_of_something_else_is_refused_and_left_as_it_is(data: DataSet, 
 def test_other_data_and_other_settings_are_refused_and_named(
     data: DataSet, alone: Path, tmp_path: Path, write_data: Callable[..., Path]
 ) -> None:
-    other = DataSet.open(write_data(tmp_path / "other", np.ones((64, 250, 12), np.int16), [64]))
+    other = DataSet.open(write_data(tmp_path / "other", np.ones((100, 250, 12), np.int16), [100]))
     before = outcome(alone)
     with pytest.raises(InputError, match=f"was begun on another data set \\({data.path}\\) than {other.path}"):
         trained(other, alone)
