@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ecg_advmask.errors import InputError
+from ecg_advmask.cli.stopping import stoppable
 
 if TYPE_CHECKING:
     from ecg_advmask.export.embedding import Bar
@@ -67,7 +67,7 @@ def embed(
     """
     from ecg_advmask.export.embedding import embed_files, refused_path
 
-    with ExitStack() as bars:
+    with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command goes on where it was"):
 
         def progress(recordings: int) -> "Bar":
             bar = click.progressbar(
@@ -75,21 +75,18 @@ def embed(
             )
             return bars.enter_context(bar)
 
-        try:
-            done = embed_files(
-                encoder_path,
-                sources,
-                out,
-                sampling_rate_hz=sampling_rate,
-                unit=unit,
-                mean=mean,
-                batch_size=batch_size,
-                threads=threads,
-                workers=workers,
-                progress=progress,
-            )
-        except KeyboardInterrupt:
-            raise InputError(f"{out}: interrupted; the same command goes on where it was") from None
+        done = embed_files(
+            encoder_path,
+            sources,
+            out,
+            sampling_rate_hz=sampling_rate,
+            unit=unit,
+            mean=mean,
+            batch_size=batch_size,
+            threads=threads,
+            workers=workers,
+            progress=progress,
+        )
     account = done.account
     if done.done_before:
         click.echo(f"went on after {done.done_before} recordings of an earlier run")

@@ -4,6 +4,7 @@ The recordings come in the order in which they were listed, whoever read them, a
 is on its way: a process that is ahead waits until the windows of its recording are taken.
 """
 
+import signal
 from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import cycle
@@ -77,9 +78,8 @@ def _windows(connection: Connection, count: int, windowing: Windowing) -> Iterat
 
 def _serve(connection: Connection, reading: Reading, windowing: Windowing) -> None:
     """Read one recording after the other, in a process of its own."""
-    import signal
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the process that began this one says what happened, and ends it
+    for number in (signal.SIGINT, signal.SIGTERM):  # the process that began this one says what happened, and ends it
+        signal.signal(number, signal.SIG_IGN)
     while True:
         told, windows = windows_of(read_listed(connection.recv(), reading), windowing)
         connection.send(told)

@@ -1,8 +1,11 @@
 """The command ``embed``: its files, its refusals, and that it runs where TensorFlow is absent."""
 
 import csv
+import os
+import signal
 import subprocess
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -252,13 +255,14 @@ def test_parquet_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert len(result.stderr.splitlines()) == 1
 
 
-def test_an_interruption_says_how_to_go_on(
-    lead_means_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_job_that_is_stopped_says_how_to_go_on(
+    lead_means_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
-    def interrupted(*_: object, **__: object) -> None:
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("ecg_advmask.export.embedding.embed_files", interrupted)
+    monkeypatch.setattr(
+        "ecg_advmask.export.embedding.embed_files", lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(9)
+    )
     result = embed(lead_means_onnx, tmp_path, "--out", tmp_path / "o.npz")
-    assert result.exit_code == 2
-    assert result.stderr.strip().endswith("o.npz: interrupted; the same command goes on where it was")
+    assert result.exit_code == 128 + number
+    assert result.stderr.strip().endswith("o.npz: stopped; the same command goes on where it was")
+    assert len(result.stderr.splitlines()) == 1

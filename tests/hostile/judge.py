@@ -13,6 +13,7 @@ import pandas as pd
 
 from ecg_advmask.datasets.listing import SourceOptions
 from ecg_advmask.errors import InputError
+from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.pipeline.prepare import prepare
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.records import Recording, Refused, read_recordings
@@ -176,11 +177,11 @@ def stated_by_file(place: Place, name: str, record_id: str) -> tuple[Microvolts,
 
 
 def check_readers(place: Place) -> None:
-    """The reader of `embed` on the same folder: each file ends as a recording that states the same, or as refused."""
+    """As `embed` reads the same folder: each file ends as a recording that states the same, or as refused."""
     rate, unit = (500, "uV") if place.form == "figshare" else (100 if place.form == "csv" else None, "mV")
     with limited(LIMIT_S), opened() as seen:
         try:
-            found = list(read_recordings(place.folder, sampling_rate_hz=rate, unit=unit))
+            found = list(read_recordings(place.folder, sampling_rate_hz=rate, unit=unit, rebuild_leads=True))
         except InputError as error:
             check_error(place, str(error))
             return
@@ -190,12 +191,31 @@ def check_readers(place: Place) -> None:
             check_sentence(one.reason)
             continue
         assert isinstance(one, Recording)
+        if one.rebuilt:
+            check_rebuilt(one)
+            continue
         name = os.path.relpath(one.file, place.folder)
         values_uv, stated_rate = stated_by_file(place, name, one.record_id)
         assert one.sampling_rate_hz == stated_rate
         with np.errstate(over="ignore", invalid="ignore"):
             rounded = np.rint(one.signals_mv * np.float32(1000))
         np.testing.assert_array_equal(np.where(np.abs(rounded) <= 32767, rounded, -32768), values_uv)
+
+
+def check_rebuilt(one: Recording) -> None:
+    """Limb leads that are not in the file are those of the electrodes that give the first two which are in it."""
+    of_left_and_foot = {"I": (1, 0), "II": (0, 1), "III": (-1, 1)}  # the right arm at zero
+    of_left_and_foot |= {"aVR": (-0.5, -0.5), "aVL": (1, -0.5), "aVF": (-0.5, 1)}
+    leads = dict(zip(STANDARD_LEADS, one.signals_mv.T.astype(np.float64), strict=True))
+    first, second = [lead for lead in of_left_and_foot if lead not in one.rebuilt][:2]
+    there = np.isfinite(leads[first]) & np.isfinite(leads[second])
+    assert not any(np.isfinite(leads[lead][~there]).any() for lead in one.rebuilt)
+    there &= np.maximum(np.abs(leads[first]), np.abs(leads[second])) < 1e30  # else sums may exceed what float32 holds
+    recorded = np.stack([leads[first][there], leads[second][there]])
+    electrodes = np.linalg.solve(np.array([of_left_and_foot[first], of_left_and_foot[second]]), recorded)
+    for lead in one.rebuilt:
+        expected = np.array(of_left_and_foot[lead]) @ electrodes
+        np.testing.assert_allclose(leads[lead][there], expected, atol=1e-6 * (1 + np.abs(recorded).max(initial=0)))
 
 
 def check_ends(place: Place, layout: str, damage: Damage, result: Result) -> None:
