@@ -50,7 +50,7 @@ def test_the_demo_goes_from_nothing_to_a_report(tmp_path: Path) -> None:
     assert pd.read_csv(folder / "run" / "history.csv")["epoch"].tolist() == [1, 2]
     assert len(list((folder / "run" / "masks").glob("epoch-0002-*.png"))) == 3
     assert list((folder / "run" / "tensorboard" / "train").iterdir())
-    assert [float(value) < 1e-5 for value in re.findall(r"difference (\S+)", printed["export"])] == [True] * 3
+    assert [float(value) < 1e-5 for value in re.findall(r"largest error (\S+),", printed["export"])] == [True] * 3
     subjects = pd.read_csv(folder / "raw" / "cinc2021" / "subjects.csv")
     with np.load(folder / "embeddings.npz") as archive:
         assert set(archive["ids"]) == set(subjects["record"][subjects["duration_s"] >= 10])  # the encoder's window
