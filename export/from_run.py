@@ -95,7 +95,7 @@ def check_options(
     """
     if Path(path).suffix != ".onnx" or Path(path).is_dir():
         raise InputError(f"{path}: an encoder is written to a file that ends in .onnx")
-    if not (Path(run_path) / "config.json").is_file():
+    if not (Path(run_path) / "config.json").is_file():  # Run.open says the same, after TensorFlow's long import
         raise InputError(f"{run_path}: is not a run directory, give one that ecg-advmask pretrain wrote")
     if precision == "int8" and recordings is None:
         raise InputError("--precision int8: takes its ranges from real recordings, give some with --recordings")

@@ -107,6 +107,16 @@ def test_int8_weights_are_quantised_per_channel_in_seven_bits(files: dict[str, P
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
+def test_no_transposes_where_the_time_is_spent(files: dict[str, Path], precision: str) -> None:
+    """Nothing moves axes between the first convolution and the last; before and after, one transpose each."""
+    operations = [node.op_type for node in onnx.load(files[precision]).graph.node]
+    first, last = operations.index("Conv"), len(operations) - operations[::-1].index("Conv")
+    moving = {"Transpose", "Unsqueeze", "Squeeze", "Reshape"}
+    assert operations.count("Conv") == 20 and not moving & set(operations[first:last])
+    assert operations[:first].count("Transpose") == operations[last:].count("Transpose") == 1
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16", "int8"])
 def test_nothing_in_the_graph_is_without_use(files: dict[str, Path], precision: str) -> None:
     """Every node and constant leads to the output; nothing is computed that depends on constants alone."""
     graph = onnx.load(files[precision]).graph
