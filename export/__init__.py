@@ -1,1 +1,1 @@
-"""Exported encoders: made by `ecg_advmask.export.onnx`, run by `ecg_advmask.export.runtime`."""
+"""Exported encoders: made by `ecg_advmask.export.onnx`, run by `runtime`, on whole folders by `embedding`."""

@@ -15,7 +15,7 @@ from ecg_advmask.export.rows import Account, Collector, Part
 from ecg_advmask.export.runtime import OnnxEncoder
 from ecg_advmask.export.tables import WRITERS, check_table
 from ecg_advmask.export.windows import Windowed
-from ecg_advmask.files import sha256_of, write_csv
+from ecg_advmask.files import room_errors, sha256_of, write_csv
 from ecg_advmask.records import Listed, Reading, Refused, list_recordings
 
 PART_WINDOWS: Final = 1024
@@ -88,7 +88,8 @@ def embed_files(
         raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
     options = {"mean": mean, "batch_size": batch_size, "sampling_rate_hz": sampling_rate_hz, "unit": unit}
     state = {"encoder_sha256": sha256_of(encoder_path), "listing_sha256": _digest(listed), **options}
-    with Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
+    room = room_errors(table.parent, "run the same command again, which goes on where it was")
+    with room, Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
         done_before = parts.end
         left = listed[done_before:]
         if workers is None:

@@ -90,13 +90,10 @@ class Parts:
     @contextlib.contextmanager
     def path_for(self, table: Path) -> Iterator[Path]:
         """Where to write the table, which gets its name at the end; in the folder, if there is one."""
-        if self._count == 0:
-            with atomic_path(table) as temporary:
-                yield temporary
-        else:
-            temporary = self.folder / f".table{table.suffix}"
+        target = self.folder / f"table{table.suffix}" if self._count else table
+        with atomic_path(target) as temporary:
             yield temporary
-            temporary.replace(table)
+        target.replace(table)
 
     def remove(self) -> None:
         """Remove the folder, the last part first: what a kill leaves of it is a beginning of the same work."""

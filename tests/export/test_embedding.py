@@ -1,6 +1,7 @@
 """Embedding whole folders: tables as by hand, the same whether killed or not, whoever reads; and what is refused."""
 
 import csv
+import resource
 import signal
 import subprocess
 import sys
@@ -148,13 +149,13 @@ def test_parquet_holds_what_the_csv_file_does(classifier_onnx: Path, folder: Pat
 
 @pytest.mark.usefixtures("small_parts")
 def test_the_table_is_the_same_whoever_reads(classifier_onnx: Path, folder: Path, tmp_path: Path) -> None:
-    """Bytes of the table, with no, one and three reading processes, and one to three threads."""
+    """Bytes of the table: read and embedded by one thread, or by two processes and three threads."""
     tables = []
-    for workers, threads in ((0, 1), (1, 3), (2, 2)):
+    for workers, threads in ((0, 1), (2, 3)):
         out = tmp_path / f"{workers}.npz"
         embed_files(classifier_onnx, [folder], out, workers=workers, threads=threads, batch_size=5)
         tables.append((out.read_bytes(), out.with_suffix(".refused.csv").read_bytes()))
-    assert tables[0] == tables[1] == tables[2]
+    assert tables[0] == tables[1]
 
 
 class Stop(Exception):  # noqa: N818 (it stands for a kill)
@@ -276,6 +277,29 @@ def test_two_jobs_for_one_table_at_a_time(classifier_onnx: Path, folder: Path, t
     embed_files(classifier_onnx, [folder], out, progress=lambda _: bar)
     assert bar.tried
     assert len(np.load(out)["ids"]) == len(by_hand(classifier_onnx, folder))
+
+
+@pytest.mark.usefixtures("small_parts")
+@pytest.mark.parametrize("room", [3_000, 6_000])
+def test_a_full_disk_is_told_and_the_job_goes_on(
+    classifier_onnx: Path, folder: Path, tmp_path: Path, room: int
+) -> None:
+    """Files of at most so many bytes: not even a part has room, or the table has none."""
+    embed_files(classifier_onnx, [folder], tmp_path / "alone.npz")
+    out, limits = tmp_path / "o.npz", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"could not be written \(File too large, .* are free\); free some") as caught:
+            embed_files(classifier_onnx, [folder], out)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "\n" not in str(caught.value)
+    parts = tmp_path / "o.npz.parts"
+    assert not out.exists() and not [path for path in parts.iterdir() if "tmp" in path.name]
+    done = embed_files(classifier_onnx, [folder], out)
+    assert done.done_before == (0 if room == 3_000 else RECORDINGS + 3)
+    assert out.read_bytes() == (tmp_path / "alone.npz").read_bytes()
+    assert not parts.exists()
 
 
 def test_a_small_job_makes_no_folder(
