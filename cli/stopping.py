@@ -37,7 +37,7 @@ def stoppable(what_to_do: Callable[[], str]) -> Iterator[None]:
     try:
         yield
     except _StoppedError as stopped:
-        click.echo(f"{click.get_current_context().command_path}: {what_to_do()}", err=True)
+        click.echo(f"ecg-advmask {click.get_current_context().info_name}: {what_to_do()}", err=True)
         sys.exit(128 + stopped.number)
     finally:
         for number, handler in before.items():

@@ -1,7 +1,12 @@
-"""``ecg-advmask pretrain`` where the data set turns out to be damaged while it is read."""
+"""``ecg-advmask pretrain`` where it is stopped, or the data set turns out to be damaged, or the disk to be full."""
 
+import errno
+import shlex
+import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +14,7 @@ from click.testing import CliRunner
 from matplotlib import image
 
 from ecg_advmask.cli import main
+from pretrain.small import Small
 
 TINY = {
     "sampling_rate_hz": 100,
@@ -58,3 +64,90 @@ def test_an_altered_shard_is_one_line_and_exit_code_2(write_data: Callable[..., 
     lines = [line for line in result.stderr.splitlines() if "ecg-advmask" in line]
     assert lines == [f"ecg-advmask pretrain: {shard}: was altered since it was made, prepare the data set again"]
     assert "Traceback" not in result.stderr
+
+
+@pytest.fixture
+def small(write_data: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The command for three epochs of small networks, and a data set for it."""
+    from ecg_advmask.pretrain import trainer
+
+    monkeypatch.setattr(trainer, "build", Small)
+    windows_uv = np.random.default_rng(0).integers(-2000, 2000, (16, 250, 12)).astype(np.int16)
+    data = write_data(tmp_path / "my data", windows_uv, [16])
+    settings = [word for key, value in (TINY | {"epochs": 3}).items() for word in ("--set", f"{key}={value}")]
+    return ["pretrain", str(data), str(tmp_path / "run"), *settings]
+
+
+def at_the_second_checkpoint(monkeypatch: pytest.MonkeyPatch, what: Callable[[], None]) -> None:
+    """Let something happen while the checkpoint of the second epoch is written."""
+    savez, calls = np.savez, list[int]()
+
+    def happens(*given: Any, **arrays: Any) -> None:
+        savez(*given, **arrays)
+        calls.append(1)
+        if len(calls) == 2:
+            what()
+
+    monkeypatch.setattr(np, "savez", happens)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_when_stopped_it_says_how_to_go_on(
+    small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
+) -> None:
+    run, before = tmp_path / "run", signal.getsignal(number)
+    at_the_second_checkpoint(monkeypatch, lambda: signal.raise_signal(number))
+    stopped = CliRunner().invoke(main, small)
+    assert stopped.exit_code == code
+    go_on = f"ecg-advmask pretrain '{tmp_path / 'my data'}' {run} --resume"
+    assert last_line(stopped.stderr) == f"ecg-advmask pretrain: stopped after epoch 1; go on with: {go_on}"
+    assert signal.getsignal(number) == before
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
+        "epoch-00001.npz",
+        "epoch-00001.npz.sha256",
+    ]
+    resumed = CliRunner().invoke(main, shlex.split(go_on)[1:])
+    assert resumed.exit_code == 0, resumed.output
+    assert "epochs 2 to 3" in resumed.output
+
+
+def test_when_stopped_before_it_began_it_says_so(small: list[str], tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.setattr(
+        sys.modules["ecg_advmask.cli.pretrain"], "import_tensorflow", lambda: signal.raise_signal(signal.SIGTERM)
+    )
+    stopped = CliRunner().invoke(main, small)
+    assert stopped.exit_code == 143
+    assert last_line(stopped.stderr).endswith("stopped before the run was begun; the same command begins it")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_full_disk_is_one_line_and_exit_code_2(
+    small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    at_the_second_checkpoint(monkeypatch, full)
+    result = CliRunner().invoke(main, small)
+    assert result.exit_code == 2
+    file = tmp_path / "run" / "checkpoints" / "epoch-00002.npz"
+    assert last_line(result.stderr).startswith(
+        f"ecg-advmask pretrain: {file}: could not be written (No space left on device, "
+    )
+    assert last_line(result.stderr).endswith(" MB are free); free some space and go on with --resume")
+    assert "Traceback" not in result.stderr
+    assert [path.name for path in (tmp_path / "run").rglob(".*")] == [".lock"]
+
+
+def test_resuming_what_was_not_begun_wants_the_settings(small: list[str], tmp_path: Path) -> None:
+    refused = CliRunner().invoke(main, [*small[:3], "--resume"])
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        f"ecg-advmask pretrain: {tmp_path / 'run'}: no run was begun there; name its --preset or --config, or leave "
+        "out --resume\n"
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def last_line(text: str) -> str:
+    return text.replace("\r", "\n").strip().splitlines()[-1].strip()
