@@ -289,7 +289,9 @@ def test_a_full_disk_is_told_and_the_job_goes_on(
     out, limits = tmp_path / "o.npz", resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
     try:
-        with pytest.raises(InputError, match=r"could not be written \(File too large, .* are free\); free some") as caught:
+        with pytest.raises(
+            InputError, match=r"could not be written \(File too large, .* are free\); free some"
+        ) as caught:
             embed_files(classifier_onnx, [folder], out)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
