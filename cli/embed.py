@@ -57,10 +57,11 @@ def embed(
     sampling rate. Recordings longer than the encoder's window give one embedding per window. Limb leads that are
     missing are rebuilt from two others.
 
-    An .npz file holds ids, windows (number within the recording), start_s and embeddings (N, D) float32; .csv and
-    .parquet have the columns id, window, start_s, e0, e1, ... A classifier adds predictions (N, C) and names, or the
-    columns prediction:NAME. With --mean, windows is the number of windows averaged, and start_s is left out. What could
-    not be used goes to FILE.refused.csv with the reason; the exit code is 2 if nothing could.
+    An .npz file holds ids, windows (number within the recording), start_s and embeddings (N, D) float32; a .csv file
+    has the columns id, window, start_s, e0, e1, ..., a .parquet file has lists in the column embedding instead. A
+    classifier adds predictions (N, C) and names, or columns prediction:NAME. With --mean, windows is the number of
+    windows averaged, and start_s is left out. What could not be used goes to FILE.refused.csv with the reason; the exit
+    code is 2 if nothing could.
 
     Until it is complete, the table of many recordings is made in FILE.parts; after an interruption the same command
     goes on there.

@@ -3,12 +3,13 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.batching import embed_windowed
+from ecg_advmask.export.batching import Result, embed_windowed
 from ecg_advmask.export.parts import Parts
 from ecg_advmask.export.reading_ahead import read_windows
 from ecg_advmask.export.rows import Account, Collector, Part
@@ -87,24 +88,18 @@ def embed_files(
     if not listed:
         raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
     options = {"mean": mean, "batch_size": batch_size, "sampling_rate_hz": sampling_rate_hz, "unit": unit}
-    state = {"encoder_sha256": sha256_of(encoder_path), "listing_sha256": _digest(listed), **options}
+    state = {"encoder_file_sha256": sha256_of(encoder_path), "listing_sha256": _digest(listed), **options}
     room = room_errors(table.parent, "run the same command again, which goes on where it was")
     with room, Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
         done_before = parts.end
         left = listed[done_before:]
         if workers is None:
             workers = processors if len(left) > FEW_RECORDINGS else 0
-        windowed = _divided(read_windows(left, reading, encoder.windowing, workers))
         bar = progress(len(left)) if progress else None
-        collector = Collector(done_before, mean=mean)
-        for result in embed_windowed(encoder, windowed, batch_size, batches):
-            if result is None:
-                parts.add(collector.part())
-                collector = Collector(parts.end, mean=mean)
-                continue
-            collector.add(result)
-            if bar is not None:
-                bar.update(1)
+        with closing(read_windows(left, reading, encoder.windowing, workers)) as windowed:
+            results = embed_windowed(encoder, _divided(windowed), batch_size, batches)
+            for part in _parts(results, done_before, mean, bar):
+                parts.add(part)
         account = Account()
         for part in parts:
             account.include(part.account)
@@ -121,6 +116,19 @@ def embed_files(
 def refused_path(table: Path) -> Path:
     """The list of what could not be used, beside the table."""
     return table.with_suffix(".refused.csv")
+
+
+def _parts(results: Iterable[Result | None], first: int, mean: bool, bar: Bar | None) -> Iterator[Part]:
+    """Results put together to parts, which marks end."""
+    collector = Collector(first, mean=mean)
+    for result in results:
+        if result is None:
+            yield collector.part()
+            collector = Collector(collector.account.end, mean=mean)
+            continue
+        collector.add(result)
+        if bar is not None:
+            bar.update(1)
 
 
 def _divided(recordings: Iterable[Windowed]) -> Iterator[Windowed | None]:

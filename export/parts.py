@@ -125,7 +125,7 @@ def _account(path: Path) -> Account | None:
 
 def _check_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with the work of another encoder, on other recordings or with other options."""
-    words = {"encoder_sha256": "with another encoder", "listing_sha256": "on other recordings"}
+    words = {"encoder_file_sha256": "with another encoder", "listing_sha256": "on other recordings"}
     changed = [
         words.get(name, f"with {name} {json.dumps(begun.get(name))} instead of {json.dumps(value)}")
         for name, value in now.items()

@@ -6,7 +6,7 @@ is on its way: a process that is ahead waits until the windows of its recording 
 
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import cycle
 from multiprocessing.connection import Connection
 from typing import Final
@@ -26,7 +26,7 @@ _ASKED_AHEAD: Final = 4
 
 def read_windows(
     recordings: Iterable[Listed], reading: Reading, windowing: Windowing, workers: int = 0
-) -> Iterator[Windowed]:
+) -> Generator[Windowed, None, None]:
     """Read listed recordings and cut them into windows, which must be taken before the next recording is.
 
     Args:
@@ -59,6 +59,7 @@ def read_windows(
     finally:
         for _, process in readers:
             process.kill()
+            process.join()
 
 
 def _next(connection: Connection, windowing: Windowing) -> Iterator[Windowed]:

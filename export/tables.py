@@ -1,5 +1,6 @@
 """Tables of embeddings, NPZ, CSV or Parquet, written part by part: memory does not grow with their length."""
 
+import contextlib
 import csv
 import importlib.util
 import zipfile
@@ -65,33 +66,29 @@ def write_npz(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
 
 
 def write_csv(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
-    """A row per embedding; nine digits give a float32 back exactly."""
+    """A row per embedding, with a column for each of its numbers; nine digits give a float32 back exactly."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        for number, columns in enumerate(_named(parts, encoder)):
+        for number, (columns, embeddings) in enumerate(_some_rows(parts, encoder)):
             if number == 0:
-                writer.writerow(columns)
-            texts = [
-                [f"{value:.9g}" for value in values] if values.dtype == np.float32 else values.tolist()
-                for values in columns.values()
-            ]
+                writer.writerow([*columns, *(f"e{place}" for place in range(encoder.embedding_dim))])
+            values = [*columns.values(), *embeddings.T]
+            texts = [[f"{one:.9g}" for one in column] if column.dtype == np.float32 else column for column in values]
             writer.writerows(zip(*texts, strict=True))
 
 
 def write_parquet(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
-    """The columns of the CSV file, in their own types."""
+    """The columns of the CSV file in their own types, but for the embeddings: one column `embedding` of lists."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    writer = None
-    try:
-        for columns in _named(parts, encoder):
-            table = pa.table(dict(columns))
-            writer = writer or pq.ParquetWriter(path, table.schema)
+    with contextlib.ExitStack() as stack:
+        writer: Any = None
+        for columns, embeddings in _some_rows(parts, encoder):
+            lists = pa.FixedSizeListArray.from_arrays(pa.array(embeddings.ravel()), encoder.embedding_dim)
+            table = pa.table({**columns, "embedding": lists})
+            writer = writer or stack.enter_context(pq.ParquetWriter(path, table.schema, use_dictionary=["id"]))
             writer.write_table(table)
-    finally:
-        if writer is not None:
-            writer.close()
 
 
 WRITERS: Final[Mapping[str, Callable[[Path, Iterable[Part], OnnxEncoder], None]]] = {
@@ -102,18 +99,18 @@ WRITERS: Final[Mapping[str, Callable[[Path, Iterable[Part], OnnxEncoder], None]]
 """How to write a table, by the ending of its name."""
 
 
-def _named(parts: Iterable[Part], encoder: OnnxEncoder) -> Iterator[dict[str, npt.NDArray[Any]]]:
-    """Some rows at a time, each column one-dimensional and by its name in a flat table."""
+def _some_rows(
+    parts: Iterable[Part], encoder: OnnxEncoder
+) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float32]]]:
+    """Some rows at a time: all but the embeddings in columns by their names in a flat table, and the embeddings."""
     for part in parts:
         columns = {name: part.columns[name] for name in COLUMNS if name in part.columns}
         for first in range(0, part.account.rows, _ROWS_AT_ONCE):
-            rows = slice(first, first + _ROWS_AT_ONCE)
-            flat = {"id": columns["ids"][rows]}
-            flat["window" if "start_s" in columns else "windows"] = columns["windows"][rows]
-            if "start_s" in columns:
-                flat["start_s"] = columns["start_s"][rows]
-            if "predictions" in columns:
+            rows = {name: values[first : first + _ROWS_AT_ONCE] for name, values in columns.items()}
+            flat = {"id": rows["ids"], "window" if "start_s" in rows else "windows": rows["windows"]}
+            if "start_s" in rows:
+                flat["start_s"] = rows["start_s"]
+            if "predictions" in rows:
                 names = [f"prediction:{name}" for name in encoder.names or ()]
-                flat |= dict(zip(names, columns["predictions"][rows].T, strict=True))
-            names = [f"e{number}" for number in range(encoder.embedding_dim)]
-            yield flat | dict(zip(names, columns["embeddings"][rows].T, strict=True))
+                flat |= dict(zip(names, rows["predictions"].T, strict=True))
+            yield flat, rows["embeddings"]

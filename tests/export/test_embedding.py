@@ -139,12 +139,17 @@ def test_parquet_holds_what_the_csv_file_does(classifier_onnx: Path, folder: Pat
     table = parquet.read_table(tmp_path / "o.parquet")
     with (tmp_path / "o.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    assert table.column_names == list(rows[0])
+    numbers = [f"e{number}" for number in range(12)]
+    assert table.column_names == [*(name for name in rows[0] if name not in numbers), "embedding"]
     assert table["id"].to_pylist() == [row["id"] for row in rows]
-    for name in table.column_names[1:]:
+    for name in table.column_names[1:-1]:
         values = table[name].to_numpy()
         assert values.dtype == {"window": np.int64, "windows": np.int64, "start_s": np.float64}.get(name, np.float32)
         np.testing.assert_array_equal(values, np.array([row[name] for row in rows], values.dtype))
+    assert table["embedding"].type.list_size == 12
+    embeddings = np.stack(table["embedding"].to_numpy())
+    assert embeddings.dtype == np.float32
+    np.testing.assert_array_equal(embeddings, np.array([[row[name] for name in numbers] for row in rows], np.float32))
 
 
 @pytest.mark.usefixtures("small_parts")
