@@ -16,6 +16,7 @@ from onnx import helper
 
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.head_file import LinearHead
 from ecg_advmask.export import classifier
 from ecg_advmask.export.conversion import joined, to_onnx
@@ -103,7 +104,7 @@ def export_encoder(
 
     Raises:
         ParityError: the embeddings are further from Keras's than `ecg_advmask.export.parity.check` allows.
-        InputError: float16 cannot hold a weight.
+        InputError: the head is of another encoder, or float16 cannot hold a weight.
         ValueError: int8 without calibration windows.
     """
     if signals_mv is None or len(signals_mv) == 0:
@@ -111,6 +112,8 @@ def export_encoder(
     encoder = in_float32(encoder)
     plain_metadata = _metadata(config, encoder) | ({} if head is None else classifier.metadata(head))
     metadata = plain_metadata | _stated(precision, calibration_mv)
+    if head is not None and head.encoder_sha256 != metadata["encoder_sha256"]:
+        raise InputError(f"{path}: the head for {head.task} was fitted on another encoder, fit one on this encoder")
     model = _graph(encoder, config.window_samples, precision, calibration_mv)
     if head is not None:
         model = classifier.with_head(model, head)

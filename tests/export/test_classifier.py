@@ -14,6 +14,7 @@ from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression, Ridge
 
 from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.head_file import LinearHead
 from ecg_advmask.export.classifier import with_head
 from ecg_advmask.export.onnx import export_encoder
@@ -92,6 +93,14 @@ def test_a_class_without_recordings_has_the_probability_zero(
     found = outputs(classifier(files["float32"], without), ecgs_mv)[1]
     assert (found[:, 1] == 0).all()
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+
+
+def test_a_head_of_another_encoder_is_refused(
+    heads: dict[str, LinearHead], make_encoder: Any, config: Config, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match="the head for task of labels was fitted on another encoder"):
+        export_encoder(make_encoder(1), config, tmp_path / "classifier.onnx", head=heads["labels"])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_file_names_its_predictions_and_its_report_judges_them(
