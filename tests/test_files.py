@@ -1,5 +1,6 @@
 """Files are whole or absent; names read from files stay inside their folder."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -80,3 +81,32 @@ def test_sha256_of_a_file(tmp_path: Path) -> None:
 def test_any_text_becomes_part_of_a_file_name(text: str, expected: str) -> None:
     """However long an id is: the pictures of a run once could not be written for one of 240 letters."""
     assert files.in_file_name(text) == expected
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_file_without_room_for_it_is_named_and_its_half_removed(tmp_path: Path, named: bool) -> None:
+    target = tmp_path / "file.npz"
+    with pytest.raises(OSError, match="No space left") as told, files.atomic_path(target) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device", str(temporary) if named else None)
+    assert told.value.filename == str(target)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_bad_input_and_other_errors_are_not(tmp_path: Path) -> None:
+    pattern = (
+        rf"^{tmp_path}/x: could not be written \(Disk quota exceeded, [\d,]+ MB are free\); free some space and wait$"
+    )
+    with pytest.raises(InputError, match=pattern), files.room_errors(tmp_path, "wait"):
+        raise OSError(errno.EDQUOT, "Disk quota exceeded", str(tmp_path / "x"))
+    with pytest.raises(PermissionError), files.room_errors(tmp_path, "wait"):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "x"))
+
+
+def test_what_a_killed_process_left_is_removed_by_the_names_of_the_files(tmp_path: Path) -> None:
+    for name in (".a.7.tmp.csv", ".a.b.7.tmp.csv", ".a.7.tmp.json", "a.csv", ".b.7.tmp.csv", ".e-1.npz.7.tmp.sum"):
+        (tmp_path / name).touch()
+    files.clear_temporaries(tmp_path, "a.csv", "*.sum")
+    assert {path.name for path in tmp_path.iterdir()} >= {".a.7.tmp.json", "a.csv", ".b.7.tmp.csv"}
+    assert not {".a.7.tmp.csv", ".e-1.npz.7.tmp.sum"} & {path.name for path in tmp_path.iterdir()}
+    files.clear_temporaries(tmp_path / "absent", "a.csv")

@@ -139,9 +139,7 @@ class Run:
 
         A run that was killed may have one row more than it has finished epochs.
         """
-        history, seconds = _table(self.path / HISTORY_FILE), _table(self.path / SECONDS_FILE)
-        apart = not history.empty and not seconds.empty and "seconds" not in history
-        return history.merge(seconds, "left", "epoch") if apart else history
+        return timed(_table(self.path / HISTORY_FILE), _table(self.path / SECONDS_FILE))
 
     def probed(self) -> dict[int, float]:
         """The probe's mean AUROC in each epoch in which it was asked."""
@@ -178,6 +176,13 @@ def check_place(folder: Path) -> None:
         not file.name.startswith(".") and file.name != SEEN_FILE for file in folder.iterdir()
     ):
         raise InputError(f"{folder}: already exists and is no run, name another folder")
+
+
+def timed(history: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
+    """The history with the ``seconds`` of its epochs, where they are known; that of older runs has them already."""
+    if history.empty or seconds.empty or "seconds" in history:
+        return history
+    return history.merge(seconds, "left", "epoch")
 
 
 def _table(path: Path) -> pd.DataFrame:

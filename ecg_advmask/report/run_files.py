@@ -14,6 +14,7 @@ from ecg_advmask.config import Config, from_mapping, load
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.account import mentions_generated
 from ecg_advmask.files import read_json
+from ecg_advmask.pretrain.run import timed
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class RunFiles:
         if not isinstance(description.get("config"), dict):
             raise InputError(f"{folder / 'config.json'}: holds no settings of a run; give a folder that pretrain made")
         seen = _read_table(folder / "seen.csv", "id")
-        history = _read_table(folder / "history.csv", "epoch")
+        history = timed(_read_table(folder / "history.csv", "epoch"), _read_table(folder / "seconds.csv", "epoch"))
         return cls(
             folder,
             from_mapping(description["config"], str(folder / "config.json")),

@@ -104,8 +104,9 @@ def run(tmp_path):
     described = {"config": settings, "dataset": {"path": "data/pre", "sha256": "e" * 64}, "versions": {"keras": "3"}}
     (folder / "config.json").write_text(json.dumps(described))
     history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [4.0, 3.0, 2.5], "contrastive_accuracy": [0.1, 0.2, 0.3]})
-    history["embedding_std"], history["mask_area"], history["seconds"] = 0.5, 0.4, 60.0
+    history["embedding_std"], history["mask_area"] = 0.5, 0.4
     history.to_csv(folder / "history.csv", index=False)
+    pd.DataFrame({"epoch": [1, 2, 3], "seconds": 60.0}).to_csv(folder / "seconds.csv", index=False)
     pd.DataFrame({"id": ["r1", "r2"], "patient": ["p1", "p2"], "signal_hash": ["1", "2"]}).to_csv(
         folder / "seen.csv", index=False
     )
@@ -148,6 +149,7 @@ def test_report_holds_figures_account_protocol_settings_and_commands(run, evalua
     assert "flat: 7; not finite: 3" in text
     assert "by id 10, by signal 9, by patient 8" in text
     assert "contrastive loss 4.000 in the first epoch, 2.500 in the last" in text.lower()
+    assert "3.0 minutes in all" in text
     assert "ecg-advmask pretrain data/pre" in text and evaluation["command"] in text
     assert "adversary_learning_rate" in text and "d" * 64 in text
     assert GENERATED_NOTICE not in text
