@@ -20,6 +20,11 @@ FloatSignals = npt.NDArray[np.float32]
 LARGEST_MV: Final = 32.767
 """Windows are kept as 16-bit microvolts; the lowest code stands for a missing sample."""
 
+_SHORTEST_RUN: Final = 64
+_LARGEST_MATRIX: Final = 1_000_000
+_UNSHARED_PRODUCTS: Final = 262_144
+"""Up to so many, OpenBLAS does not share a product of matrices among threads, of which recordings are read in many."""
+
 
 def resampling_ratio(from_hz: float, to_hz: float) -> Fraction:
     """``to_hz / from_hz`` as a fraction of numbers up to 10,000: exact for whole rates up to that, else within 0.01 %.
@@ -61,10 +66,6 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
     ratio = resampling_ratio(from_hz, to_hz)
     if ratio == 1 or len(signals_mv) == 0:
         return signals_mv
-    from scipy.signal import resample_poly  # here, because it takes longer to import than a recording to embed
-
-    up, down = ratio.numerator, ratio.denominator
-    lowpass = _lowpass(max(up, down))
     old_time = np.arange(len(signals_mv), dtype=np.float64)
     new_time = np.arange(math.ceil(len(signals_mv) * ratio)) / float(ratio)
     resampled = np.empty((signals_mv.shape[1], len(new_time)), np.float32)
@@ -73,7 +74,7 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
         lead = _bridged(column.astype(np.float64), missing)
         first, slope = lead[0], (lead[-1] - lead[0]) / max(len(lead) - 1, 1)
         lead -= first + slope * old_time
-        filtered = resample_poly(lead, up, down, window=lowpass)  # type: ignore[call-overload]  # stubs know no taps
+        filtered = _filtered(lead, ratio, len(new_time))
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and no check lets it pass
             resampled[row] = filtered + (first + slope * new_time)
         if missing.any():
@@ -81,17 +82,60 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
     return resampled.T
 
 
+def _filtered(lead: npt.NDArray[np.float64], ratio: Fraction, length: int) -> npt.NDArray[np.float64]:
+    """The first ``length`` samples at the new rate: `scipy.signal.resample_poly` with the taps of `_lowpass`.
+
+    A run of new samples is a product of the old ones around it with a matrix of taps, the same for every run; that is
+    three times as fast as scalar products one by one.
+    """
+    up, down = ratio.numerator, ratio.denominator
+    if up * (down + _reach(up, down)) > _LARGEST_MATRIX:
+        from scipy.signal import resample_poly  # here, because it takes longer to import than a recording to embed
+
+        whole = resample_poly(lead, up, down, window=_lowpass(max(up, down)))  # type: ignore[call-overload]
+        return np.asarray(whole[:length])
+    matrix = _polyphase_matrix(up, down)
+    reach, (width, run) = _reach(up, down), matrix.shape
+    runs, step = -(-length // run), width - 2 * reach
+    padded = np.zeros(runs * step + 2 * reach)
+    padded[reach : reach + len(lead)] = lead[: len(padded) - reach]
+    around = np.lib.stride_tricks.sliding_window_view(padded, width)[::step]
+    filtered = np.empty((runs, run))
+    at_once = max(1, _UNSHARED_PRODUCTS // matrix.size)
+    for first in range(0, runs, at_once):
+        rows = slice(first, first + at_once)
+        np.matmul(np.ascontiguousarray(around[rows]), matrix, out=filtered[rows])
+    return filtered.reshape(-1)[:length]
+
+
+def _reach(up: int, down: int) -> int:
+    """Old samples before and after a new one that it depends on."""
+    return -(-(len(_lowpass(max(up, down))) // 2) // up)
+
+
+@functools.lru_cache(maxsize=8)
+def _polyphase_matrix(up: int, down: int) -> npt.NDArray[np.float64]:
+    """(width, run): the weight of each old sample, from `_reach` before a run of new ones on, in each of the run."""
+    taps, reach = _lowpass(max(up, down)), _reach(up, down)
+    periods = max(1, round(_SHORTEST_RUN / up))
+    old = np.arange(-reach, periods * down + reach)[:, None] * up
+    place = np.arange(periods * up) * down - old + len(taps) // 2
+    within = (place >= 0) & (place < len(taps))
+    return np.where(within, up * taps[np.where(within, place, 0)], 0.0)
+
+
 @functools.lru_cache(maxsize=8)
 def _lowpass(factor: int) -> npt.NDArray[np.float64]:
     """Taps of a low-pass at ``factor`` times the lower rate, from 0.8 to 1.0 of that rate's Nyquist frequency.
 
     A sinc under a Kaiser window, whose length and shape follow from the wanted 72 dB and the width between the edges
-    (Kaiser 1974, by `scipy.signal.kaiserord`).
+    (Kaiser 1974, in the form of Oppenheim and Schafer, Discrete-Time Signal Processing, section 7.5.3).
     """
-    from scipy.signal import firwin, kaiserord
-
-    taps, beta = kaiserord(72.0, 0.2 / factor)
-    return np.asarray(firwin(taps | 1, 0.9 / factor, window=("kaiser", beta)))
+    attenuation_db, width, cutoff = 72.0, 0.2 / factor, 0.9 / factor  # in units of the Nyquist frequency
+    half = math.ceil((attenuation_db - 7.95) / (2.285 * math.pi * width) + 1) // 2
+    place = np.arange(-half, half + 1)
+    taps = np.sinc(cutoff * place) * np.kaiser(2 * half + 1, 0.1102 * (attenuation_db - 8.7))
+    return np.asarray(taps / taps.sum())
 
 
 def microvolts(signals_mv: FloatSignals) -> npt.NDArray[np.int16]:

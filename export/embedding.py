@@ -22,7 +22,7 @@ from ecg_advmask.records import Listed, Reading, Refused, list_recordings
 PART_WINDOWS: Final = 1024
 """A part ends with the recording that brings it to so many windows, recordings counting as one more."""
 
-FEW_RECORDINGS: Final = 64
+FEW_RECORDINGS: Final = 256
 """So many are read sooner than processes for it begin."""
 
 MOST_BATCHES_AT_A_TIME: Final = 4

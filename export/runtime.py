@@ -157,7 +157,8 @@ class OnnxEncoder:
         """
         signals, names = np.asarray(signals_mv, np.float32), STANDARD_LEADS if leads is None else tuple(leads)
         if signals.ndim != 2 or signals.shape[1] != len(names):
-            raise InputError(f"signals: have shape {signals.shape}, expected (time, {len(names)} leads)")
+            mend = "; name the columns by leads" if leads is None else ""
+            raise InputError(f"signals: have shape {signals.shape}, expected (time, {len(names)} leads){mend}")
         found = find_leads(names, rebuild=True)
         twelve = found.twelve(signals[:, list(found.columns)])
         recording = Recording(record_id, twelve, sampling_rate_hz, rebuilt=found.rebuilt)

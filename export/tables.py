@@ -111,6 +111,6 @@ def _some_rows(
             if "start_s" in rows:
                 flat["start_s"] = rows["start_s"]
             if "predictions" in rows:
-                names = [f"prediction:{name}" for name in encoder.names or ()]
+                names = [f"prediction:{name}" if name else "prediction" for name in encoder.names or ()]
                 flat |= dict(zip(names, rows["predictions"].T, strict=True))
             yield flat, rows["embeddings"]

@@ -66,19 +66,32 @@ def test_a_sine_keeps_its_values_at_their_times(from_hz: float, to_hz: float, fr
     np.testing.assert_allclose(found[middle], expected[middle], atol=5e-4)
 
 
-@pytest.mark.parametrize(("from_hz", "to_hz"), [*RATES, (500.5, 500)])
-def test_equals_scipy_with_the_line_through_both_ends_taken_off(from_hz: float, to_hz: float) -> None:
+def by_scipy(signals: np.ndarray, from_hz: float, to_hz: float) -> np.ndarray:
+    """Resampled by scipy with the same kind of filter, the line through both ends taken off, (T, leads) float64."""
     up, down = resampling_ratio(from_hz, to_hz).as_integer_ratio()
     factor = max(up, down)
     taps, beta = scipy.signal.kaiserord(72, 0.2 / factor)
     window = scipy.signal.firwin(taps + (taps + 1) % 2, 0.9 / factor, window=("kaiser", beta))
+    slope = (signals[-1:] - signals[:1]) / max(len(signals) - 1, 1)
+    level = signals - signals[:1] - slope * np.arange(len(signals))[:, None]
+    found = scipy.signal.resample_poly(level, up, down, axis=0, window=window)
+    return found + signals[:1] + slope * np.arange(len(found))[:, None] * down / up
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [*RATES, (500.5, 500)])
+def test_equals_scipy_with_the_line_through_both_ends_taken_off(from_hz: float, to_hz: float) -> None:
     signals = noise_mv(round(3 * from_hz)).astype(np.float64) + np.linspace(0, 5, 12)
-    steps = np.arange(len(signals))[:, None]
-    line = signals[:1] + (signals[-1:] - signals[:1]) * steps / steps[-1]
-    expected = scipy.signal.resample_poly(signals - line, up, down, axis=0, window=window)
-    expected += signals[:1] + (signals[-1:] - signals[:1]) * np.arange(len(expected))[:, None] * down / up / steps[-1]
     for _ in range(2):  # the kept filter is not used up by the first call
-        np.testing.assert_allclose(resample(signals.astype(np.float32), from_hz, to_hz), expected, atol=2e-6)
+        found = resample(signals.astype(np.float32), from_hz, to_hz)
+        np.testing.assert_allclose(found, by_scipy(signals, from_hz, to_hz), atol=2e-6)
+
+
+@pytest.mark.parametrize(("from_hz", "to_hz"), [(100, 500), (500, 100), (360, 500), (500, 257), (500.5, 500)])
+@pytest.mark.parametrize("samples", [1, 2, 13, 64, 65, 66, 321])
+def test_recordings_of_any_length_equal_scipy(from_hz: float, to_hz: float, samples: int) -> None:
+    signals = noise_mv(samples).astype(np.float64)
+    found = resample(signals.astype(np.float32), from_hz, to_hz)
+    np.testing.assert_allclose(found, by_scipy(signals, from_hz, to_hz), atol=2e-6)
 
 
 @pytest.mark.parametrize(
