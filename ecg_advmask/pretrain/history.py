@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
+
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_csv
 
@@ -43,8 +45,9 @@ class History:
         took = [row.pop("seconds") for row in rows if "seconds" in row]  # where runs had the time before
         if took:
             seconds = [{"epoch": row["epoch"], "seconds": value} for row, value in zip(rows, took, strict=True)]
-        history = cls(folder, rows[:epochs], seconds[:epochs])
-        if [row.get("epoch") for row in history.rows] != [str(epoch) for epoch in range(1, epochs + 1)]:
+        finished = [str(epoch) for epoch in range(1, epochs + 1)]
+        history = cls(folder, rows[:epochs], [row for row in seconds if row.get("epoch") in finished])
+        if [row.get("epoch") for row in history.rows] != finished:
             raise InputError(
                 f"{folder / HISTORY_FILE}: has not the rows of the {epochs} epochs that are finished; put it back, "
                 "or start a new run"
@@ -80,4 +83,23 @@ def read_rows(path: Path) -> list[Row]:
         with path.open(newline="", encoding="utf-8") as stream:
             return list(csv.DictReader(stream))
     except (OSError, ValueError, csv.Error) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+
+
+def timed(history: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
+    """The history with the ``seconds`` of its epochs, where they are known; that of older runs has them already."""
+    if history.empty or seconds.empty or "seconds" in history:
+        return history
+    return history.merge(seconds, "left", "epoch")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A table by epochs, empty if there is none; `read_rows` gives it as it stands.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error

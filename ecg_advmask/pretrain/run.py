@@ -18,7 +18,7 @@ from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, read_json, write_json
-from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows
+from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows, read_table, timed
 from ecg_advmask.versions import versions
 
 if TYPE_CHECKING:  # TensorFlow is imported where networks are read
@@ -139,7 +139,7 @@ class Run:
 
         A run that was killed may have one row more than it has finished epochs.
         """
-        return timed(_table(self.path / HISTORY_FILE), _table(self.path / SECONDS_FILE))
+        return timed(read_table(self.path / HISTORY_FILE), read_table(self.path / SECONDS_FILE))
 
     def probed(self) -> dict[int, float]:
         """The probe's mean AUROC in each epoch in which it was asked."""
@@ -176,20 +176,6 @@ def check_place(folder: Path) -> None:
         not file.name.startswith(".") and file.name != SEEN_FILE for file in folder.iterdir()
     ):
         raise InputError(f"{folder}: already exists and is no run, name another folder")
-
-
-def timed(history: pd.DataFrame, seconds: pd.DataFrame) -> pd.DataFrame:
-    """The history with the ``seconds`` of its epochs, where they are known; that of older runs has them already."""
-    if history.empty or seconds.empty or "seconds" in history:
-        return history
-    return history.merge(seconds, "left", "epoch")
-
-
-def _table(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_csv(path) if path.is_file() else pd.DataFrame({"epoch": []})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from error
 
 
 def random_encoder(config: Config, seed: int) -> "keras.Model":

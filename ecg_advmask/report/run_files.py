@@ -14,7 +14,7 @@ from ecg_advmask.config import Config, from_mapping, load
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.account import mentions_generated
 from ecg_advmask.files import read_json
-from ecg_advmask.pretrain.run import timed
+from ecg_advmask.pretrain.history import timed
 
 
 @dataclass(frozen=True)

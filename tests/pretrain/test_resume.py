@@ -126,6 +126,9 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
 ) -> None:
     run = after(3, alone, tmp_path / "run")
     older, last = checkpoints.found(run / "checkpoints")
+    for path in (older, last):  # as sha256sum writes it
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        assert path.with_name(f"{path.name}.sha256").read_text() == f"{digest}  {path.name}\n"
     if not checksums:  # as runs were before
         for checksum in run.glob("checkpoints/*.sha256"):
             checksum.unlink()
