@@ -2,7 +2,10 @@
 #   docker build --target embed -t ecg-advmask:embed .
 #   docker build --target train -t ecg-advmask:train .
 #   docker run --rm -v "$PWD":/data ecg-advmask:train prepare cinc2021 prepared --format cinc2021
-# Runs as a user without rights, in /data; mount a folder there that this user (id 1000) may write to.
+#   docker run --rm -v "$PWD":/data ecg-advmask:train study /opt/studies/ptbxl.toml study --data pretraining=prepared ...
+# Runs as a user without rights, in /data; mount a folder there that this user (id 1000) may write to. Nothing is fetched
+# when it runs. There is no health check: a container does one job, and ends with its exit code. docker/check.sh builds
+# both targets and tries them.
 ARG BASE=debian:bookworm-slim
 
 FROM ${BASE} AS python
@@ -12,6 +15,7 @@ RUN apt-get update \
     && useradd --uid 1000 --create-home ecg
 ENV PATH=/opt/ecg-advmask/bin:$PATH PYTHONDONTWRITEBYTECODE=1 MPLCONFIGDIR=/tmp/matplotlib
 WORKDIR /data
+VOLUME /data
 ENTRYPOINT ["ecg-advmask"]
 CMD ["--help"]
 
@@ -32,4 +36,5 @@ USER ecg
 
 FROM python AS train
 COPY --from=train-installed /opt/ecg-advmask /opt/ecg-advmask
+COPY studies /opt/studies
 USER ecg
