@@ -62,7 +62,7 @@ CASES = {
     "pretrain: no data set": (["pretrain", "empty", "out", "--preset", "demo"], "empty: is not a data set"),
     "pretrain: wrong preset": (["pretrain", "empty", "out", "--preset", "dmeo"], "preset 'dmeo' does not exist"),
     "pretrain: wrong setting": (["pretrain", "empty", "out", "--set", "alhpa=1"], "--set alhpa=1"),
-    "pretrain: resume nothing": (["pretrain", "empty", "empty", "--resume"], "is not a run directory"),
+    "pretrain: resume nothing": (["pretrain", "empty", "empty", "--resume"], "no run was begun there"),
     "pretrain: missing settings": (["pretrain", "empty", "out", "--config", "absent.toml"], "absent.toml"),
     "linear-eval: no run": (["linear-eval", "empty", "empty", "--task", "sex"], "is not a run directory"),
     "linear-eval: another program's run": (["linear-eval", "other_run", "empty", "--task", "sex"], "other_run"),

@@ -16,7 +16,6 @@ from ecg_advmask.evaluate import network
 from ecg_advmask.files import sha256_of
 from ecg_advmask.models.weights import weights_sha256
 from ecg_advmask.pipeline import shards
-from ecg_advmask.pretrain import run as pretrain_run
 from ecg_advmask.pretrain.run import Run, random_encoder
 from ecg_advmask.report.evaluation_section import evaluation_section
 from ecg_advmask.report.result_words import headline, protocol_in_words
@@ -39,7 +38,7 @@ def light():
     """Small networks, without compilation."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(network, "resnet18_1d", small_encoder)
-        patch.setattr(pretrain_run, "resnet18_1d", small_encoder)
+        patch.setattr("ecg_advmask.models.resnet1d.resnet18_1d", small_encoder)
         tf.config.run_functions_eagerly(True)
         yield
         tf.config.run_functions_eagerly(False)

@@ -23,6 +23,7 @@ from ecg_advmask.cli import main
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.evaluation_file import load
 from ecg_advmask.locks import locked
+from ecg_advmask.pretrain.checkpoints import epoch_of
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.file import read_study
@@ -309,7 +310,7 @@ def test_killed_twice_and_resumed_it_gives_the_same_results(
     epoch, evaluations = chance.randint(1, EPOCHS), chance.randint(1, 5)
     print(f"killed after epoch {epoch}, and after {evaluations} evaluations")  # shown if it fails
     killed(
-        file, folder, lambda: any(int(path.stem[-5:]) >= epoch for path in folder.glob("runs/*/*/checkpoints/epoch-*"))
+        file, folder, lambda: any(epoch_of(path) >= epoch for path in folder.glob("runs/*/*/checkpoints/epoch-*.npz"))
     )
     killed(file, folder, lambda: len(list(folder.glob("evaluations/[GT]*/*/*/*.npz"))) >= evaluations)
     done = study(file, folder)

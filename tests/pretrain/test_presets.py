@@ -97,7 +97,7 @@ def test_a_stored_and_restored_model_takes_the_same_next_step(method: str, tmp_p
     assert logs[0] == logs[1]
     assert not any(changed(values(model.state), other.state))
 
-    path = checkpoints.save(tmp_path, 1, model.state, 1)
+    path = checkpoints.save(tmp_path, 1, model.state)
     model.train_step(second)
     other.train_step(first)
     assert any(changed(values(model.state), other.state))

@@ -62,7 +62,7 @@ def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=
     sources = {"ptb-xl": {"recordings_in": 2394, "recordings_kept": 2371, "recordings_refused": 23,
                           "windows_kept": 2371, "reasons": {"flat lead": 17, "not finite": 6}}}  # fmt: skip
     data = described | {"layout": "cinc2021", "sources": sources, "generated": False}
-    protocol = {"pretraining_share": 0.6, "seeds": [0, 1, 2], "tasks": list(tasks), "labels": [c[0] for c in counts],
+    protocol = {"pretraining_share": 0.6, "seeds": [0, 1, 2], "fractions": [c[0] for c in counts],
                 "draws": 20, "seed": 0, "shares": [0.5, 0.1, 0.4], "split_seed": 0, "resamples": _RESAMPLES,
                 "head": "lbfgs", "level": 0.95}  # fmt: skip
     return {
