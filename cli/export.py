@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     type=click.Choice(["float32", "float16", "int8"]),
     default="float32",
     show_default=True,
-    help="float16: half the size, quicker on a GPU. int8: a third of the size, up to three times the rate on a "
-    "processor; calibrated on --recordings, which it needs.",
+    help="float16: half the size, for GPUs (slower on a processor). int8: a third of the size, in batches about 2.5 "
+    "times the rate on a processor; calibrated on --recordings, which it needs.",
 )
 @click.option(
     "--recordings",
