@@ -35,6 +35,13 @@ def _settings_help() -> str:
     is_flag=True,
     help="Go on after the last finished epoch of RUN, with RUN's settings; begin it where it was not begun.",
 )
+@click.option(
+    "--devices",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="GPUs of this machine to train on, or parts of its CPU; several machines are named by TF_CONFIG instead.",
+)
 def pretrain(
     data: Path,
     run: Path,
@@ -43,6 +50,7 @@ def pretrain(
     overrides: tuple[str, ...],
     seed: int | None,
     resume: bool,
+    devices: int,
 ) -> None:
     """Pretrain an encoder on the prepared data set DATA; everything goes into the new folder RUN."""
     if preset and file:
@@ -55,11 +63,19 @@ def pretrain(
 
         import_tensorflow()
         from ecg_advmask.pipeline.shards import DataSet
-        from ecg_advmask.pretrain.trainer import pretrain as train
+        from ecg_advmask.pretrain import replicas, trainer
         from ecg_advmask.report.mask_files import draw_masks
 
-        finished = train(DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo)
-    click.echo(f"wrote {finished.path} (encoder.keras, history.csv, checkpoints, masks, tensorboard)")
+        with replicas.strategy_of(devices).scope():
+            if replicas.is_chief():
+                trainer.pretrain(
+                    DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo
+                )
+                told = f"wrote {run} (encoder.keras, history.csv, checkpoints, masks, tensorboard)"
+            else:
+                trainer.follow(DataSet.open(data), settings)
+                told = f"did its part of {run}, which the first machine writes"
+    click.echo(told)
 
 
 def _stored_settings(run: Path) -> Config:

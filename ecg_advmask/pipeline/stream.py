@@ -43,6 +43,7 @@ def stream(
     drop_remainder: bool = True,
     samples: int | None = None,
     patients: Rows | None = None,
+    places: Rows | None = None,
 ) -> tf.data.Dataset:
     """Batches for training, one epoch after the other; no batch spans two epochs.
 
@@ -59,6 +60,8 @@ def stream(
         samples: take a random crop of this length from each window, another in each epoch; by default whole windows.
         patients: number of the patient of every window in the data set; windows of one patient then follow one another
             (`order.together`, in place of ``shuffle``).
+        places: deliver only these places of each batch, in this order: the part of one of several machines. All batches
+            must be full.
 
     Returns:
         Dataset of (batch_size, samples, 12) float32, each window with mean 0 and deviation 1 over time and leads; with
@@ -83,6 +86,9 @@ def stream(
         return (drawn, starts) if patient_of is None else (drawn, starts, patient_of[drawn])
 
     batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
+    if places is not None:
+        own = tf.constant(np.asarray(places, np.int64))
+        batches, batch_size = batches.map(lambda drawn: tf.gather(drawn, own)), len(own)
     if patient_of is None:
         return _read(batches, data, batch_size, length, lambda signals, _: signals)
     return _read(batches, data, batch_size, length, lambda signals, drawn: (signals, drawn[:, 2]))

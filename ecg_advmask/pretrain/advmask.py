@@ -13,6 +13,7 @@ from keras import ops
 
 from ecg_advmask.config import Config
 from ecg_advmask.losses import sparsity_penalty
+from ecg_advmask.pretrain import replicas
 from ecg_advmask.pretrain.mask_domain import mask_domain
 from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR
 
@@ -29,6 +30,7 @@ class AdvMask(SimCLR):
         super().__init__(config)
         self.domain = mask_domain(config)
         self.adversary = self.domain.adversary(config)
+        replicas.synchronise(self.adversary)
 
     def compile(self, optimizer: Any, adversary_optimizer: Any, **options: Any) -> None:
         """Take one optimizer per player; the options are those of Keras."""
@@ -42,6 +44,11 @@ class AdvMask(SimCLR):
     @property
     def state(self) -> list[Any]:
         return [*super().state, *self.adversary_optimizer.variables]
+
+    @property
+    def adversary_state(self) -> list[Any]:
+        """What the adversary's update changes: its weights and moving statistics, and its optimizer."""
+        return [*self.adversary.variables, *self.adversary_optimizer.variables]
 
     def train_step(self, data: Any) -> Logs:
         """One update of each player: the adversary's against the new encoder, or both from the same pass."""
@@ -71,8 +78,11 @@ class AdvMask(SimCLR):
 
         if warmup == 0 and every == 1:
             move()
+            return
+        due = ops.logical_and(step >= warmup, (step - warmup) % every == 0)
+        if replicas.count() > 1:
+            replicas.moved_if(due, self.adversary_state, update)
         else:
-            due = ops.logical_and(step >= warmup, (step - warmup) % every == 0)
             tf.cond(due, move, lambda: tf.constant(False))
 
     def pairs(self, data: Any) -> Pairs:
@@ -91,7 +101,8 @@ class AdvMask(SimCLR):
             masks = self.adversary(pairs["view_2"], training=True)
         with tf.GradientTape() as tape:
             loss, logs = self.contrast_masked(pairs, ops.stop_gradient(masks))
-        return tape.gradient(loss, self.learner_variables), logs | self.penalise(masks)[1]
+            share = replicas.share_of(loss)
+        return tape.gradient(share, self.learner_variables), logs | self.penalise(masks)[1]
 
     def adversary_gradients(self, pairs: Pairs) -> list[Any]:
         """Gradients of ``-L_SSL + L_sparse`` for the adversary, the learner given; without L_SSL if so set."""
@@ -102,7 +113,8 @@ class AdvMask(SimCLR):
                 with keras.StatelessScope():  # the learner keeps its moving statistics
                     loss, _ = self.contrast_masked(pairs, masks)
                 objective -= loss
-        gradients: list[Any] = tape.gradient(objective, self.adversary.trainable_variables)
+            share = replicas.share_of(objective)
+        gradients: list[Any] = tape.gradient(share, self.adversary.trainable_variables)
         return gradients
 
     def both_gradients(self, pairs: Pairs) -> tuple[tuple[list[Any], list[Any]], Logs]:
@@ -111,8 +123,8 @@ class AdvMask(SimCLR):
             masks = self.adversary(pairs["view_2"], training=True)
             penalty, mask_logs = self.penalise(masks)
             loss, logs = self.contrast_masked(pairs, 2 * ops.stop_gradient(masks) - masks)
-            objective = loss + penalty
-        gradients = tape.gradient(objective, (self.learner_variables, self.adversary.trainable_variables))
+            share = replicas.share_of(loss + penalty)
+        gradients = tape.gradient(share, (self.learner_variables, self.adversary.trainable_variables))
         return gradients, logs | mask_logs
 
     def contrast_masked(self, pairs: Pairs, masks: Any) -> tuple[Any, Logs]:
@@ -155,7 +167,7 @@ class AdvMask(SimCLR):
         masks = ops.reshape(masks, (ops.shape(masks)[0], -1, self.config.masks))
         penalised = self.binarised(masks) if self.config.penalised_area == "cover" else masks
         penalty = sparsity_penalty(penalised, self.config.alpha, self.config.ratio)
-        area = ops.mean(masks, axis=1)
-        logs = {"sparsity": penalty, "mask_area": ops.mean(area)}
-        logs |= {"mask_area_min": ops.min(area), "mask_area_max": ops.max(area)}
-        return penalty, logs | {"mask_cover": ops.mean(ops.cast(masks > 0.5, "float32"))}
+        area, cover = ops.mean(masks, axis=1), ops.mean(ops.cast(masks > 0.5, "float32"), axis=1)
+        penalties, area, cover = replicas.gathered((penalty[None], area, cover))
+        logs = {"sparsity": ops.mean(penalties), "mask_area": ops.mean(area), "mask_cover": ops.mean(cover)}
+        return penalty, logs | {"mask_area_min": ops.min(area), "mask_area_max": ops.max(area)}

@@ -12,6 +12,7 @@ from ecg_advmask.config import Config
 from ecg_advmask.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients
 from ecg_advmask.models.heads import projector
 from ecg_advmask.models.resnet1d import resnet18_1d
+from ecg_advmask.pretrain import replicas
 from ecg_advmask.scaling import scale_to_unit
 
 Logs = dict[str, Any]
@@ -36,7 +37,8 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         self.encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
         self.projector = projector(config.embedding_dim, config.projection_hidden, config.projection_dim)
         self.augment = compose(config.augmentations)
-        self.seed_generator = keras.random.SeedGenerator(config.seed)
+        replicas.synchronise(self.encoder, self.projector)
+        self.seed_generator = replicas.Seeds(config.seed)
         self.averages = {name: keras.metrics.Mean(name) for name in self.tracked}
         self.built = True
 
@@ -63,6 +65,9 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """Every variable that the next step depends on: weights, moving statistics, optimizers, random numbers."""
         return [*self.variables, *self.optimizer.variables]
 
+    def _maybe_symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Nothing: all is built. Keras would look at a batch first, and fail at windows with patients of a machine."""
+
     def train_step(self, data: Any) -> Logs:
         """One update of encoder and projector."""
         gradients, logs = self.accumulated(self.learner_gradients, self.pairs(data))
@@ -84,22 +89,30 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """Gradients of the contrastive loss with respect to `learner_variables`."""
         with tf.GradientTape() as tape:
             loss, logs = self.contrast(pairs, pairs["view_2"])
-        return tape.gradient(loss, self.learner_variables), logs
+            share = replicas.share_of(loss)
+        return tape.gradient(share, self.learner_variables), logs
 
     def contrast(self, pairs: Pairs, view_2: Any) -> tuple[Any, Logs]:
-        """The contrastive loss of the first views and these second ones, on batch statistics, and what is watched."""
+        """The contrastive loss of the first views and these second ones, on batch statistics, and what is watched.
+
+        Of the batch of all replicas, where there are several.
+        """
         embedding = self.encoder(pairs["view_1"], training=True)
         z_1 = self.projector(embedding, training=True)
         z_2 = self.projector(self.encoder(view_2, training=True), training=True)
+        embedding, z_1, z_2, patients = replicas.gathered((embedding, z_1, z_2, pairs["patients"]))
         if self.config.positives == "patient":
-            loss = nt_xent_of_patients(z_1, z_2, pairs["patients"], self.config.temperature, self.config.negatives)
+            loss = nt_xent_of_patients(z_1, z_2, patients, self.config.temperature, self.config.negatives)
         else:
             loss = nt_xent(z_1, z_2, self.config.temperature, self.config.negatives)
         accuracy = contrastive_accuracy(z_1, z_2)
         return loss, {"loss": loss, "contrastive_accuracy": accuracy, **_spread(embedding)}
 
     def accumulated(self, gradients_of: Callable[[Pairs], Any], pairs: Pairs) -> Any:
-        """The mean of ``gradients_of`` over the accumulated batches, computed one after the other to bound memory."""
+        """The mean of ``gradients_of`` over the accumulated batches, computed one after the other to bound memory.
+
+        Replicas exchange what they have in each of them, which TensorFlow does not let them do in a loop.
+        """
         count = self.config.accumulation
         if count == 1:
             return gradients_of(pairs)
@@ -108,6 +121,8 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         def of_batch(index: Any) -> Any:
             return gradients_of({name: value[index] for name, value in batches.items()})
 
+        if replicas.count() > 1:
+            return tf.nest.map_structure(lambda *each: sum(each) / count, *map(of_batch, range(count)))
         (_, total) = tf.while_loop(
             lambda index, _: index < count,
             lambda index, total: (index + 1, tf.nest.map_structure(tf.add, total, of_batch(index))),
@@ -121,7 +136,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """The epoch's averages so far, the step's values included."""
         for name, value in logs.items():
             self.averages[name].update_state(value)
-        return {name: average.result() for name, average in self.averages.items()}
+        return {name: replicas.logged(average.result()) for name, average in self.averages.items()}
 
 
 def _spread(embedding: Any) -> Logs:

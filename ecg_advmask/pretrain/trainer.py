@@ -1,6 +1,7 @@
 """The pretraining loop: a data set and settings in, a run directory out; an interrupted run goes on where it was."""
 
 import contextlib
+import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import tensorflow as tf
 
 from ecg_advmask.config import Config
 from ecg_advmask.datasets.splits import split_by_patient
@@ -16,7 +18,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.files import room_errors
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import input_errors, steps_per_epoch, stream
-from ecg_advmask.pretrain import checkpoints
+from ecg_advmask.pretrain import checkpoints, replicas
 from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.callbacks import DrawMasks, Events, Keeper, Pictures, Progress
 from ecg_advmask.pretrain.ending import best_epoch, is_over
@@ -43,6 +45,9 @@ def pretrain(
 ) -> Run:
     """Pretrain an encoder on a data set, or go on with a run that was interrupted.
 
+    In the scope of a strategy of ``tf.distribute`` it trains on all the devices of that. If they are those of several
+    machines, the first one calls this, and the others `follow`.
+
     Args:
         data: windows of the rate that the settings state, and of their length or longer.
         path: the run directory; it must not exist, unless ``resume``.
@@ -57,16 +62,11 @@ def pretrain(
 
     Raises:
         InputError: data set, settings and directory do not go together, another process pretrains in it, a shard was
-            altered, or the disk is full; what is finished is kept.
+            altered, the disk is full, or another machine was lost; what is finished is kept.
     """
     _check_fit(data, config)
     rows, copies = pretraining_rows(data, config)
-    steps = steps_per_epoch(len(rows), config.batch_size * config.accumulation)
-    if steps == 0:
-        raise InputError(
-            f"{data.path}: {len(rows)} windows to pretrain on, fewer than the "
-            f"{config.batch_size * config.accumulation} of one step; lower batch_size or accumulation"
-        )
+    steps = _steps(data, rows, config)
     resumes = resume and is_begun(path)
     if resumes:
         continued(path, config, data)  # refuses, if it does, before networks are built
@@ -79,15 +79,62 @@ def pretrain(
         finished = restored(run, model, say)
         history = History.of(run.path, finished)
         checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
-        if finished and is_over(config, run.probed(), finished):
+        over = finished > 0 and is_over(config, run.probed(), finished)
+        replicas.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, config))
+        if over:
             _end_again(run, model, finished, say)
             return run
         if copies:
             say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
         say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
-        if config.jit_compile:
+        if replicas.count() > 1:
+            say(
+                f"{replicas.count()} devices, {config.batch_size // replicas.count()} recordings of every batch on each"
+            )
+        elif config.jit_compile:
             say("the first step waits for XLA to compile")
-        batches = stream(
+        probing = Probing(probe, config, run.probed()) if probe else None
+        progress = Progress(steps, say)
+        pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
+        # Keeper makes an epoch count: what belongs to the epoch is written before it, and whom it told comes after.
+        kept = [*([probing] if probing else []), progress, Events(run), *pictures, Keeper(run, history, probing)]
+        with contextlib.closing(progress):
+            _fit(model, data, rows, finished, [*kept, *callbacks])
+    return run
+
+
+def follow(data: DataSet, config: Config) -> None:
+    """What every machine but the first does in a run on several: the same steps, and nothing is written.
+
+    Args:
+        data: the same data set as the first machine's.
+        config: the same settings.
+
+    Raises:
+        InputError: data set and settings do not go together, or are not those of the first machine, or that was lost.
+    """
+    _check_fit(data, config)
+    rows, _ = pretraining_rows(data, config)
+    _steps(data, rows, config)
+    model = build(config)
+    finished = replicas.begin_together(model.state, 0, _fingerprint(data, config))
+    if finished < config.epochs:
+        _fit(model, data, rows, finished, [])
+
+
+def _fit(
+    model: SimCLR,
+    data: DataSet,
+    rows: npt.NDArray[np.int64],
+    finished: int,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> None:
+    """Train from the epoch after the ``finished`` ones to the last, or until the first machine ends it."""
+    config = model.config
+    patients = pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None
+
+    def batches_at(places: npt.NDArray[np.int64] | None) -> tf.data.Dataset:
+        return stream(
             data,
             config.batch_size * config.accumulation,
             seed=config.seed,
@@ -95,24 +142,37 @@ def pretrain(
             epochs=config.epochs,
             rows=rows,
             samples=config.window_samples,
-            patients=pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None,
+            patients=patients,
+            places=places,
         )
-        probing = Probing(probe, config, run.probed()) if probe else None
-        progress = Progress(steps, say)
-        pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
-        # Keeper makes an epoch count: what belongs to the epoch is written before it, and whom it told comes after.
-        kept = [*([probing] if probing else []), progress, Events(run), *pictures, Keeper(run, history, probing)]
-        with input_errors(), contextlib.closing(progress):
-            model.fit(
-                batches,
-                initial_epoch=finished,
-                epochs=config.epochs,
-                steps_per_epoch=steps,
-                verbose=0,
-                shuffle=False,  # the stream has done it
-                callbacks=[*kept, *callbacks],
-            )
-    return run
+
+    with input_errors(), replicas.lost_machines():
+        model.fit(
+            replicas.shared_out(batches_at, config.batch_size, config.accumulation),
+            initial_epoch=finished,
+            epochs=config.epochs,
+            steps_per_epoch=_steps(data, rows, config),
+            verbose=0,
+            shuffle=False,  # the stream has done it
+            callbacks=[*callbacks, *([replicas.StopTogether()] if replicas.machines() else [])],
+        )
+
+
+def _steps(data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> int:
+    """Training steps of an epoch, at least one."""
+    replicas.check_divisible(config.batch_size)
+    steps = steps_per_epoch(len(rows), config.batch_size * config.accumulation)
+    if steps == 0:
+        raise InputError(
+            f"{data.path}: {len(rows)} windows to pretrain on, fewer than the "
+            f"{config.batch_size * config.accumulation} of one step; lower batch_size or accumulation"
+        )
+    return steps
+
+
+def _fingerprint(data: DataSet, config: Config) -> str:
+    """What is the same on all the machines of a run."""
+    return json.dumps([data.sha256, config.as_dict()], sort_keys=True)
 
 
 def _end_again(run: Run, model: SimCLR, finished: int, say: Callable[[str], None]) -> None:
@@ -145,7 +205,8 @@ def build(config: Config) -> SimCLR:
         optimizers["adversary_optimizer"] = _adam(
             keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
         )
-    model.compile(**optimizers, jit_compile=config.jit_compile)
+    # XLA compiles nothing that devices exchange
+    model.compile(**optimizers, jit_compile=config.jit_compile and replicas.count() == 1)
     model.build_optimizers()
     return model
 

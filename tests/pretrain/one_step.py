@@ -1,0 +1,91 @@
+"""``one_step.py OUT DEVICES``: some training steps from fixed weights and recordings, on one device or several, or with
+``TF_CONFIG`` as one of several machines; what comes out goes to OUT.npz.
+
+All but projections and losses is in double precision, so that the ways to compute it differ by hardly more than the
+rounding of a gradient, and it is plain gradient descent, since Adam makes steps of full size of gradients that are
+nothing but rounding.
+"""
+
+import dataclasses
+import os
+import sys
+from pathlib import Path
+from unittest import mock
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from ecg_advmask.config import Config
+from ecg_advmask.pretrain import replicas, trainer
+from ecg_advmask.pretrain.simclr import Pairs, SimCLR
+
+BATCH, SAMPLES, STEPS, PATIENTS = 8, 250, 2, 5
+SIZE = Config(
+    sampling_rate_hz=100,
+    window_seconds=SAMPLES / 100,
+    encoder_width=4,
+    embedding_dim=8,
+    projection_hidden=16,
+    projection_dim=8,
+    adversary_width=8,
+    batch_size=BATCH,
+    accumulation=1,
+    mask_sharpness=4.0,
+    jit_compile=False,
+)
+SETTINGS = {
+    "in turn, every other step": dataclasses.replace(SIZE, adversary_every=2),
+    "at once, accumulated, by patient": dataclasses.replace(
+        SIZE, update="simultaneous", accumulation=2, positives="patient", masks=4, augmentations=("gaussian",)
+    ),
+}
+
+
+def batches_of(config: Config, places: npt.NDArray[np.int64] | None) -> tf.data.Dataset:
+    """The recordings and patients of all steps, or those at the places of each."""
+    rng = np.random.default_rng(0)
+    shape = (STEPS, config.accumulation * BATCH)
+    windows = rng.normal(size=(*shape, SAMPLES, 12)).astype(np.float32)
+    patients = rng.integers(0, PATIENTS, shape)
+    chosen = slice(None) if places is None else places
+    return tf.data.Dataset.from_tensor_slices((windows[:, chosen], patients[:, chosen]))
+
+
+def drawn(pairs: Pairs, windows: tf.Tensor, patients: tf.Tensor, masks: int) -> Pairs:
+    """The pairs with all that is drawn at random made from the recordings, so that each has its own wherever it is."""
+    pairs["view_2"] = pairs["view_1"] + 0.1 * tf.sin(1e3 * pairs["view_1"])
+    pairs["chosen"] = tf.one_hot(patients % masks, masks, dtype=windows.dtype)
+    pairs["masked"] = tf.cast(windows[:, 0] > 0, windows.dtype)
+    return pairs
+
+
+def model_of(config: Config) -> SimCLR:
+    model = trainer.build(config)
+    model.compile(*(keras.optimizers.SGD(0.05, momentum=0.9) for _ in range(2)), run_eagerly=True)
+    model.build_optimizers()
+    pairs_of = model.pairs
+    model.pairs = lambda batch: drawn(pairs_of(batch), *batch, config.masks)
+    return model
+
+
+def main(out: Path, devices: int) -> None:
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
+    found = {}
+    with replicas.strategy_of(devices).scope(), mock.patch.object(keras.config, "set_dtype_policy"):
+        for name, config in SETTINGS.items():
+            model = model_of(config)
+            batches = replicas.shared_out(lambda places, c=config: batches_of(c, places), BATCH, config.accumulation)
+            history = model.fit(batches, steps_per_epoch=STEPS, verbose=0).history
+            found |= {f"{name}: log {key}": np.array(values) for key, values in history.items()}
+            for number, variable in enumerate(model.state):
+                found[f"{name}: {number:03d} {variable.path}"] = keras.ops.convert_to_numpy(variable)
+    np.savez(out, allow_pickle=False, **found)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
