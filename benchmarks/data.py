@@ -109,7 +109,7 @@ def stream_rates(folder: Path, records: int, repeats: int) -> None:
     from ecg_advmask import config
     from ecg_advmask.pipeline.shards import DataSet
     from ecg_advmask.pipeline.stream import stream
-    from ecg_advmask.pretrain.trainer import build
+    from ecg_advmask.pretrain.build import build
 
     with tempfile.TemporaryDirectory() as place:
         archive = repeated(folder, Path(place) / "archive", records)

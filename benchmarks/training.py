@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
-from ecg_advmask.pretrain.trainer import build
+from ecg_advmask.pretrain.build import build
 from ecg_advmask.scaling import scale_to_unit
 
 MATRIX = 2048

@@ -63,11 +63,11 @@ def pretrain(
 
         import_tensorflow()
         from ecg_advmask.pipeline.shards import DataSet
-        from ecg_advmask.pretrain import replicas, trainer
+        from ecg_advmask.pretrain import machines, trainer
         from ecg_advmask.report.mask_files import draw_masks
 
-        with replicas.strategy_of(devices).scope():
-            if replicas.is_chief():
+        with machines.strategy_of(devices).scope():
+            if machines.is_chief():
                 trainer.pretrain(
                     DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo
                 )

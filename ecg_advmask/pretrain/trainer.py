@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import keras
 import numpy as np
@@ -18,8 +18,8 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.files import room_errors
 from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pipeline.stream import input_errors, steps_per_epoch, stream
-from ecg_advmask.pretrain import checkpoints, replicas
-from ecg_advmask.pretrain.advmask import AdvMask
+from ecg_advmask.pretrain import checkpoints, machines, replicas
+from ecg_advmask.pretrain.build import build
 from ecg_advmask.pretrain.callbacks import DrawMasks, Events, Keeper, Pictures, Progress
 from ecg_advmask.pretrain.ending import best_epoch, is_over
 from ecg_advmask.pretrain.history import History
@@ -80,7 +80,7 @@ def pretrain(
         history = History.of(run.path, finished)
         checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
         over = finished > 0 and is_over(config, run.probed(), finished)
-        replicas.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, config))
+        machines.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, config))
         if over:
             _end_again(run, model, finished, say)
             return run
@@ -117,7 +117,7 @@ def follow(data: DataSet, config: Config) -> None:
     rows, _ = pretraining_rows(data, config)
     _steps(data, rows, config)
     model = build(config)
-    finished = replicas.begin_together(model.state, 0, _fingerprint(data, config))
+    finished = machines.begin_together(model.state, 0, _fingerprint(data, config))
     if finished < config.epochs:
         _fit(model, data, rows, finished, [])
 
@@ -146,7 +146,7 @@ def _fit(
             places=places,
         )
 
-    with input_errors(), replicas.lost_machines():
+    with input_errors(), machines.lost_machines():
         model.fit(
             replicas.shared_out(batches_at, config.batch_size, config.accumulation),
             initial_epoch=finished,
@@ -154,7 +154,7 @@ def _fit(
             steps_per_epoch=_steps(data, rows, config),
             verbose=0,
             shuffle=False,  # the stream has done it
-            callbacks=[*callbacks, *([replicas.StopTogether()] if replicas.machines() else [])],
+            callbacks=[*callbacks, *([machines.StopTogether()] if machines.are_several() else [])],
         )
 
 
@@ -189,28 +189,6 @@ def _end_again(run: Run, model: SimCLR, finished: int, say: Callable[[str], None
         say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {best}")
 
 
-def build(config: Config) -> SimCLR:
-    """The model of these settings, initialised by their seed and compiled, its optimizers' state made."""
-    keras.utils.set_random_seed(config.seed)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32")
-    try:
-        model = (AdvMask if config.method == "advmask" else SimCLR)(config)
-    finally:
-        keras.config.set_dtype_policy(policy)  # it counts when layers are made
-    optimizers = {"optimizer": _adam(config.learning_rate)}
-    if config.method == "advmask":
-        rate = config.adversary_learning_rate
-        steps = config.adversary_decay_steps
-        optimizers["adversary_optimizer"] = _adam(
-            keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
-        )
-    # XLA compiles nothing that devices exchange
-    model.compile(**optimizers, jit_compile=config.jit_compile and replicas.count() == 1)
-    model.build_optimizers()
-    return model
-
-
 def pretraining_rows(data: DataSet, config: Config) -> tuple[npt.NDArray[np.int64], int]:
     """Rows of the windows that these settings pretrain on: of all patients, or of a seeded share of them.
 
@@ -226,10 +204,6 @@ def pretraining_rows(data: DataSet, config: Config) -> tuple[npt.NDArray[np.int6
         chosen = split_by_patient(patients, [None] * len(patients), shares, SPLIT_SEED) == "pretraining"
     is_copy = (data.records["duplicate_of"] != "").to_numpy(bool)
     return np.flatnonzero(chosen & ~is_copy), int((chosen & is_copy).sum())
-
-
-def _adam(learning_rate: Any) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
 
 
 def _check_fit(data: DataSet, config: Config) -> None:

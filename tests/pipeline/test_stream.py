@@ -222,6 +222,19 @@ def test_steps_per_epoch(windows: int, batch: int, dropped: int, kept: int) -> N
     assert steps_per_epoch(windows, batch, drop_remainder=False) == kept
 
 
+@pytest.mark.parametrize("patients", [None, np.arange(WINDOWS) // 3])
+def test_places_are_the_parts_of_batches(data: DataSet, patients: np.ndarray | None) -> None:
+    """The parts of two machines, in the order asked for, with what goes with them; the crops stay theirs."""
+    options = {"seed": 3, "epochs": 2, "samples": 8, "patients": patients}
+    whole = list(stream(data, 12, **options))
+    for places in ([0, 1, 2, 6, 7, 8], [11, 3]):
+        parts = list(stream(data, 12, places=places, **options))
+        assert len(parts) == len(whole) == 12
+        for part, batch in zip(map(tf.nest.flatten, parts), map(tf.nest.flatten, whole), strict=True):
+            for own, all_ in zip(part, batch, strict=True):
+                np.testing.assert_array_equal(own, all_.numpy()[places])
+
+
 def test_with_patients_batches_hold_several_of_one_and_their_numbers(small_data: DataSet) -> None:
     numbers = pd.factorize(small_data.records["id"])[0]  # two windows of each
     signals, patients = zip(*stream(small_data, 10, seed=4, patients=numbers, drop_remainder=False), strict=True)

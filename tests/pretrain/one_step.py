@@ -20,7 +20,8 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.pretrain import replicas, trainer
+from ecg_advmask.pretrain import machines, replicas
+from ecg_advmask.pretrain.build import build
 from ecg_advmask.pretrain.simclr import Pairs, SimCLR
 
 BATCH, SAMPLES, STEPS, PATIENTS = 8, 250, 2, 5
@@ -64,7 +65,7 @@ def drawn(pairs: Pairs, windows: tf.Tensor, patients: tf.Tensor, masks: int) -> 
 
 
 def model_of(config: Config) -> SimCLR:
-    model = trainer.build(config)
+    model = build(config)
     model.compile(*(keras.optimizers.SGD(0.05, momentum=0.9) for _ in range(2)), run_eagerly=True)
     model.build_optimizers()
     pairs_of = model.pairs
@@ -76,7 +77,7 @@ def main(out: Path, devices: int) -> None:
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     found = {}
-    with replicas.strategy_of(devices).scope(), mock.patch.object(keras.config, "set_dtype_policy"):
+    with machines.strategy_of(devices).scope(), mock.patch.object(keras.config, "set_dtype_policy"):
         for name, config in SETTINGS.items():
             model = model_of(config)
             batches = replicas.shared_out(lambda places, c=config: batches_of(c, places), BATCH, config.accumulation)

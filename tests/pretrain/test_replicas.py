@@ -16,20 +16,20 @@ import pytest
 import tensorflow as tf
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.pretrain import replicas
+from ecg_advmask.pretrain import machines, replicas
 
 ONE_STEP = Path(__file__).with_name("one_step.py")
 
 
 def test_one_device_is_as_without_any_of_this() -> None:
-    assert replicas.strategy_of(1) is tf.distribute.get_strategy()
-    assert replicas.count() == 1 and replicas.is_chief() and not replicas.machines()
+    assert machines.strategy_of(1) is tf.distribute.get_strategy()
+    assert replicas.count() == 1 and machines.is_chief() and not machines.are_several()
     value = tf.constant(2.0)
     assert replicas.gathered(value) is replicas.share_of(value) is replicas.logged(value) is value
     ours, theirs = replicas.Seeds(7), keras.random.SeedGenerator(7)
     for _ in range(2):
         np.testing.assert_array_equal(ours.next(), theirs.next())
-    assert replicas.begin_together([], 3, "any") == 3
+    assert machines.begin_together([], 3, "any") == 3
     assert replicas.shared_out(lambda places: places, 7, 1) is None
 
 
@@ -61,7 +61,7 @@ def test_clusters_that_cannot_be_are_refused(
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match=told):
-        replicas.strategy_of(devices)
+        machines.strategy_of(devices)
 
 
 def test_a_batch_is_divided_evenly_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
