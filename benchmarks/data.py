@@ -24,8 +24,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ecg_advmask.datasets.listing import SourceOptions
-from ecg_advmask.pipeline.prepare import prepare
+from ecg_advmask.data.prepare import prepare
+from ecg_advmask.ecg.sources import SourceOptions
 
 BATCH = 128
 
@@ -48,7 +48,7 @@ def generated(folder: Path) -> Path:
     """64 generated records of 500 Hz x 10 s."""
     import shutil
 
-    from ecg_advmask.datasets.synthetic_archive import write_archive
+    from ecg_advmask.synthetic.archive import write_archive
 
     write_archive(folder / "made", ["cinc2021"], records=400, seed=5)
     chosen = folder / "chosen"
@@ -107,9 +107,9 @@ def stream_rates(folder: Path, records: int, repeats: int) -> None:
     import numpy as np
 
     from ecg_advmask import config
-    from ecg_advmask.pipeline.shards import DataSet
-    from ecg_advmask.pipeline.stream import stream
-    from ecg_advmask.pretrain.build import build
+    from ecg_advmask.data.batches import stream
+    from ecg_advmask.data.dataset import DataSet
+    from ecg_advmask.pretrain.trainer import build
 
     with tempfile.TemporaryDirectory() as place:
         archive = repeated(folder, Path(place) / "archive", records)
@@ -177,8 +177,8 @@ def one_prepare(archive: Path, target: Path) -> None:
 
 def one_epoch(path: Path) -> None:
     """Go through one epoch of a data set, and print this process's peak in MB."""
-    from ecg_advmask.pipeline.shards import DataSet
-    from ecg_advmask.pipeline.stream import stream
+    from ecg_advmask.data.batches import stream
+    from ecg_advmask.data.dataset import DataSet
 
     data = DataSet.open(path)
     assert sum(len(batch) for batch in stream(data, BATCH, seed=0)) == data.windows // BATCH * BATCH

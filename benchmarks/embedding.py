@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from data import generated, peak_mb, repeated
 
 BATCH = 32
@@ -43,9 +44,9 @@ def exported(path: Path, preset: str) -> Path:
 
 def windows_in_memory(encoder: Path, sources: list[Path]) -> Any:
     """The first `IN_MEMORY` windows of the sources, repeated if there are fewer."""
-    from ecg_advmask.export.reading_ahead import read_windows
-    from ecg_advmask.export.runtime import OnnxEncoder
-    from ecg_advmask.records import Reading, list_recordings
+    from ecg_advmask.ecg.sources import Reading, list_recordings
+    from ecg_advmask.export.embed import read_windows
+    from ecg_advmask.export.encoder import OnnxEncoder
 
     reading, found = Reading(rebuild_leads=True), []
     for _, windows in read_windows(list_recordings(sources, reading), reading, OnnxEncoder(encoder).windowing):
@@ -102,7 +103,7 @@ def one_job(encoder: str, archive: str, table: str) -> None:
     """Embed an archive with two reading processes, and print the sum of the peaks of all processes in MB."""
     import multiprocessing
 
-    from ecg_advmask.export.embedding import embed_files
+    from ecg_advmask.export.embed import embed_files
 
     highest: dict[int, float] = {}
 

@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from ecg_advmask.data.batches import ordered
+from ecg_advmask.data.scaling import scale_to_unit
 from ecg_advmask.evaluate.eligibility import windows_of
 from ecg_advmask.evaluate.evaluation import evaluate
+from ecg_advmask.evaluate.experiment import RunOnData
 from ecg_advmask.evaluate.linear import linear_fit
 from ecg_advmask.evaluate.protocol import Protocol
-from ecg_advmask.evaluate.run_data import RunOnData
-from ecg_advmask.pipeline.stream import ordered
-from ecg_advmask.scaling import scale_to_unit
 
 BATCH = 256
 

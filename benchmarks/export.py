@@ -32,19 +32,18 @@ from training import MATRIX, convolution_flops
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
+from ecg_advmask.data.dataset import DATASET_FILE, DataSet
+from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.ecg.sources import Refused, Windowing, list_recordings, read_listed
+from ecg_advmask.export.conversion import generated_signals, in_float32, keras_embeddings
+from ecg_advmask.export.encoder import windows_to_embed
 from ecg_advmask.export.from_run import export_run
 from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.export.parity import Agreement, embedder
 from ecg_advmask.export.precision import PRECISIONS
-from ecg_advmask.export.probe import StoredEvaluation
-from ecg_advmask.export.reference import generated_signals, in_float32, keras_embeddings
-from ecg_advmask.export.source_windows import dataset_windows
-from ecg_advmask.export.windows import windows_of
-from ecg_advmask.models.resnet1d import resnet18_1d
-from ecg_advmask.pipeline.shards import DATASET_FILE, DataSet
+from ecg_advmask.export.probe import StoredEvaluation, dataset_windows
+from ecg_advmask.models.resnet import resnet18_1d
 from ecg_advmask.pretrain.run import Run
-from ecg_advmask.records import Refused, Windowing, list_recordings, read_listed
-from ecg_advmask.scaling import scale_to_unit
 
 Float32 = npt.NDArray[np.float32]
 BATCH = 32
@@ -59,7 +58,7 @@ def all_windows(source: Path, config: Config) -> Iterator[Float32]:
         return
     refused, listed = 0, list(list_recordings([source]))
     for one in listed:
-        outline, windows = windows_of(read_listed(one), Windowing(config.sampling_rate_hz, config.window_samples))
+        outline, windows = windows_to_embed(read_listed(one), Windowing(config.sampling_rate_hz, config.window_samples))
         refused += isinstance(outline, Refused)
         yield from windows
     print(f"{len(listed)} recordings, {refused} of them without a usable window", flush=True)

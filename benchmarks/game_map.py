@@ -32,10 +32,10 @@ import pandas as pd
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.files import atomic_path, write_csv
-from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.pretrain.ending import is_finished
-from ecg_advmask.pretrain.health import troubles
+from ecg_advmask.pretrain.callbacks import troubles
+from ecg_advmask.pretrain.probe import is_finished
 from ecg_advmask.pretrain.run import Run, is_begun
 
 STATES = {"healthy": "o", "vanished": "v", "covered": "c", "collapsed": "x"}
@@ -66,9 +66,8 @@ def has_run(path: Path, data: DataSet, config: Config) -> bool:
 
 def untrained(data: Path, config: Config) -> dict[str, float]:
     """What the probe says of the encoder of these settings before its first step."""
-    from ecg_advmask.pretrain.build import build
     from ecg_advmask.pretrain.probe import Probe
-    from ecg_advmask.pretrain.trainer import pretraining_rows
+    from ecg_advmask.pretrain.trainer import build, pretraining_rows
 
     opened = DataSet.open(data)
     rows, _ = pretraining_rows(opened, config)

@@ -46,8 +46,8 @@ EAGERLY = "import tensorflow; tensorflow.config.run_functions_eagerly(True)"
 
 def recordings(folder: Path) -> Path:
     """A small prepared data set of generated recordings."""
-    from ecg_advmask.datasets.synthetic_archive import write_archive
-    from ecg_advmask.pipeline.prepare import prepare
+    from ecg_advmask.data.prepare import prepare
+    from ecg_advmask.synthetic.archive import write_archive
 
     write_archive(folder / "raw", ["cinc2021"], records=48, seed=11, workers=1)
     prepare(folder / "raw" / "cinc2021", folder / "data", "cinc2021", sampling_rate_hz=100, seconds=2.5, workers=1)

@@ -15,8 +15,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pandas as pd
 
+from ecg_advmask.ecg.annotations import PARTS
 from ecg_advmask.files import atomic_path
-from ecg_advmask.waves import PARTS
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # of Okabe and Ito (2008)
 MARKERS = ("o", "s", "^", "D")

@@ -27,7 +27,7 @@ from ecg_advmask import config as configuration
 from ecg_advmask import presets
 from ecg_advmask.augment import draws
 from ecg_advmask.config import Config
-from ecg_advmask.pretrain.build import build
+from ecg_advmask.pretrain.trainer import build
 
 BASELINE = "block-mask"
 """The method whose augmentation is taken away."""

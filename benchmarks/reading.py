@@ -18,8 +18,8 @@ from typing import Any
 
 import wfdb
 
-from ecg_advmask.datasets.synthetic_archive import write_archive
-from ecg_advmask.wfdb_format import read_wfdb
+from ecg_advmask.ecg.wfdb import read_wfdb
+from ecg_advmask.synthetic.archive import write_archive
 
 
 def medians_ms(functions: dict[str, Callable[[Path], Any]], headers: list[Path], repeats: int) -> dict[str, float]:

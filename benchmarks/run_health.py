@@ -9,7 +9,7 @@ are those that `ecg-advmask pretrain` gives in any epoch after the first five, i
 import argparse
 from pathlib import Path
 
-from ecg_advmask.pretrain.health import troubles
+from ecg_advmask.pretrain.callbacks import troubles
 from ecg_advmask.pretrain.run import Run
 
 COLUMNS = {

@@ -25,8 +25,8 @@ import tensorflow as tf
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
-from ecg_advmask.pretrain.build import build
-from ecg_advmask.scaling import scale_to_unit
+from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.pretrain.trainer import build
 
 MATRIX = 2048
 

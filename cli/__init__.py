@@ -11,10 +11,9 @@ import click
 
 from ecg_advmask import __version__
 from ecg_advmask.cli.embed import embed
+from ecg_advmask.cli.evaluate import finetune, linear_eval
 from ecg_advmask.cli.export import export
-from ecg_advmask.cli.finetune import finetune
 from ecg_advmask.cli.info import info
-from ecg_advmask.cli.linear_eval import linear_eval
 from ecg_advmask.cli.masks import masks
 from ecg_advmask.cli.prepare import merge, prepare
 from ecg_advmask.cli.presets import presets

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ecg_advmask.cli.stopping import stoppable
+from ecg_advmask.cli.environment import stoppable
 
 if TYPE_CHECKING:
-    from ecg_advmask.export.embedding import Bar
+    from ecg_advmask.export.embed import Bar
 
 
 @click.command("embed")
@@ -66,7 +66,7 @@ def embed(
     Until it is complete, the table of many recordings is made in FILE.parts; after an interruption the same command
     goes on there.
     """
-    from ecg_advmask.export.embedding import embed_files, refused_path
+    from ecg_advmask.export.embed import embed_files, refused_path
 
     with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command goes on where it was"):
 

@@ -67,7 +67,7 @@ def export(
     from ecg_advmask.export.from_run import check_options, export_run
 
     check_options(run_path, out, precision, recordings, evaluation, classifier, saved_model)
-    from ecg_advmask.cli.quiet import import_tensorflow
+    from ecg_advmask.cli.environment import import_tensorflow
 
     import_tensorflow()
     from ecg_advmask.export.parity import ParityError

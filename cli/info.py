@@ -21,7 +21,7 @@ def info(path: Path, verify: bool) -> None:
     elif (path / "config.json").is_file():
         _print_run(path)
     elif path.is_file() and path.suffix == ".onnx":
-        from ecg_advmask.export.runtime import OnnxEncoder
+        from ecg_advmask.export.encoder import OnnxEncoder
 
         _print(f"exported encoder {path}", OnnxEncoder(path).metadata)
     else:
@@ -29,8 +29,8 @@ def info(path: Path, verify: bool) -> None:
 
 
 def _print_data_set(path: Path, verify: bool) -> None:
-    from ecg_advmask.pipeline.account import Account, total
-    from ecg_advmask.pipeline.shards import DataSet
+    from ecg_advmask.data.account import Account, total
+    from ecg_advmask.data.dataset import DataSet
     from ecg_advmask.report.data_account import checks_table, classes_table, codes_line, recordings_table, remarks
 
     data = DataSet.open(path, verify=verify)

@@ -52,14 +52,14 @@ def masks(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise InputError(f"{out}: already exists, name another folder")
 
-    from ecg_advmask.cli.quiet import import_tensorflow
+    from ecg_advmask.cli.environment import import_tensorflow
 
     import_tensorflow()
-    from ecg_advmask.evaluate.masks import MaskProtocol, measure_masks
+    from ecg_advmask.evaluate.masks.coverage import MaskProtocol, measure_masks
     from ecg_advmask.files import atomic_path, in_file_name, write_csv, write_json
     from ecg_advmask.report.enrichment_picture import enrichment_picture
-    from ecg_advmask.report.mask_picture import mask_picture
-    from ecg_advmask.report.plots import png
+    from ecg_advmask.report.figures import png
+    from ecg_advmask.report.mask_pictures import mask_picture
 
     protocol = MaskProtocol(waves, str(source) if source else None, recordings, pictures, seed)
     result, pictured = measure_masks(run, data, protocol)

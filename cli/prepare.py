@@ -13,7 +13,7 @@ from ecg_advmask.files import read_json
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ecg_advmask.pipeline.account import Account
+    from ecg_advmask.data.account import Account
 
 
 @click.command("prepare")
@@ -88,9 +88,9 @@ def prepare(
     DEST/refused.csv what was refused and why. Until it is complete the data set is made in DEST.partial; after an
     interruption the same command goes on there.
     """
-    from ecg_advmask.datasets.listing import SourceOptions
-    from ecg_advmask.pipeline.prepare import prepare as make
-    from ecg_advmask.quality import REFUSED
+    from ecg_advmask.data.prepare import prepare as make
+    from ecg_advmask.ecg.quality import REFUSED
+    from ecg_advmask.ecg.sources import SourceOptions
 
     with closing(_Bars()) as bars:
         try:
@@ -125,7 +125,7 @@ def merge(dest: str, parts: tuple[str, ...]) -> None:
 
     Jobs that share a disk leave everything in DEST.partial. Give the folders PARTS (*.partial) of those that do not.
     """
-    from ecg_advmask.pipeline.prepare import merge as complete
+    from ecg_advmask.data.prepare import merge as complete
 
     _print_account(dest, complete(dest, parts))
 
@@ -155,7 +155,7 @@ class _Bars:
 
 
 def _print_account(dest: str, accounts: "Mapping[str, Account]") -> None:
-    from ecg_advmask.pipeline.account import total
+    from ecg_advmask.data.account import total
     from ecg_advmask.report.data_account import recordings_table, remarks
 
     whole = total(accounts.values())

@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from ecg_advmask import config as configuration
-from ecg_advmask.cli.quiet import import_tensorflow
-from ecg_advmask.cli.stopping import stoppable
+from ecg_advmask.cli.environment import import_tensorflow, stoppable
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 
@@ -62,12 +61,12 @@ def pretrain(
             settings = configuration.load(preset, file, overrides, seed)
 
         import_tensorflow()
-        from ecg_advmask.pipeline.shards import DataSet
-        from ecg_advmask.pretrain import machines, trainer
-        from ecg_advmask.report.mask_files import draw_masks
+        from ecg_advmask.data.dataset import DataSet
+        from ecg_advmask.pretrain import distribute, trainer
+        from ecg_advmask.report.mask_pictures import draw_masks
 
-        with machines.strategy_of(devices).scope():
-            if machines.is_chief():
+        with distribute.strategy_of(devices).scope():
+            if distribute.is_chief():
                 trainer.pretrain(
                     DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo
                 )

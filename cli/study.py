@@ -36,12 +36,12 @@ def study(
     """
     paths = _paths(data)
 
-    from ecg_advmask.cli.quiet import import_tensorflow
+    from ecg_advmask.cli.environment import import_tensorflow
 
     import_tensorflow()
-    from ecg_advmask.report.mask_files import draw_masks
+    from ecg_advmask.report.mask_pictures import draw_masks
     from ecg_advmask.report.study.report import write_study_report
-    from ecg_advmask.study.file import read_study
+    from ecg_advmask.study.design import read_study
     from ecg_advmask.study.runner import run_study
 
     try:

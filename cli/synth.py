@@ -36,7 +36,7 @@ def synth(destination: Path, layout: str, records: int, seed: int, workers: int)
 
     DEST/cinc2021 and DEST/chapman can be given to `ecg-advmask prepare`.
     """
-    from ecg_advmask.datasets.synthetic_archive import LAYOUTS, write_archive
+    from ecg_advmask.synthetic.archive import LAYOUTS, write_archive
 
     layouts = [name for name in LAYOUTS if layout in (name, "both")]
     if "chapman" in layouts:

@@ -3,15 +3,19 @@
 import contextlib
 import csv
 import errno
+import fcntl
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from ecg_advmask import __version__
 from ecg_advmask.errors import InputError
 
 _NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -132,3 +136,36 @@ def inside(folder: str | os.PathLike[str], name: str) -> Path:
     if leads_out:
         raise InputError(f"{folder}: refers to {name!r}, which is not a file inside that folder")
     return path
+
+
+# ---- Locks between processes, held on files that stay; the kernel frees those of a process that ends, however it does.
+
+_NO_LOCKS_HERE: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait_for_it: bool = False) -> Iterator[bool]:
+    """Hold the lock of a file while the block runs; False if another process holds it, unless that is waited for.
+
+    Where a file system knows no locks (some of clusters), the block runs unguarded.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait_for_it else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError as error:
+            if error.errno not in _NO_LOCKS_HERE:
+                raise
+        yield True
+
+
+# ---- Which versions a result was made with.
+
+
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of this package, of Python and of the installed ``packages``."""
+    installed = {name: importlib.metadata.version(name) for name in packages}
+    return {"ecg-advmask": __version__, "python": platform.python_version(), **installed}

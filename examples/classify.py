@@ -17,9 +17,9 @@ from sklearn.model_selection import StratifiedGroupKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ecg_advmask.export.batching import embed_recordings
-from ecg_advmask.export.runtime import EmbeddedRecording, OnnxEncoder
-from ecg_advmask.records import read_recordings
+from ecg_advmask.ecg.sources import read_recordings
+from ecg_advmask.export.encoder import EmbeddedRecording, OnnxEncoder
+from ecg_advmask.export.rows import embed_recordings
 
 # %% Embed every recording; what cannot be used is told with its reason.
 

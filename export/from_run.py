@@ -48,8 +48,7 @@ def export_run(
     """
     check_options(run_path, path, precision, recordings, evaluation, classifier, saved_model)
     from ecg_advmask.export.onnx import export_encoder
-    from ecg_advmask.export.probe import StoredEvaluation
-    from ecg_advmask.export.source_windows import source_windows
+    from ecg_advmask.export.probe import StoredEvaluation, source_windows
     from ecg_advmask.pretrain.run import Run
 
     run = Run.open(run_path)

@@ -1,7 +1,7 @@
 """From a Keras encoder to one ONNX file that takes millivolts: conversion, checks, metadata, parity.
 
 The file holds the scaling to [0, 1] and says in its metadata how its input was made, so that it can be used without
-this package. Needs TensorFlow, tf2onnx and onnx; `ecg_advmask.export.runtime` reads the file without them.
+this package. Needs TensorFlow, tf2onnx and onnx; `ecg_advmask.export.encoder` reads the file without them.
 """
 
 import os
@@ -12,15 +12,27 @@ from typing import Any, Final
 
 import keras
 import onnx
+from keras import layers, ops
 from onnx import helper
 
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
+from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.head_file import LinearHead
-from ecg_advmask.export import classifier
-from ecg_advmask.export.conversion import joined, to_onnx
-from ecg_advmask.export.images import on_images
+from ecg_advmask.evaluate.heads import LinearHead
+from ecg_advmask.export import conversion
+from ecg_advmask.export.conversion import (
+    Float32,
+    generated_signals,
+    in_float32,
+    joined,
+    keras_embeddings,
+    scaled,
+    to_onnx,
+    windows_sha256,
+)
+from ecg_advmask.export.encoder import FORMAT, INPUT, OUTPUT, PREDICTION
 from ecg_advmask.export.parity import (
     LARGEST_OVER_SPREAD,
     PARITY_BATCHES,
@@ -34,21 +46,68 @@ from ecg_advmask.export.parity import (
 )
 from ecg_advmask.export.precision import Precision, to_float16, to_int8
 from ecg_advmask.export.probe import StoredEvaluation
-from ecg_advmask.export.reference import (
-    Float32,
-    generated_signals,
-    in_float32,
-    keras_embeddings,
-    scaled,
-    windows_sha256,
-)
-from ecg_advmask.export.runtime import FORMAT, INPUT, OUTPUT, PREDICTION
 from ecg_advmask.export.saved_model import outputs_of, saved_model
-from ecg_advmask.files import atomic_path, sha256_of, write_json
-from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.models.weights import weights_sha256
-from ecg_advmask.scaling import scale_to_unit
-from ecg_advmask.versions import versions
+from ecg_advmask.files import atomic_path, sha256_of, versions, write_json
+from ecg_advmask.models.resnet import weights_sha256
+
+# ---- A twin of an encoder that computes on images: signals ``(B, L, C)`` become ``(B, 1, L, C)`` inside it.
+#
+# tf2onnx wraps every one-dimensional convolution in Unsqueeze, Transpose and Squeeze, which also keeps onnxruntime from
+# fusing what stands between them. From two-dimensional layers it makes channels-first convolutions without such a rest,
+# with batch normalisation and padding inside them. Time is the images' last axis: along the other one onnxruntime takes
+# up to half as long again.
+
+_SAME_ON_IMAGES: Final = {"InputLayer", "BatchNormalization", "Dense", "Relu", "Add", "Maximum"}
+_OF_TIME: Final = {"Conv1D", "ZeroPadding1D", "GlobalAveragePooling1D", "GetItem"}
+
+
+def on_images(encoder: keras.Model) -> keras.Model:
+    """The same function of the same input, with the same weights, computed on images of height 1.
+
+    Args:
+        encoder: takes (B, L, C) float32, gives (B, D) float32.
+
+    Returns:
+        A new model; ``encoder`` itself where it holds operations other than those of the 1-D ResNet.
+    """
+    if not all(_is_known(operation) for operation in getattr(encoder, "operations", [encoder])):
+        return encoder
+    length, channels = encoder.input_shape[1:]
+    images = keras.Input((1, length, channels))
+    twin = keras.models.clone_model(encoder, images, clone_function=_on_images, call_function=_call)
+    if twin.output_shape != encoder.output_shape:
+        return encoder
+    twin.set_weights([ops.reshape(old, new.shape) for old, new in zip(encoder.weights, twin.weights, strict=True)])
+    signals = keras.Input((length, channels))
+    return keras.Model(signals, twin(ops.expand_dims(signals, 1)))
+
+
+def _is_known(operation: Any) -> bool:
+    known = type(operation).__name__ in _SAME_ON_IMAGES | _OF_TIME
+    return known and getattr(operation, "padding", None) != "causal"  # two-dimensional layers have no such padding
+
+
+def _on_images(operation: Any) -> Any:
+    """A layer's or operation's counterpart on images."""
+    config = operation.get_config()
+    if isinstance(operation, layers.Conv1D):
+        config |= {name: (1, *config[name]) for name in ("kernel_size", "strides", "dilation_rate")}
+        return layers.Conv2D.from_config(config)
+    if isinstance(operation, layers.ZeroPadding1D):
+        return layers.ZeroPadding2D.from_config(config | {"padding": ((0, 0), config["padding"])})
+    if isinstance(operation, layers.GlobalAveragePooling1D):
+        return layers.GlobalAveragePooling2D.from_config(config)
+    return type(operation).from_config(config)
+
+
+def _call(operation: Any, *arguments: Any, **options: Any) -> Any:
+    """Call a counterpart as its original was called; slices of time move on by one axis."""
+    options.pop("mask", None)  # of time steps: pooling of images takes none
+    if type(operation).__name__ == "GetItem":
+        signals, (batch, *slices) = arguments
+        return operation(signals, (batch, slice(None), *slices))
+    return operation(*arguments, **options)
+
 
 REPORT_SUFFIX: Final = ".parity.json"
 _PACKAGES: Final = ("keras", "numpy", "onnx", "onnxruntime", "tensorflow", "tf2onnx")
@@ -110,13 +169,13 @@ def export_encoder(
     if signals_mv is None or len(signals_mv) == 0:
         signals_mv = generated_signals(max(PARITY_BATCHES), config.window_samples)
     encoder = in_float32(encoder)
-    plain_metadata = _metadata(config, encoder) | ({} if head is None else classifier.metadata(head))
+    plain_metadata = _metadata(config, encoder) | ({} if head is None else conversion.metadata(head))
     metadata = plain_metadata | _stated(precision, calibration_mv)
     if head is not None and head.encoder_sha256 != metadata["encoder_sha256"]:
         raise InputError(f"{path}: the head for {head.task} was fitted on another encoder, fit one on this encoder")
     model = _graph(encoder, config.window_samples, precision, calibration_mv)
     if head is not None:
-        model = classifier.with_head(model, head)
+        model = conversion.with_head(model, head)
     _sign(model, metadata)
     expected: dict[str, Floats] = {OUTPUT: keras_embeddings(encoder, signals_mv)}
     if head is not None:

@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from ecg_advmask.export.encoder import INPUT, OUTPUT
 from ecg_advmask.export.precision import Precision
-from ecg_advmask.export.runtime import INPUT, OUTPUT
 
 Float32 = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.floating]

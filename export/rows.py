@@ -1,15 +1,137 @@
 """Results of recordings put together to rows of a table, with an account of what became of each recording."""
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
+from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.sources import Recording, Refused
 from ecg_advmask.errors import printable
-from ecg_advmask.export.batching import Result
-from ecg_advmask.export.runtime import EmbeddedRecording
+from ecg_advmask.export.encoder import EmbeddedRecording, FloatArray, OnnxEncoder, Outline, Windowed, windows_to_embed
+
+# ---- Embedding many recordings: batches are filled across recordings and computed while the next ones are read.
+#
+# Which windows share a batch follows from the recordings alone, so that embeddings are the same to the last bit however
+# many threads compute them.
+
+Result = EmbeddedRecording | Refused
+Outputs = tuple[FloatArray, FloatArray | None]
+
+
+def embed_recordings(
+    encoder: OnnxEncoder, recordings: Iterable[Recording | Refused], batch_size: int = 32
+) -> Iterator[Result]:
+    """Embed recordings in bounded memory; results come in their order, as soon as they are complete.
+
+    A recording that is too short, or of which no window passes the quality checks, comes as `Refused`; those that are
+    refused already pass through.
+    """
+    windowing = encoder.windowing
+    for result in embed_windowed(
+        encoder, (windows_to_embed(recording, windowing) for recording in recordings), batch_size
+    ):
+        assert result is not None, "only marks come as None"
+        yield result
+
+
+def embed_windowed(
+    encoder: OnnxEncoder, recordings: Iterable[Windowed | None], batch_size: int = 32, threads: int = 1
+) -> Iterator[Result | None]:
+    """Embed recordings that are cut already, several batches at a time.
+
+    Args:
+        encoder: computes; it is shared by the threads.
+        recordings: their windows are taken one by one. None is a mark: it ends a batch, and comes back in its place.
+        batch_size: windows that go through the network at once.
+        threads: batches that are computed at a time. In memory are so many, one that waits and one that is filled.
+
+    Yields:
+        Results and marks in the order of the recordings.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        batches = _Batches(encoder, batch_size, pool, threads)
+        waiting: deque[_Open | Refused | None] = deque()
+        for recording in recordings:
+            if recording is None:
+                batches.submit()
+                waiting.append(None)
+            else:
+                waiting.append(batches.add(*recording))
+            yield from _complete(waiting)
+        batches.finish()
+        yield from _complete(waiting)
+
+
+@dataclass
+class _Open:
+    """A recording whose ``missing`` windows are not embedded yet."""
+
+    result: EmbeddedRecording
+    missing: int
+
+
+class _Batches:
+    """Windows on their way through the network: in a batch that is being filled, or in one of those that run."""
+
+    def __init__(self, encoder: OnnxEncoder, size: int, pool: ThreadPoolExecutor, threads: int) -> None:
+        self._encoder, self._pool, self._most_running = encoder, pool, threads + 1
+        self._shape = (size, encoder.window_samples, len(STANDARD_LEADS))
+        self._windows = np.empty(self._shape, np.float32)
+        self._owners: list[tuple[_Open, int]] = []  # recording and row of each window in the batch
+        self._running: deque[tuple[Future[Outputs], list[tuple[_Open, int]]]] = deque()
+
+    def add(self, outline: Outline | Refused, windows: Iterable[FloatArray]) -> _Open | Refused:
+        """Take in a recording's windows."""
+        if isinstance(outline, Refused):
+            return outline
+        count, names = len(outline.windows), self._encoder.names
+        embeddings = np.empty((count, self._encoder.embedding_dim), np.float32)
+        predictions = None if names is None else np.empty((count, len(names)), np.float32)
+        opened = _Open(EmbeddedRecording(**vars(outline), embeddings=embeddings, predictions=predictions), count)
+        for row, window in enumerate(windows):
+            self._windows[len(self._owners)] = window
+            self._owners.append((opened, row))
+            if len(self._owners) == len(self._windows):
+                self.submit()
+        return opened
+
+    def submit(self) -> None:
+        """End the batch that is being filled, and wait if more run than should."""
+        if self._owners:
+            self._running.append(
+                (self._pool.submit(self._encoder.run, self._windows[: len(self._owners)]), self._owners)
+            )
+            self._windows, self._owners = np.empty(self._shape, np.float32), []
+        while len(self._running) > self._most_running or (self._running and self._running[0][0].done()):
+            self._collect()
+
+    def finish(self) -> None:
+        """End the last batch, and wait for all that run."""
+        self.submit()
+        while self._running:
+            self._collect()
+
+    def _collect(self) -> None:
+        future, owners = self._running.popleft()
+        embeddings, predictions = future.result()
+        for place, (opened, row) in enumerate(owners):
+            opened.result.embeddings[row] = embeddings[place]
+            if predictions is not None and opened.result.predictions is not None:
+                opened.result.predictions[row] = predictions[place]
+            opened.missing -= 1
+
+
+def _complete(waiting: "deque[_Open | Refused | None]") -> Iterator[Result | None]:
+    """Those at the front of the queue that need not wait any longer."""
+    while waiting and not (isinstance(waiting[0], _Open) and waiting[0].missing):
+        first = waiting.popleft()
+        yield first.result if isinstance(first, _Open) else first
+
 
 COLUMNS: Final = ("ids", "windows", "start_s", "embeddings", "predictions")
 """What a table holds: `start_s` unless its rows are means over windows, `predictions` if a classifier made it."""

@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from ecg_advmask.evaluate.head_file import LinearHead
-from ecg_advmask.export.runtime import INPUT, OUTPUT, PREDICTION
+from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.evaluate.heads import LinearHead
+from ecg_advmask.export.encoder import INPUT, OUTPUT, PREDICTION
 from ecg_advmask.files import write_json
-from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.scaling import scale_to_unit
 
 METADATA: Final = "assets.extra/metadata.json"
 _BATCH: Final = 32

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
@@ -115,9 +115,9 @@ def write_wfdb() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def write_data() -> Callable[..., Path]:
     """Function that writes a data set of given windows, one of each recording, without an archive behind it."""
+    from ecg_advmask.data import dataset
+    from ecg_advmask.data.dataset import WindowWriter
     from ecg_advmask.files import write_csv, write_json
-    from ecg_advmask.pipeline import shards
-    from ecg_advmask.pipeline.tfrecord import WindowWriter
 
     def write(
         folder: Path,
@@ -133,7 +133,7 @@ def write_data() -> Callable[..., Path]:
             with WindowWriter(path) as writer:
                 for window_uv in windows:
                     writer.write(window_uv)
-            entries.append(shards.stated_file(path) | {"windows": len(windows)})
+            entries.append(dataset.stated_file(path) | {"windows": len(windows)})
         plain = {"window": 0, "start_s": 0, "source": "made", "age_years": "", "sex": "", "codes": "", "file": ""}
         plain |= {"original_rate_hz": sampling_rate_hz, "valid_samples": windows_uv.shape[1]}
         plain |= {"reported": "", "duplicate_of": ""}
@@ -145,12 +145,12 @@ def write_data() -> Callable[..., Path]:
                 "signal_hash": sha256(window_uv.tobytes()).hexdigest(),
             }
             rows.append(plain | own | {name: values[number] for name, values in columns.items()})
-        write_csv(folder / shards.RECORDS_FILE, shards.RECORD_COLUMNS, rows)
-        tables = [shards.stated_file(folder / shards.RECORDS_FILE)]
-        stated = {"format_version": shards.FORMAT_VERSION, "sampling_rate_hz": sampling_rate_hz}
+        write_csv(folder / dataset.RECORDS_FILE, dataset.RECORD_COLUMNS, rows)
+        tables = [dataset.stated_file(folder / dataset.RECORDS_FILE)]
+        stated = {"format_version": dataset.FORMAT_VERSION, "sampling_rate_hz": sampling_rate_hz}
         stated |= {"window_samples": windows_uv.shape[1], "shards": entries, "tables": tables}
-        stated["sha256"] = shards.dataset_sha256(str(entry["sha256"]) for entry in [*entries, *tables])
-        write_json(folder / shards.DATASET_FILE, stated)
+        stated["sha256"] = dataset.dataset_sha256(str(entry["sha256"]) for entry in [*entries, *tables])
+        write_json(folder / dataset.DATASET_FILE, stated)
         return folder
 
     return write
@@ -159,7 +159,7 @@ def write_data() -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def generated_cinc(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An archive of 48 generated recordings in the layout of CinC 2021."""
-    from ecg_advmask.datasets.synthetic_archive import write_archive
+    from ecg_advmask.synthetic.archive import write_archive
 
     folder = tmp_path_factory.mktemp("generated") / "archive"
     write_archive(folder, ["cinc2021"], records=48, seed=11, workers=1)
@@ -169,7 +169,7 @@ def generated_cinc(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def generated_data(generated_cinc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, prepared: windows of 2.5 s at 100 Hz."""
-    from ecg_advmask.pipeline.prepare import prepare
+    from ecg_advmask.data.prepare import prepare
 
     folder = tmp_path_factory.mktemp("prepared") / "data"
     prepare(generated_cinc, folder, "cinc2021", sampling_rate_hz=100, seconds=2.5, workers=1)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_advmask.export.runtime import OnnxEncoder
+from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.pretrain.run import Run
 from test_readme import blocks
 

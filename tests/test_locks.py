@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from ecg_advmask.locks import locked
+from ecg_advmask.files import locked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from ecg_advmask.locks import locked
+from ecg_advmask.files import locked
 with locked(Path(sys.argv[1])) as mine:
     print(mine, flush=True)
     time.sleep(60)

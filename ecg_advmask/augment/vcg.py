@@ -12,7 +12,7 @@ from keras import ops
 
 from ecg_advmask.augment import draws
 from ecg_advmask.augment.parameters import Degrees, Factor
-from ecg_advmask.leads import DOWER, eight_from_twelve
+from ecg_advmask.ecg.leads import DOWER, eight_from_twelve
 
 INVERSE_DOWER: Final = np.linalg.pinv(DOWER)
 """(3, 8): heart vector from the independent leads; the table of Edenbrandt and Pahlm 1988 (J Electrocardiol 21:361-367)

@@ -12,8 +12,8 @@ import tensorflow as tf
 from keras import ops
 
 from ecg_advmask.config import Config
-from ecg_advmask.losses import sparsity_penalty
-from ecg_advmask.pretrain import replicas
+from ecg_advmask.pretrain import distribute
+from ecg_advmask.pretrain.losses import sparsity_penalty
 from ecg_advmask.pretrain.mask_domain import mask_domain
 from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR
 
@@ -30,7 +30,7 @@ class AdvMask(SimCLR):
         super().__init__(config)
         self.domain = mask_domain(config)
         self.adversary = self.domain.adversary(config)
-        replicas.synchronise(self.adversary)
+        distribute.synchronise(self.adversary)
 
     def compile(self, optimizer: Any, adversary_optimizer: Any, **options: Any) -> None:
         """Take one optimizer per player; the options are those of Keras."""
@@ -80,8 +80,8 @@ class AdvMask(SimCLR):
             move()
             return
         due = ops.logical_and(step >= warmup, (step - warmup) % every == 0)
-        if replicas.count() > 1:
-            replicas.moved_if(due, self.adversary_state, update)
+        if distribute.count() > 1:
+            distribute.moved_if(due, self.adversary_state, update)
         else:
             tf.cond(due, move, lambda: tf.constant(False))
 
@@ -101,7 +101,7 @@ class AdvMask(SimCLR):
             masks = self.adversary(pairs["view_2"], training=True)
         with tf.GradientTape() as tape:
             loss, logs = self.contrast_masked(pairs, ops.stop_gradient(masks))
-            share = replicas.share_of(loss)
+            share = distribute.share_of(loss)
         return tape.gradient(share, self.learner_variables), logs | self.penalise(masks)[1]
 
     def adversary_gradients(self, pairs: Pairs) -> list[Any]:
@@ -113,7 +113,7 @@ class AdvMask(SimCLR):
                 with keras.StatelessScope():  # the learner keeps its moving statistics
                     loss, _ = self.contrast_masked(pairs, masks)
                 objective -= loss
-            share = replicas.share_of(objective)
+            share = distribute.share_of(objective)
         gradients: list[Any] = tape.gradient(share, self.adversary.trainable_variables)
         return gradients
 
@@ -123,7 +123,7 @@ class AdvMask(SimCLR):
             masks = self.adversary(pairs["view_2"], training=True)
             penalty, mask_logs = self.penalise(masks)
             loss, logs = self.contrast_masked(pairs, 2 * ops.stop_gradient(masks) - masks)
-            share = replicas.share_of(loss + penalty)
+            share = distribute.share_of(loss + penalty)
         gradients = tape.gradient(share, (self.learner_variables, self.adversary.trainable_variables))
         return gradients, logs | mask_logs
 
@@ -168,6 +168,6 @@ class AdvMask(SimCLR):
         penalised = self.binarised(masks) if self.config.penalised_area == "cover" else masks
         penalty = sparsity_penalty(penalised, self.config.alpha, self.config.ratio)
         area, cover = ops.mean(masks, axis=1), ops.mean(ops.cast(masks > 0.5, "float32"), axis=1)
-        penalties, area, cover = replicas.gathered((penalty[None], area, cover))
+        penalties, area, cover = distribute.gathered((penalty[None], area, cover))
         logs = {"sparsity": ops.mean(penalties), "mask_area": ops.mean(area), "mask_cover": ops.mean(cover)}
         return penalty, logs | {"mask_area_min": ops.min(area), "mask_area_max": ops.max(area)}

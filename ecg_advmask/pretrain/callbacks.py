@@ -3,7 +3,7 @@
 import errno
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +13,51 @@ import numpy.typing as npt
 import tensorflow as tf
 from tqdm import tqdm
 
+from ecg_advmask.config import Config
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.order import middle_starts
+from ecg_advmask.data.scaling import scale_to_unit
 from ecg_advmask.files import in_file_name
-from ecg_advmask.pipeline.order import middle_starts
-from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints
-from ecg_advmask.pretrain.health import troubles
 from ecg_advmask.pretrain.history import History, stored
 from ecg_advmask.pretrain.probe import Probing
 from ecg_advmask.pretrain.run import CHECKPOINTS, MASKS, TENSORBOARD, Run
-from ecg_advmask.scaling import scale_to_unit
+
+# ---- What can go wrong with the game, told by the averages of an epoch.
+#
+# The thresholds were set before the game was mapped (`benchmarks/game_map.py`), and are not tuned to any run.
+
+LEAST_COVER: Final = 0.02
+MOST_COVER: Final = 0.9
+"""Masks that occlude a smaller or larger share of all samples than these have stopped being a game."""
+LEAST_SPREAD: Final = 0.05
+"""Embeddings that spread less than this (1 is isotropic) have collapsed."""
+NEAR_CHANCE: Final = 0.95
+"""A contrastive loss above this share of its value for identical embeddings: no recording is told from another."""
+
+_SLOWER: Final = "lower adversary_learning_rate"
+
+
+def troubles(logs: Mapping[str, float], config: Config) -> dict[str, str]:
+    """What has gone wrong in an epoch with these averages, by name, in words; empty while the game is healthy.
+
+    The names: ``vanished`` and ``covered`` for the masks, ``collapsed`` for embeddings or loss. Without an adversary
+    there is but the last.
+    """
+    found: dict[str, str] = {}
+    if logs["embedding_std"] < LEAST_SPREAD:
+        found["collapsed"] = f"the embeddings have collapsed (spread below {LEAST_SPREAD})"
+    elif logs["loss"] > NEAR_CHANCE * config.chance_loss:
+        found["collapsed"] = f"no recording is told from another (the loss is near {config.chance_loss:.2f}, chance)"
+    if config.method != "advmask":
+        return found
+    found = {name: f"{text}; {_SLOWER}" for name, text in found.items()}
+    if logs["mask_cover"] > MOST_COVER:
+        found["covered"] = f"the masks cover nearly everything (more than {MOST_COVER:.0%}); {_SLOWER}"
+    if logs["mask_cover"] < LEAST_COVER:
+        found["vanished"] = f"the masks have vanished (they cover less than {LEAST_COVER:.0%})"
+    return found
+
 
 DrawMasks = Callable[
     [Path, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32] | None, int, str], None
@@ -42,7 +78,7 @@ class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
     """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count.
 
     Of a run that a probe may stop, the networks kept are those of the epoch that the probe likes best; the checkpoint
-    of that epoch is kept in any case. `ecg_advmask.pretrain.resume` says what a kill in between leaves.
+    of that epoch is kept in any case. `ecg_advmask.pretrain.checkpoints` says what a kill in between leaves.
     """
 
     def __init__(self, run: Run, history: History, probing: Probing | None = None) -> None:

@@ -10,8 +10,8 @@ from keras import ops
 
 from ecg_advmask.augment.spectral import frame_means, from_short_time_spectrum, short_time_spectrum
 from ecg_advmask.config import Config
-from ecg_advmask.models.unet1d import mask_activation, unet1d
-from ecg_advmask.scaling import SMALLEST_SPREAD, scale_to_unit
+from ecg_advmask.data.scaling import SMALLEST_SPREAD, scale_to_unit
+from ecg_advmask.models.unet import mask_activation, unet1d
 
 
 class MaskDomain(Protocol):

@@ -5,7 +5,8 @@ took), ``seen.csv`` (recordings that were pretrained on), ``checkpoints/``, ``en
 (weights after the last epoch, or after the best where a probe may end the run), ``masks/*.png``, ``tensorboard/``.
 """
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -17,14 +18,14 @@ import pandas as pd
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
-from ecg_advmask.files import atomic_path, read_json, write_json
+from ecg_advmask.files import atomic_path, clear_temporaries, locked, read_json, versions, write_json
 from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows, read_table, timed
-from ecg_advmask.versions import versions
 
-if TYPE_CHECKING:  # TensorFlow is imported where networks are read
+if TYPE_CHECKING:
     import keras
 
-    from ecg_advmask.pipeline.shards import DataSet
+    from ecg_advmask.data.dataset import DataSet
+
 
 CONFIG_FILE: Final = "config.json"
 SEEN_FILE: Final = "seen.csv"
@@ -182,7 +183,33 @@ def random_encoder(config: Config, seed: int) -> "keras.Model":
     """The encoder of these settings with its initial weights: the companion of every evaluation."""
     import keras
 
-    from ecg_advmask.models.resnet1d import resnet18_1d
+    from ecg_advmask.models.resnet import resnet18_1d
 
     keras.utils.set_random_seed(seed)
     return resnet18_1d(config.encoder_width, config.embedding_dim)
+
+
+# ---- A run directory belongs to one process at a time; those that only read it are not kept out.
+
+LOCK_FILE: Final = ".lock"
+"""It stays when the process ends; the lock on it does not."""
+
+
+@contextlib.contextmanager
+def held(path: str | Path) -> Iterator[None]:
+    """Hold the lock of a run directory while the block runs; what killed processes left half-written in it is removed.
+
+    The folder is made if it is absent.
+
+    Raises:
+        InputError: another process holds it, or the place is taken by something that is no run.
+    """
+    folder = Path(path)
+    check_place(folder)
+    with locked(folder / LOCK_FILE) as mine:
+        if not mine:
+            raise InputError(f"{folder}: another process is pretraining in it; wait for its end or name another folder")
+        clear_temporaries(folder, *OWN_FILES)
+        clear_temporaries(folder / CHECKPOINTS, "*.npz", "*.sha256")
+        clear_temporaries(folder / MASKS, "*.png")
+        yield

@@ -9,11 +9,10 @@ from keras import ops
 
 from ecg_advmask.augment import compose
 from ecg_advmask.config import Config
-from ecg_advmask.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients
-from ecg_advmask.models.heads import projector
-from ecg_advmask.models.resnet1d import resnet18_1d
-from ecg_advmask.pretrain import replicas
-from ecg_advmask.scaling import scale_to_unit
+from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.models.resnet import projector, resnet18_1d
+from ecg_advmask.pretrain import distribute
+from ecg_advmask.pretrain.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients
 
 Logs = dict[str, Any]
 Pairs = dict[str, Any]
@@ -37,8 +36,8 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         self.encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
         self.projector = projector(config.embedding_dim, config.projection_hidden, config.projection_dim)
         self.augment = compose(config.augmentations)
-        replicas.synchronise(self.encoder, self.projector)
-        self.seed_generator = replicas.Seeds(config.seed)
+        distribute.synchronise(self.encoder, self.projector)
+        self.seed_generator = distribute.Seeds(config.seed)
         self.averages = {name: keras.metrics.Mean(name) for name in self.tracked}
         self.built = True
 
@@ -89,7 +88,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """Gradients of the contrastive loss with respect to `learner_variables`."""
         with tf.GradientTape() as tape:
             loss, logs = self.contrast(pairs, pairs["view_2"])
-            share = replicas.share_of(loss)
+            share = distribute.share_of(loss)
         return tape.gradient(share, self.learner_variables), logs
 
     def contrast(self, pairs: Pairs, view_2: Any) -> tuple[Any, Logs]:
@@ -100,7 +99,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         embedding = self.encoder(pairs["view_1"], training=True)
         z_1 = self.projector(embedding, training=True)
         z_2 = self.projector(self.encoder(view_2, training=True), training=True)
-        embedding, z_1, z_2, patients = replicas.gathered((embedding, z_1, z_2, pairs["patients"]))
+        embedding, z_1, z_2, patients = distribute.gathered((embedding, z_1, z_2, pairs["patients"]))
         if self.config.positives == "patient":
             loss = nt_xent_of_patients(z_1, z_2, patients, self.config.temperature, self.config.negatives)
         else:
@@ -121,7 +120,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         def of_batch(index: Any) -> Any:
             return gradients_of({name: value[index] for name, value in batches.items()})
 
-        if replicas.count() > 1:
+        if distribute.count() > 1:
             return tf.nest.map_structure(lambda *each: sum(each) / count, *map(of_batch, range(count)))
         (_, total) = tf.while_loop(
             lambda index, _: index < count,
@@ -136,7 +135,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """The epoch's averages so far, the step's values included."""
         for name, value in logs.items():
             self.averages[name].update_state(value)
-        return {name: replicas.logged(average.result()) for name, average in self.averages.items()}
+        return {name: distribute.logged(average.result()) for name, average in self.averages.items()}
 
 
 def _spread(embedding: Any) -> Logs:

@@ -4,7 +4,7 @@ import contextlib
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import keras
 import numpy as np
@@ -13,21 +13,48 @@ import pandas as pd
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.datasets.splits import split_by_patient
+from ecg_advmask.data.batches import input_errors, steps_per_epoch, stream
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.split import split_by_patient
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import room_errors
-from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.pipeline.stream import input_errors, steps_per_epoch, stream
-from ecg_advmask.pretrain import checkpoints, machines, replicas
-from ecg_advmask.pretrain.build import build
+from ecg_advmask.pretrain import checkpoints, distribute
+from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.callbacks import DrawMasks, Events, Keeper, Pictures, Progress
-from ecg_advmask.pretrain.ending import best_epoch, is_over
+from ecg_advmask.pretrain.checkpoints import continued, restored
 from ecg_advmask.pretrain.history import History
-from ecg_advmask.pretrain.lock import held
-from ecg_advmask.pretrain.probe import Probe, Probing
-from ecg_advmask.pretrain.resume import continued, restored
-from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, Run, is_begun
+from ecg_advmask.pretrain.probe import Probe, Probing, best_epoch, is_over
+from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, Run, held, is_begun
 from ecg_advmask.pretrain.simclr import SimCLR
+
+# ---- Settings in, a model ready to train out.
+
+
+def build(config: Config) -> SimCLR:
+    """The model of these settings, initialised by their seed and compiled, its optimizers' state made."""
+    keras.utils.set_random_seed(config.seed)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    try:
+        model = (AdvMask if config.method == "advmask" else SimCLR)(config)
+    finally:
+        keras.config.set_dtype_policy(policy)  # it counts when layers are made
+    optimizers = {"optimizer": _adam(config.learning_rate)}
+    if config.method == "advmask":
+        rate = config.adversary_learning_rate
+        steps = config.adversary_decay_steps
+        optimizers["adversary_optimizer"] = _adam(
+            keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
+        )
+    # XLA compiles nothing that devices exchange
+    model.compile(**optimizers, jit_compile=config.jit_compile and distribute.count() == 1)
+    model.build_optimizers()
+    return model
+
+
+def _adam(learning_rate: Any) -> keras.optimizers.Optimizer:
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+
 
 SPLIT_SEED: Final = 2022
 """The division into pretraining and unseen patients does not move with the seed of a run."""
@@ -80,17 +107,15 @@ def pretrain(
         history = History.of(run.path, finished)
         checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
         over = finished > 0 and is_over(config, run.probed(), finished)
-        machines.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, config))
+        distribute.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, config))
         if over:
             _end_again(run, model, finished, say)
             return run
         if copies:
             say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
         say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
-        if replicas.count() > 1:
-            say(
-                f"{replicas.count()} devices, {config.batch_size // replicas.count()} recordings of every batch on each"
-            )
+        if (devices := distribute.count()) > 1:
+            say(f"{devices} devices, {config.batch_size // devices} recordings of every batch on each")
         elif config.jit_compile:
             say("the first step waits for XLA to compile")
         probing = Probing(probe, config, run.probed()) if probe else None
@@ -117,7 +142,7 @@ def follow(data: DataSet, config: Config) -> None:
     rows, _ = pretraining_rows(data, config)
     _steps(data, rows, config)
     model = build(config)
-    finished = machines.begin_together(model.state, 0, _fingerprint(data, config))
+    finished = distribute.begin_together(model.state, 0, _fingerprint(data, config))
     if finished < config.epochs:
         _fit(model, data, rows, finished, [])
 
@@ -146,21 +171,21 @@ def _fit(
             places=places,
         )
 
-    with input_errors(), machines.lost_machines():
+    with input_errors(), distribute.lost_machines():
         model.fit(
-            replicas.shared_out(batches_at, config.batch_size, config.accumulation),
+            distribute.shared_out(batches_at, config.batch_size, config.accumulation),
             initial_epoch=finished,
             epochs=config.epochs,
             steps_per_epoch=_steps(data, rows, config),
             verbose=0,
             shuffle=False,  # the stream has done it
-            callbacks=[*callbacks, *([machines.StopTogether()] if machines.are_several() else [])],
+            callbacks=[*callbacks, *([distribute.StopTogether()] if distribute.are_several() else [])],
         )
 
 
 def _steps(data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> int:
     """Training steps of an epoch, at least one."""
-    replicas.check_divisible(config.batch_size)
+    distribute.check_divisible(config.batch_size)
     steps = steps_per_epoch(len(rows), config.batch_size * config.accumulation)
     if steps == 0:
         raise InputError(

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecg_advmask.datasets.classes import name_of, scored_classes
-from ecg_advmask.pipeline.account import Account, total
+from ecg_advmask.data.account import Account, total
+from ecg_advmask.data.diagnoses import name_of, scored_classes
 
 
 def recordings_table(accounts: Mapping[str, Account]) -> str:

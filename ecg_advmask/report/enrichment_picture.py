@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.waves import PARTS
+from ecg_advmask.ecg.annotations import PARTS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 
 _COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9")  # of Okabe and Ito (2008)
 _HATCHES: Final = ("", "//", "\\\\", "xx", "..")  # for those who print in black and white
@@ -26,7 +26,7 @@ def enrichment_picture(rows: Sequence[Row], title: str = "") -> Figure:
     controls and the panels below are of the mean over the masks.
 
     Args:
-        rows: as `ecg_advmask.evaluate.masks.measure_masks` gives them under ``enrichment``.
+        rows: as `ecg_advmask.evaluate.masks.coverage.measure_masks` gives them under ``enrichment``.
         title: stands above the figure.
     """
     masks = list(dict.fromkeys(row["mask"] for row in rows))

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.files import write_text
-from ecg_advmask.leads import STANDARD_LEADS
 from ecg_advmask.report.report import METHODS
-from ecg_advmask.report.result_words import protocol_in_words, title, verdicts
 from ecg_advmask.report.results import GENERATED_NOTICE, read_result, summary_table
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
+from ecg_advmask.report.text import protocol_in_words, title, verdicts
 
 
 def write_model_card(

@@ -9,14 +9,71 @@ from datetime import date
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_advmask.evaluate.account import describe
+from ecg_advmask.data.account import describe
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.files import write_text
-from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.report import html, plots
-from ecg_advmask.report.evaluation_section import evaluation_section
-from ecg_advmask.report.result_words import headline
-from ecg_advmask.report.results import GENERATED_NOTICE, read_result
+from ecg_advmask.report import figures, html
+from ecg_advmask.report.results import (
+    GENERATED_NOTICE,
+    confusion_tables,
+    detail_table,
+    difference_table,
+    read_result,
+    summary_table,
+)
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, RunFiles, account_rows, pretrain_command
+from ecg_advmask.report.text import headline, protocol_in_words, title
+
+# ---- The part of a report that shows evaluations: figure, tables, and how the figures were made, as HTML.
+
+
+def evaluation_section(results: Sequence[Mapping[str, Any]]) -> list[str]:
+    """HTML of all results: label efficiency in one figure, then each task by itself."""
+    if not results:
+        return [html.heading("Evaluation"), html.paragraph("No evaluation was given (option --eval).")]
+    parts = [
+        html.heading("Evaluation"),
+        html.picture(
+            figures.png(figures.label_efficiency(results)),
+            "Macro AUROC, or the mean absolute error of a number, against the number of labels. Line: mean over draws "
+            "of labels; band: worst to best draw; bars: bootstrap interval of the mean over the test set; dotted: "
+            "chance.",
+            "Label efficiency of the encoders",
+        ),
+    ]
+    for result in results:
+        parts += [html.heading(title(result), 3), *_of_one_task(result)]
+    return parts
+
+
+def _of_one_task(result: Mapping[str, Any]) -> list[str]:
+    level, most = f"{result['protocol']['level']:.0%}", max(row["labels"] for row in result["summary"])
+    parts = [html.table(*summary_table(result), f"Mean over draws, with {level} interval over the test set")]
+    if result["differences"]:
+        caption = f"Paired difference on the same test recordings, with {level} interval"
+        parts.append(html.table(*difference_table(result), caption))
+    further = [
+        html.table(*table(result, True)) for table in (summary_table, difference_table) if table(result, True)[1]
+    ]
+    if further:
+        parts.append(html.folded("Further metrics", "".join(further)))
+    titles, rows = detail_table(result)
+    if rows:
+        caption = f"Each {titles[0]} with {most:,} labelled recordings, mean over draws with {level} interval"
+        parts.append(html.folded(f"Each {titles[0]} by itself", html.table(titles, rows, caption)))
+    matrices = [html.table(titles, rows, caption) for caption, titles, rows in confusion_tables(result)]
+    if matrices:
+        parts.append(html.folded("Confusion of classes", "".join(matrices)))
+    counts = result["counts"]["parts"]
+    sizes = [[name, *[counts[part][name] for part in counts]] for name in counts["test"]]
+    parts += [html.bullets(protocol_in_words(result)), html.table(["", *counts], sizes, "Recordings per part")]
+    unfinished = sum(not one.get("converged", True) for one in result["results"])
+    if unfinished:
+        told = f"{unfinished} of {len(result['results'])} heads reached the limit of "
+        told += f"{result['protocol']['max_iterations']} iterations before the optimiser's tolerance."
+        parts.append(html.paragraph(told))
+    return parts
+
 
 METHODS: Final = {
     "advmask": "adversarial masking (Adv Mask; Bo et al. 2022, after ADIOS, Shi et al. 2022)",
@@ -94,9 +151,9 @@ def _training(run: RunFiles) -> list[str]:
         told.append(f"{run.history['seconds'].sum() / 60:.1f} minutes in all")
     sentence = "; ".join(told)
     parts.append(html.paragraph(sentence[0].upper() + sentence[1:] + "."))
-    curves = plots.training_curves(run.history, run.config.batch_size)
+    curves = figures.training_curves(run.history, run.config.batch_size)
     caption = "Training curves. A contrastive loss at the dashed line means that all embeddings are equal."
-    parts.append(html.picture(plots.png(curves), caption, "Training curves"))
+    parts.append(html.picture(figures.png(curves), caption, "Training curves"))
     for path in _chosen_pictures(run.pictures):
         caption = f"{path.name}: what the adversary occludes (shaded) after that epoch, on a recording of the data set."
         parts.append(html.picture(path.read_bytes(), caption, f"12-lead ECG with masks, {path.stem}"))

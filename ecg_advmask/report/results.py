@@ -4,11 +4,11 @@ What the tables show depends on the kind of the task: classes, labels, or a numb
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ecg_advmask.datasets.targets import Kind
+from ecg_advmask.data.targets import Kind
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import read_json
@@ -204,3 +204,21 @@ def confusion_tables(result: Mapping[str, Any]) -> list[tuple[str, list[str], li
         )
         for one in result["confusion"]
     ]
+
+
+# ---- Results of evaluations as text in columns, for the terminal.
+
+
+def terminal_table(result: Mapping[str, Any]) -> str:
+    """The summary and the paired differences as text in columns, with the first metrics of the kind."""
+    blocks = [_columns(*summary_table(result))]
+    if result["differences"]:
+        blocks.append(_columns(*difference_table(result)))
+    return "\n\n".join(blocks)
+
+
+def _columns(titles: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    cells = [list(titles), *[[str(value) for value in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(titles))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
+    return "\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]])

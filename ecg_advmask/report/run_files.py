@@ -11,8 +11,8 @@ import pandas as pd
 
 from ecg_advmask import presets
 from ecg_advmask.config import Config, from_mapping, load
+from ecg_advmask.data.account import mentions_generated
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.account import mentions_generated
 from ecg_advmask.files import read_json
 from ecg_advmask.pretrain.history import timed
 

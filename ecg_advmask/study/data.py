@@ -8,18 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError, some_of
-from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, unseen
+from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, stored_split, unseen
 from ecg_advmask.evaluate.embeddings import Embeddings, embed_recordings
-from ecg_advmask.evaluate.partition import PARTS, Split
-from ecg_advmask.evaluate.stored_split import stored_split
+from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import read_json, write_json
-from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import pretraining_rows
 from ecg_advmask.study.design import Study
-from ecg_advmask.study.units import Folder
+from ecg_advmask.study.jobs import Folder
 
 
 @dataclass(frozen=True)

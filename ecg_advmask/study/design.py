@@ -4,13 +4,15 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast, get_args, get_origin
 
 from ecg_advmask import config as configuration
 from ecg_advmask import presets
 from ecg_advmask.config import Config
-from ecg_advmask.evaluate.protocol import HeadKind, Protocol
+from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.protocol import HEADS, HeadKind, Protocol
 from ecg_advmask.files import in_file_name
+from ecg_advmask.study.table import Table
 
 Kind = Literal["pretrained", "random", "scratch", "finetune"]
 KINDS: Final = ("pretrained", "random", "scratch", "finetune")
@@ -105,3 +107,161 @@ class Study:
             pretraining=paths.get("pretraining", self.pretraining),
             evaluation=paths.get("evaluation", self.evaluation),
         )
+
+
+# ---- A study as a TOML file. In: the file. Out: the design that it states, all of it checked.
+#
+# ``studies/`` in the repository holds those of the papers; the README explains the keys.
+
+_OWNED: Final = {
+    "seed": "protocol.seeds",
+    "pretraining_share": "protocol.pretraining_share",
+    "preset": "the method's preset",
+}
+"""Settings that a study states elsewhere, and where."""
+
+
+def read_study(path: str | Path) -> Study:
+    """Read and check a study file.
+
+    Raises:
+        InputError: the file is missing or not TOML, a key is missing, unknown or not what it should be, a preset or a
+            setting does not exist, or the methods do not go together.
+    """
+    file = Path(path)
+    content = presets.read_toml(file)
+    table = Table(file, content)
+    name, question, baseline = table.text("name"), table.text("question"), table.text("baseline")
+    compare = table.pairs("compare")
+    data, protocol, entries = table.table("data"), table.table("protocol"), table.tables("methods")
+    table.end()
+
+    pretraining = data.text("pretraining") if data.has("pretraining") else None
+    evaluation = data.text("evaluation")
+    data.end()
+
+    seeds, draws = protocol.numbers("seeds", (0,)), protocol.number("draws", 5, 1)
+    methods: list[Method] = []
+    for entry in entries:
+        methods.append(_method(entry, methods, seeds, draws))
+    study = Study(
+        file,
+        content,
+        name,
+        question,
+        baseline,
+        compare,
+        None if pretraining is None else file.parent / pretraining,
+        file.parent / evaluation,
+        protocol.share("pretraining_share", 1.0),
+        seeds,
+        protocol.texts("tasks"),
+        protocol.counts_of_labels("labels"),
+        draws,
+        protocol.shares_of_parts("shares", (0.5, 0.1, 0.4)),
+        protocol.number("split_seed", 0, 0),
+        protocol.number("resamples", 1000, 100),
+        cast("HeadKind", protocol.choice("head", HEADS, "lbfgs")),
+        _settings(protocol),
+        _fine_tuning(protocol),
+        tuple(methods),
+    )
+    protocol.end()
+    if baseline not in {method.name for method in methods}:
+        raise table.error("baseline", "is the name of no method")
+    _check_comparisons(table, study)
+    if pretraining is None and any(method.kind == "pretrained" for method in methods):
+        raise InputError(f"{file}: data.pretraining is missing, name the data set that methods pretrain on")
+    _check_file_names(protocol, "tasks", study.tasks)
+    _check_rates(study)
+    return study
+
+
+def _method(entry: Table, before: list[Method], seeds: tuple[int, ...], draws: int) -> Method:
+    """One method, given those that stand before it."""
+    name = entry.text("name")
+    if in_file_name(name).lower() in {method.folder.lower() for method in before}:
+        raise entry.error(
+            "name", "an earlier method has it (letters, digits, - and _ alone count, they name its folder)"
+        )
+    kind = cast("Kind", entry.choice("kind", KINDS, "pretrained"))
+    preset, of = "", ""
+    if kind == "finetune":
+        of = entry.text("of")
+        origin = next((method for method in before if method.name == of and method.kind == "pretrained"), None)
+        if origin is None:
+            raise entry.error("of", "is the name of no pretrained method that stands before this one")
+        preset, settings, seeds = origin.preset, origin.settings, origin.seeds
+    else:
+        preset = entry.text("preset")
+        if preset not in presets.names():
+            raise entry.error("preset", "there is no such preset, ecg-advmask presets lists them")
+        settings = _settings(entry)
+    own_seeds = entry.numbers("seeds", seeds)
+    if kind == "finetune" and not set(own_seeds) <= set(seeds):
+        raise entry.error("seeds", f"{of} is pretrained with the seeds {', '.join(map(str, seeds))} only")
+    method = Method(name, kind, preset, of, settings, own_seeds, entry.number("draws", draws, 1))
+    entry.end()
+    return method
+
+
+def _settings(table: Table) -> dict[str, Any]:
+    settings = table.mapping("settings")
+    for key in settings.keys() & _OWNED.keys():
+        raise table.error("settings", f"{key} is stated by {_OWNED[key]}, leave it out here")
+    return settings
+
+
+def _fine_tuning(protocol: Table) -> dict[str, Any]:
+    """The constants of fine-tuning that the file gives, each of its type and in its range."""
+    if not protocol.has("fine_tuning"):
+        return {}
+    from ecg_advmask.evaluate.finetune import FineTuning  # it brings Keras
+
+    table = protocol.table("fine_tuning")
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(FineTuning):
+        default: Any = field.default
+        if get_origin(field.type) is Literal:
+            values[field.name] = table.choice(field.name, get_args(field.type), default)
+        elif field.type is int:
+            values[field.name] = table.number(field.name, default, 0)
+        else:
+            values[field.name] = table.rate(field.name, default)
+    table.end()
+    try:
+        FineTuning(**values)
+    except InputError as error:
+        raise protocol.error("fine_tuning", str(error)) from error
+    return values
+
+
+def _check_comparisons(table: Table, study: Study) -> None:
+    """Further comparisons are of two methods each, and none is made twice."""
+    names = {method.name for method in study.methods}
+    for place, pair in enumerate(study.compare):
+        for name in pair:
+            if name not in names:
+                raise table.error("compare", f"{name!r} is the name of no method")
+        both = " and ".join(map(repr, pair))
+        if pair[0] == pair[1]:
+            raise table.error("compare", f"{both} are one method, name two different ones")
+        if study.baseline in pair:
+            raise table.error("compare", f"{both} are compared anyway, as one of them is the baseline; leave them out")
+        if set(pair) in map(set, study.compare[:place]):
+            raise table.error("compare", f"{both} are compared twice, leave one pair out")
+
+
+def _check_file_names(protocol: Table, key: str, names: tuple[str, ...]) -> None:
+    if len({in_file_name(name).lower() for name in names}) < len(names):
+        raise protocol.error(key, "two of them differ in signs alone, but letters, digits, - and _ name their files")
+
+
+def _check_rates(study: Study) -> None:
+    """All settings are allowed, and all methods work at one sampling rate, since they share a data set."""
+    rates: dict[int, str] = {}
+    for method in study.methods:
+        rates.setdefault(study.config(method, method.seeds[0]).sampling_rate_hz, method.name)
+    if len(rates) > 1:
+        named = " and ".join(f"{name} at {rate} Hz" for rate, name in rates.items())
+        raise InputError(f"{study.path}: methods need one sampling rate, but there are {named}; choose other presets")

@@ -11,8 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TextIO
 
-from ecg_advmask.study.messages import Began, Ended, Finished, Message, Part, Said
-from ecg_advmask.study.units import Job, Unit
+from ecg_advmask.study.jobs import Began, Ended, Finished, Job, Message, Part, Said, Unit
 
 
 class Estimate:

@@ -9,8 +9,8 @@ from scipy.spatial.transform import Rotation
 
 from augment.injection import RATE, generator, recorded, standard_normal
 from ecg_advmask.augment.vcg import INVERSE_DOWER, _moved, _rotations, vcg
-from ecg_advmask.leads import DOWER, eight_from_twelve, leads_from_heart_vector, twelve_from_eight
-from ecg_advmask.scaling import standardise
+from ecg_advmask.data.scaling import standardise
+from ecg_advmask.ecg.leads import DOWER, eight_from_twelve, leads_from_heart_vector, twelve_from_eight
 
 EDENBRANDT_PAHLM = [  # of I, II, V1 to V6; J Electrocardiol 21 (1988) 361-367
     [0.156, -0.010, -0.172, -0.074, 0.122, 0.231, 0.239, 0.194],

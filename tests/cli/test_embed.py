@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ecg_advmask.cli import main
-from ecg_advmask.leads import STANDARD_LEADS, eight_from_twelve, twelve_from_eight
+from ecg_advmask.ecg.leads import STANDARD_LEADS, eight_from_twelve, twelve_from_eight
 
 Array = np.ndarray[Any, Any]
 
@@ -260,7 +260,7 @@ def test_a_job_that_is_stopped_says_how_to_go_on(
     lead_means_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
     monkeypatch.setattr(
-        "ecg_advmask.export.embedding.embed_files", lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(9)
+        "ecg_advmask.export.embed.embed_files", lambda *_, **__: os.kill(os.getpid(), number) or time.sleep(9)
     )
     result = embed(lead_means_onnx, tmp_path, "--out", tmp_path / "o.npz")
     assert result.exit_code == 128 + number

@@ -10,11 +10,11 @@ from click.testing import CliRunner, Result
 
 from ecg_advmask.cli import main
 from ecg_advmask.config import Config
+from ecg_advmask.data.scaling import scale_to_unit
 from ecg_advmask.export import onnx as export_onnx
+from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.export.parity import Agreement
-from ecg_advmask.export.runtime import OnnxEncoder
-from ecg_advmask.models.resnet1d import resnet18_1d
-from ecg_advmask.scaling import scale_to_unit
+from ecg_advmask.models.resnet import resnet18_1d
 
 CONFIG = Config(preset="demo", sampling_rate_hz=100, window_seconds=2.5, encoder_width=2, embedding_dim=3)
 

@@ -12,14 +12,14 @@ from keras import layers
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
-from ecg_advmask.evaluate import network
+from ecg_advmask.data import dataset
+from ecg_advmask.evaluate import finetune
 from ecg_advmask.files import sha256_of
-from ecg_advmask.models.weights import weights_sha256
-from ecg_advmask.pipeline import shards
+from ecg_advmask.models.resnet import weights_sha256
 from ecg_advmask.pretrain.run import Run, random_encoder
-from ecg_advmask.report.evaluation_section import evaluation_section
-from ecg_advmask.report.result_words import headline, protocol_in_words
+from ecg_advmask.report.report import evaluation_section
 from ecg_advmask.report.results import read_result
+from ecg_advmask.report.text import headline, protocol_in_words
 
 RECORDINGS, SEEN = 60, 10
 SETTINGS = config.load("demo", overrides=["method=simclr", "window_seconds=1.25", "encoder_width=2", "embedding_dim=8"])
@@ -37,8 +37,8 @@ def small_encoder(width=2, embedding_dim=8):
 def light():
     """Small networks, without compilation."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(network, "resnet18_1d", small_encoder)
-        patch.setattr("ecg_advmask.models.resnet1d.resnet18_1d", small_encoder)
+        patch.setattr(finetune, "resnet18_1d", small_encoder)
+        patch.setattr("ecg_advmask.models.resnet.resnet18_1d", small_encoder)
         tf.config.run_functions_eagerly(True)
         yield
         tf.config.run_functions_eagerly(False)
@@ -52,7 +52,7 @@ def folders(tmp_path_factory, write_data):
     windows_uv = rng.integers(-1000, 1000, (RECORDINGS, SETTINGS.window_samples + 15, 12)).astype(np.int16)
     sex = np.where(rng.random(RECORDINGS) < 0.5, "female", "male")
     data = write_data(root / "data", windows_uv, [RECORDINGS], sex=sex)
-    run = Run.create(root / "run", SETTINGS, shards.DataSet.open(data), np.arange(SEEN))
+    run = Run.create(root / "run", SETTINGS, dataset.DataSet.open(data), np.arange(SEEN))
     encoder = random_encoder(SETTINGS, 99)
     run.save(SimpleNamespace(encoder=encoder))
     return SimpleNamespace(root=root, data=data, run=run.path, sha256=weights_sha256(encoder))
@@ -118,7 +118,7 @@ def test_the_command_in_the_result_repeats_it(sex, folders):
 
 def test_training_from_scratch_alone_gives_what_it_gives_beside_a_run(sex, folders, monkeypatch):
     """The preset of the test has the settings of the run; the split is the one that was stored."""
-    monkeypatch.setattr("ecg_advmask.evaluate.run_data.load", lambda preset: {"tiny": SETTINGS}[preset])
+    monkeypatch.setattr("ecg_advmask.evaluate.experiment.load", lambda preset: {"tiny": SETTINGS}[preset])
     stored, out = sex.path.with_suffix(".split.csv"), folders.root / "scratch.json"
     done = invoke("random", folders.data, *QUICK, "--preset", "tiny", "--split", stored, "--out", out)
     assert done.exit_code == 0, done.output
@@ -129,7 +129,7 @@ def test_training_from_scratch_alone_gives_what_it_gives_beside_a_run(sex, folde
 
 
 def test_bad_input_is_one_line_and_exit_code_2(folders):
-    other = Run.create(folders.root / "other", SETTINGS, shards.DataSet.open(folders.data), np.arange(SEEN))
+    other = Run.create(folders.root / "other", SETTINGS, dataset.DataSet.open(folders.data), np.arange(SEEN))
     other.save(SimpleNamespace(encoder=small_encoder(3)))
     for arguments, message in (
         ((folders.root, folders.data, *QUICK), "is not a run directory"),

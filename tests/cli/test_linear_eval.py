@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
-from ecg_advmask.evaluate.head_file import LinearHead
-from ecg_advmask.evaluate.partition import PARTS
+from ecg_advmask.data import dataset
+from ecg_advmask.evaluate.experiment import RunOnData
+from ecg_advmask.evaluate.heads import LinearHead
 from ecg_advmask.evaluate.protocol import Protocol
-from ecg_advmask.evaluate.run_data import RunOnData
+from ecg_advmask.evaluate.split import PARTS
 from ecg_advmask.files import sha256_of, write_csv, write_json
-from ecg_advmask.pipeline import shards
 from ecg_advmask.pretrain.run import Run
 
 SAMPLES, RATE_HZ, RECORDINGS, SEEN = 1000, 100, 120, 20
@@ -55,20 +55,20 @@ def write_data_set(write_data, folder, rate_hz=RATE_HZ):
     write_data(folder, np.stack(windows), [RECORDINGS], rate_hz, sex=np.where(female, "female", "male"), **columns)
     wards = [["1 north/east", "2 south"][int(one)] if i % 10 else "" for i, one in enumerate(female)]
     rows = [{"id": f"R{i:03d}", "ward / side": ward, "litres": f"{years[i] / 7:.3f}"} for i, ward in enumerate(wards)]
-    write_csv(folder / shards.LABELS_FILE, list(rows[0]), rows)
-    stated = json.loads((folder / shards.DATASET_FILE).read_text())
-    stated["tables"].append(shards.stated_file(folder / shards.LABELS_FILE))
-    stated["sha256"] = shards.dataset_sha256(file["sha256"] for file in [*stated["shards"], *stated["tables"]])
+    write_csv(folder / dataset.LABELS_FILE, list(rows[0]), rows)
+    stated = json.loads((folder / dataset.DATASET_FILE).read_text())
+    stated["tables"].append(dataset.stated_file(folder / dataset.LABELS_FILE))
+    stated["sha256"] = dataset.dataset_sha256(file["sha256"] for file in [*stated["shards"], *stated["tables"]])
     counts = {"recordings_in": RECORDINGS, "recordings_kept": RECORDINGS, "recordings_refused": 0}
     sources = {"chapman": counts | {"windows_kept": RECORDINGS, "reasons": {}}}
-    write_json(folder / shards.DATASET_FILE, stated | {"layout": "chapman", "sources": sources})
+    write_json(folder / dataset.DATASET_FILE, stated | {"layout": "chapman", "sources": sources})
     return folder
 
 
 def write_run(folder, data, rows):
     """A run whose encoder gives deviation and mean of each lead and of its slope: it tells sex and rate."""
     settings = config.load("demo", overrides=["method=simclr", "encoder_width=8", "embedding_dim=16"])
-    run = Run.create(folder, settings, shards.DataSet.open(data), np.asarray(rows, np.int64))
+    run = Run.create(folder, settings, dataset.DataSet.open(data), np.asarray(rows, np.int64))
     signals = keras.Input((None, 12))
     slope = keras.layers.Conv1D(12, 2, groups=12, use_bias=False, kernel_initializer="ones")(signals)
     squares = keras.layers.Multiply()([slope, slope])
@@ -171,7 +171,7 @@ def test_other_draws_and_fractions_keep_the_test_set_and_another_split_seed_does
 def test_the_stored_split_lists_every_recording_used(sex, folders):
     with sex.path.with_suffix(".split.csv").open() as stream:
         rows = list(csv.DictReader(stream))
-    records = shards.DataSet.open(folders.data).records.set_index("id")
+    records = dataset.DataSet.open(folders.data).records.set_index("id")
     assert [row["id"] for row in rows] == sorted(records.index[SEEN:])
     for row in rows:
         assert (row["patient"], row["label"]) == tuple(records.loc[row["id"], ["patient", "sex"]])
@@ -228,7 +228,7 @@ def test_a_number_is_estimated(folders, task, unit, head):
     assert result["targets"] == {"kind": "number", "names": [unit]} and f"--head {head}" in result["command"]
     assert f"mean absolute error{' (years)' if unit else ''}" in done.output
     (row,) = [row for row in result["summary"] if row["fraction"] == 1]
-    spread = np.std(shards.DataSet.open(folders.data).records["age_years"].astype(float)[SEEN:])
+    spread = np.std(dataset.DataSet.open(folders.data).records["age_years"].astype(float)[SEEN:])
     error = row["metrics"]["mae"]["mean"] * (1 if unit else 7)
     assert error < spread / 2 if head == "lbfgs" else error < spread
     assert result["counts"]["parts"].keys() == result["counts"]["recordings_of_parts"].keys()

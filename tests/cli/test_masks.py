@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
-from ecg_advmask.models.unet1d import unet1d
-from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.models.unet import unet1d
 from ecg_advmask.pretrain.run import Run
 
 pytest.importorskip("neurokit2")

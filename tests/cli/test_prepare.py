@@ -8,8 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from ecg_advmask.cli import main
-from ecg_advmask.pipeline import parts
-from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.data import parts
+from ecg_advmask.data.dataset import DataSet
 
 Write = Callable[..., Path]
 

@@ -21,14 +21,14 @@ from click.testing import CliRunner, Result
 
 from ecg_advmask.cli import main
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.evaluation_file import load
-from ecg_advmask.locks import locked
+from ecg_advmask.evaluate.evaluation import load
+from ecg_advmask.files import locked
 from ecg_advmask.pretrain.checkpoints import epoch_of
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.data import StudyData
-from ecg_advmask.study.file import read_study
-from ecg_advmask.study.state import State
-from ecg_advmask.study.units import Folder
+from ecg_advmask.study.design import read_study
+from ecg_advmask.study.jobs import Folder
+from ecg_advmask.study.work import State
 from report.study.example import study_result
 
 SAMPLES, RECORDINGS, EPOCHS = 250, 120, 5

@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
-from ecg_advmask.evaluate.partition import Split
+from ecg_advmask.evaluate.split import Split
 
 NO_LABELS = pd.DataFrame({"id": []}, dtype=str)
 

@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate import embeddings
 from ecg_advmask.evaluate.embeddings import average_over_windows, cached_embeddings, embed_dataset
-from ecg_advmask.models.weights import weights_sha256
-from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.models.resnet import weights_sha256
 
 SAMPLES, WINDOWS = 125, 11
 

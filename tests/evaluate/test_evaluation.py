@@ -7,14 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval
-from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate, summarise
-from ecg_advmask.evaluate.evaluation_file import load, store
+from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate, load, store, summarise
 from ecg_advmask.evaluate.metrics import confusion, values_of
-from ecg_advmask.evaluate.partition import split_recordings
 from ecg_advmask.evaluate.protocol import Protocol
+from ecg_advmask.evaluate.split import split_recordings
 
 KINDS = ("classes", "labels", "number")
 FEW = Protocol(fractions=(12.0, 0.5, 1.0), draws=3, seed=5, resamples=40)

@@ -8,13 +8,12 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data import dataset
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.finetune import FineTuning, fine_tuning, mean_of_recordings
-from ecg_advmask.evaluate.network import Network
-from ecg_advmask.evaluate.partition import Split
-from ecg_advmask.evaluate.recording_windows import RecordingWindows
-from ecg_advmask.pipeline import shards
+from ecg_advmask.evaluate.embeddings import RecordingWindows
+from ecg_advmask.evaluate.finetune import FineTuning, Network, fine_tuning, mean_of_recordings
+from ecg_advmask.evaluate.split import Split
 
 RECORDINGS, WINDOW, SAMPLES = 48, 130, 100
 
@@ -30,7 +29,7 @@ def write_recordings(write_data, folder):
             windows.append(1000 * size * wave[:, None] * np.ones(12) + rng.normal(scale=50, size=(WINDOW, 12)))
     ids = [f"R{i // 2:02d}" for i in range(2 * RECORDINGS)]
     write_data(folder, np.array(windows).astype(np.int16), [2 * RECORDINGS], id=ids)
-    return shards.DataSet.open(folder), classes, amplitude
+    return dataset.DataSet.open(folder), classes, amplitude
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ import pytest
 from scipy.special import expit, softmax
 from sklearn.linear_model import LogisticRegression
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.head_file import LinearHead
-from ecg_advmask.evaluate.heads import Head
+from ecg_advmask.evaluate.heads import Head, LinearHead
 
 NONE = np.array([""] * 4, dtype=object)
 TARGETS = {

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from ecg_advmask.datasets.targets import Targets
-from ecg_advmask.evaluate import adam_head
-from ecg_advmask.evaluate.adam_head import fit_adam_head
+from ecg_advmask.data.targets import Targets
+from ecg_advmask.evaluate import linear
 from ecg_advmask.evaluate.heads import fit_head, validation_score
+from ecg_advmask.evaluate.linear import fit_adam_head
 from ecg_advmask.evaluate.protocol import Protocol
 
 KINDS = ("classes", "labels", "number")
@@ -146,7 +146,7 @@ def test_validation_score_is_scikit_learns_macro_auroc_or_minus_the_mean_absolut
 
 def test_adam_moves_as_the_paper_of_it_says():
     """The first steps of Kingma and Ba 2015, algorithm 1, by hand: gradients 2 and then 1, rate 0.1."""
-    layer = adam_head._Adam(np.array([[3.0]]), 0.1)
+    layer = linear._Adam(np.array([[3.0]]), 0.1)
     layer.step(np.array([[2.0]]))
     assert layer.values[0, 0] == pytest.approx(2.9, abs=1e-6)
     layer.step(np.array([[1.0]]))
@@ -159,19 +159,19 @@ def test_adam_moves_as_the_paper_of_it_says():
 def test_adam_descends_the_gradient_of_its_loss(kind):
     drawn, known, _, _ = made(kind, recordings=24)
     rng = np.random.default_rng(0)
-    own = adam_head.indicators(known)
+    own = linear.indicators(known)
     layer = rng.normal(size=(6, own.shape[1])) / 100
 
     def loss(layer):
         outputs = drawn.astype(float) @ layer
         if kind == "number":
             return np.mean((outputs - own) ** 2)
-        likelihood = adam_head.activate(kind, outputs)
+        likelihood = linear.activate(kind, outputs)
         if kind == "classes":
             return -np.mean(np.log((likelihood * own).sum(axis=1)))
         return -np.mean(np.log(np.where(own == 1, likelihood, 1 - likelihood)))
 
-    gradient = adam_head._gradient(known, drawn.astype(float), own, layer)
+    gradient = linear._gradient(known, drawn.astype(float), own, layer)
     direction = rng.normal(size=layer.shape)
     slope = (loss(layer + 1e-6 * direction) - loss(layer - 1e-6 * direction)) / 2e-6
     assert (gradient * direction).sum() == pytest.approx(slope, rel=1e-4)

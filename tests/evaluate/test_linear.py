@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.linear import head_to_keep, linear_evaluation, linear_fit
 from ecg_advmask.evaluate.metrics import values_of
-from ecg_advmask.evaluate.partition import split_recordings
 from ecg_advmask.evaluate.protocol import HEADS, Protocol
+from ecg_advmask.evaluate.split import split_recordings
 
 QUICK = Protocol(fractions=(0.1, 0.5, 1.0), draws=3, resamples=100)
 

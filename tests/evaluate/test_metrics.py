@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
 from ecg_advmask.evaluate.heads import validation_score
 from ecg_advmask.evaluate.metrics import (

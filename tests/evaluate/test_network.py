@@ -7,8 +7,8 @@ import tensorflow as tf
 from keras import layers
 
 from ecg_advmask import config
-from ecg_advmask.datasets.targets import Targets
-from ecg_advmask.evaluate.network import Network
+from ecg_advmask.data.targets import Targets
+from ecg_advmask.evaluate.finetune import Network
 
 SAMPLES, BATCH = 60, 6
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ecg_advmask.evaluate.recording_windows import RecordingWindows
-from ecg_advmask.pipeline import shards
+from ecg_advmask.data import dataset
+from ecg_advmask.evaluate.embeddings import RecordingWindows
 
 WINDOW, SAMPLES = 50, 20
 VALID = [50, 50, 34, 50, 50, 12]  # of the windows in the order of the data set
@@ -18,7 +18,7 @@ def data(tmp_path_factory, write_data):
     windows = 1000 * np.arange(6)[:, None] + np.arange(WINDOW)
     windows_uv = np.repeat(windows[:, :, None], 12, axis=2).astype(np.int16)
     folder = write_data(tmp_path_factory.mktemp("windows") / "data", windows_uv, [4, 2], id=ORDER, valid_samples=VALID)
-    return shards.DataSet.open(folder)
+    return dataset.DataSet.open(folder)
 
 
 @pytest.fixture(scope="module", params=[0, 2**20], ids=["from the shards", "in memory"])

@@ -20,7 +20,7 @@ def make_encoder(config: Any) -> Callable[..., Any]:
     """Function that makes the encoder with random weights, and batch statistics as if it had been trained."""
     import keras
 
-    from ecg_advmask.models.resnet1d import resnet18_1d
+    from ecg_advmask.models.resnet import resnet18_1d
 
     def make(seed: int = 0) -> keras.Model:
         keras.utils.set_random_seed(seed)
@@ -46,7 +46,7 @@ def encoder(make_encoder: Callable[..., Any]) -> Any:
 @pytest.fixture(scope="session")
 def ecgs_mv(generated_cinc: Path, config: Any) -> np.ndarray[Any, Any]:
     """48 windows (48, 250, 12) float32 of generated recordings."""
-    from ecg_advmask.export.source_windows import source_windows
+    from ecg_advmask.export.probe import source_windows
 
     return source_windows(generated_cinc, config, 48)
 

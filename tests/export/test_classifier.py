@@ -15,10 +15,10 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.head_file import LinearHead
-from ecg_advmask.export.classifier import with_head
+from ecg_advmask.evaluate.heads import LinearHead
+from ecg_advmask.export.conversion import with_head
 from ecg_advmask.export.onnx import export_encoder
-from ecg_advmask.models.weights import weights_sha256
+from ecg_advmask.models.resnet import weights_sha256
 
 Array = np.ndarray[Any, Any]
 NAMES = {"classes": ("SB", "SR", "Größe"), "labels": ("CRBBB|RBBB", "AF"), "number": ("years",)}

@@ -15,10 +15,10 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 
 from ecg_advmask.cli import main
 from ecg_advmask.config import Config
-from ecg_advmask.evaluate.head_file import LinearHead
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.evaluate.heads import LinearHead
+from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.export.from_run import export_run
-from ecg_advmask.export.runtime import OnnxEncoder
-from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain.run import Run
 
 Array = np.ndarray[Any, Any]

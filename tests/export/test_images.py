@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from ecg_advmask.export.images import on_images
-from ecg_advmask.models.resnet1d import resnet18_1d
+from ecg_advmask.export.onnx import on_images
+from ecg_advmask.models.resnet import resnet18_1d
 
 
 def with_random_weights(model: keras.Model) -> keras.Model:

@@ -14,14 +14,13 @@ import pytest
 
 from ecg_advmask import __version__
 from ecg_advmask.config import Config
+from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.sources import Refused, Windowing, cut, read_recordings
 from ecg_advmask.export import onnx as export_onnx
+from ecg_advmask.export.conversion import generated_signals, keras_embeddings
 from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.export.parity import Agreement, ParityError, agreements
-from ecg_advmask.export.reference import generated_signals, keras_embeddings
-from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.models.resnet1d import resnet18_1d
-from ecg_advmask.models.weights import weights_sha256
-from ecg_advmask.records import Refused, Windowing, cut, read_recordings
+from ecg_advmask.models.resnet import resnet18_1d, weights_sha256
 
 CONFIG = Config(preset="test", sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)
 

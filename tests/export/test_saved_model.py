@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from ecg_advmask.config import Config
-from ecg_advmask.evaluate.head_file import LinearHead
+from ecg_advmask.evaluate.heads import LinearHead
 from ecg_advmask.export import onnx as export_onnx
 from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.export.parity import Agreement, ParityError
-from ecg_advmask.models.weights import weights_sha256
+from ecg_advmask.models.resnet import weights_sha256
 
 Array = np.ndarray[Any, Any]
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.source_windows import dataset_windows, source_windows, spread
-from ecg_advmask.pipeline.shards import DataSet
+from ecg_advmask.export.probe import dataset_windows, source_windows, spread
 
 RATE_HZ = 100
 

@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 
 Microvolts = npt.NDArray[np.int16]
 

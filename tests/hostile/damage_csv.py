@@ -6,7 +6,7 @@ from random import Random
 
 import numpy as np
 
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 from hostile.archive import Place, csv_text
 from hostile.damage import Ends, damages, spoil_bytes
 

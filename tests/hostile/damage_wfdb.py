@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 from hostile.archive import Header, Place, header_of, matlab, recording_uv, write_record
 from hostile.damage import Ends, damages, spoil_bytes
 

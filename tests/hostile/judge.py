@@ -11,12 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecg_advmask.datasets.listing import SourceOptions
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.prepare import prepare
+from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.sources import Recording, Refused, SourceOptions, read_recordings
 from ecg_advmask.errors import InputError
-from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.pipeline.prepare import prepare
-from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.records import Recording, Refused, read_recordings
 from hostile import oracle
 from hostile.archive import SECONDS, Microvolts, Place
 from hostile.damage import Damage

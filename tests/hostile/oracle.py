@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 
 Stated = tuple[npt.NDArray[np.float64], float]
 """Millivolts (T, 12) with NaN where missing, and the sampling rate in Hz."""

@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from ecg_advmask.models.resnet1d import resnet18_1d
-from ecg_advmask.models.unet1d import unet1d
+from ecg_advmask.models.resnet import resnet18_1d
+from ecg_advmask.models.unet import unet1d
 
 Arrays = dict[str, np.ndarray]
 

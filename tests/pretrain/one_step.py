@@ -20,9 +20,9 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.pretrain import machines, replicas
-from ecg_advmask.pretrain.build import build
+from ecg_advmask.pretrain import distribute
 from ecg_advmask.pretrain.simclr import Pairs, SimCLR
+from ecg_advmask.pretrain.trainer import build
 
 BATCH, SAMPLES, STEPS, PATIENTS = 8, 250, 2, 5
 SIZE = Config(
@@ -77,10 +77,10 @@ def main(out: Path, devices: int) -> None:
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     found = {}
-    with machines.strategy_of(devices).scope(), mock.patch.object(keras.config, "set_dtype_policy"):
+    with distribute.strategy_of(devices).scope(), mock.patch.object(keras.config, "set_dtype_policy"):
         for name, config in SETTINGS.items():
             model = model_of(config)
-            batches = replicas.shared_out(lambda places, c=config: batches_of(c, places), BATCH, config.accumulation)
+            batches = distribute.shared_out(lambda places, c=config: batches_of(c, places), BATCH, config.accumulation)
             history = model.fit(batches, steps_per_epoch=STEPS, verbose=0).history
             found |= {f"{name}: log {key}": np.array(values) for key, values in history.items()}
             for number, variable in enumerate(model.state):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecg_advmask.files import write_csv
-from ecg_advmask.pretrain.ending import best_epoch, is_finished, is_over
+from ecg_advmask.pretrain.probe import best_epoch, is_finished, is_over
 from ecg_advmask.pretrain.run import Run
 from pretrain.small import SMALL
 
@@ -59,7 +59,7 @@ def test_a_run_is_finished_by_its_files(tmp_path: Path) -> None:
 
 
 def test_it_is_told_without_tensorflow() -> None:
-    code = "import sys, ecg_advmask.pretrain.ending, ecg_advmask.pretrain.resume\n"
+    code = "import sys, ecg_advmask.pretrain.probe, ecg_advmask.pretrain.checkpoints\n"
     code += "print({'keras', 'tensorflow'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

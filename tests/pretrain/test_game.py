@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.losses import nt_xent, nt_xent_of_patients, sparsity_penalty
 from ecg_advmask.pretrain.advmask import AdvMask
+from ecg_advmask.pretrain.losses import nt_xent, nt_xent_of_patients, sparsity_penalty
 from ecg_advmask.pretrain.simclr import SimCLR, _spread
 
 TINY = Config(

@@ -11,8 +11,8 @@ import pytest
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
-from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.pretrain.health import troubles
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.pretrain.callbacks import troubles
 from ecg_advmask.pretrain.trainer import pretrain
 
 HEALTHY = {"loss": 2.0, "embedding_std": 0.5, "mask_cover": 0.4}

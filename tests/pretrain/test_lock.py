@@ -9,13 +9,12 @@ import pytest
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_json
-from ecg_advmask.pretrain.lock import LOCK_FILE, held
-from ecg_advmask.pretrain.run import Run
+from ecg_advmask.pretrain.run import LOCK_FILE, Run, held
 from pretrain.small import SMALL
 
 HOLD = """
 import sys, time
-from ecg_advmask.pretrain.lock import held
+from ecg_advmask.pretrain.run import held
 with held(sys.argv[1]):
     assert "tensorflow" not in sys.modules and "keras" not in sys.modules
     print("held", flush=True)

@@ -14,7 +14,7 @@ from ecg_advmask import config as configuration
 from ecg_advmask import presets
 from ecg_advmask.config import Config
 from ecg_advmask.pretrain import checkpoints
-from ecg_advmask.pretrain.build import build
+from ecg_advmask.pretrain.trainer import build
 
 SMALL: dict[str, Any] = {
     "encoder_width": 4,

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 
 from ecg_advmask.config import Config
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
-from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import probe as probe_module
 from ecg_advmask.pretrain.probe import Probe
 from ecg_advmask.pretrain.trainer import pretrain

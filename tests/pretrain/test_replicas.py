@@ -16,21 +16,21 @@ import pytest
 import tensorflow as tf
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.pretrain import machines, replicas
+from ecg_advmask.pretrain import distribute
 
 ONE_STEP = Path(__file__).with_name("one_step.py")
 
 
 def test_one_device_is_as_without_any_of_this() -> None:
-    assert machines.strategy_of(1) is tf.distribute.get_strategy()
-    assert replicas.count() == 1 and machines.is_chief() and not machines.are_several()
+    assert distribute.strategy_of(1) is tf.distribute.get_strategy()
+    assert distribute.count() == 1 and distribute.is_chief() and not distribute.are_several()
     value = tf.constant(2.0)
-    assert replicas.gathered(value) is replicas.share_of(value) is replicas.logged(value) is value
-    ours, theirs = replicas.Seeds(7), keras.random.SeedGenerator(7)
+    assert distribute.gathered(value) is distribute.share_of(value) is distribute.logged(value) is value
+    ours, theirs = distribute.Seeds(7), keras.random.SeedGenerator(7)
     for _ in range(2):
         np.testing.assert_array_equal(ours.next(), theirs.next())
-    assert machines.begin_together([], 3, "any") == 3
-    assert replicas.shared_out(lambda places: places, 7, 1) is None
+    assert distribute.begin_together([], 3, "any") == 3
+    assert distribute.shared_out(lambda places: places, 7, 1) is None
 
 
 @pytest.mark.parametrize("due", [True, False])
@@ -39,7 +39,7 @@ def test_a_move_that_is_not_due_is_taken_back(due: bool) -> None:
 
     @tf.function
     def step(due: tf.Tensor) -> None:
-        replicas.moved_if(due, [weight, count], lambda: (weight.assign(weight * 3), count.assign(count + 1)))
+        distribute.moved_if(due, [weight, count], lambda: (weight.assign(weight * 3), count.assign(count + 1)))
 
     step(tf.constant(due))
     assert weight.numpy().tolist() == ([3.0, -6.0] if due else [1.0, -2.0])
@@ -61,15 +61,15 @@ def test_clusters_that_cannot_be_are_refused(
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match=told):
-        machines.strategy_of(devices)
+        distribute.strategy_of(devices)
 
 
 def test_a_batch_is_divided_evenly_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replicas, "count", lambda: 3)
-    assert replicas.check_divisible(12) == 4
+    monkeypatch.setattr(distribute, "count", lambda: 3)
+    assert distribute.check_divisible(12) == 4
     for size in (2, 13):
         with pytest.raises(InputError, match=f"batch_size = {size}: cannot be divided evenly among 3 devices"):
-            replicas.check_divisible(size)
+            distribute.check_divisible(size)
 
 
 @pytest.mark.slow

@@ -17,12 +17,12 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_csv, write_text
-from ecg_advmask.pipeline.shards import DataSet
 from ecg_advmask.pretrain import checkpoints, trainer
 from ecg_advmask.pretrain.callbacks import Events
-from ecg_advmask.pretrain.ending import is_finished
+from ecg_advmask.pretrain.probe import is_finished
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import pretrain
 from pretrain.small import SMALL, Small

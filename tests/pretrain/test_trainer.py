@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 
 from ecg_advmask.config import Config
+from ecg_advmask.data.batches import stream
+from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
-from ecg_advmask.pipeline.shards import DataSet
-from ecg_advmask.pipeline.stream import stream
 from ecg_advmask.pretrain import checkpoints, trainer
-from ecg_advmask.pretrain.build import build
 from ecg_advmask.pretrain.callbacks import Pictures
 from ecg_advmask.pretrain.mask_domain import SpectralDomain
 from ecg_advmask.pretrain.run import Run, random_encoder
-from ecg_advmask.pretrain.trainer import pretrain, pretraining_rows
+from ecg_advmask.pretrain.trainer import build, pretrain, pretraining_rows
 from ecg_advmask.report.run_files import RunFiles
 
 TINY = Config(

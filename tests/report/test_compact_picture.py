@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ecg_advmask.report.compact_picture import compact
+from ecg_advmask.report.figures import compact
 
 
 def stored(pixels, most_width=1000):

@@ -2,9 +2,9 @@
 
 import pytest
 
-from ecg_advmask.leads import STANDARD_LEADS
+from ecg_advmask.ecg.annotations import PARTS
+from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.report.enrichment_picture import enrichment_picture
-from ecg_advmask.waves import PARTS
 
 CONTROLS = ("random block", "random block per lead", "learnt, shifted in time")
 

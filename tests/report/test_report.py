@@ -13,16 +13,15 @@ from click.testing import CliRunner
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
-from ecg_advmask.datasets.targets import Targets
+from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.linear import linear_evaluation
-from ecg_advmask.evaluate.partition import PARTS, split_recordings
 from ecg_advmask.evaluate.protocol import Protocol
+from ecg_advmask.evaluate.split import PARTS, split_recordings
 from ecg_advmask.report import html as pieces
+from ecg_advmask.report.figures import png, training_curves
 from ecg_advmask.report.model_card import write_model_card
-from ecg_advmask.report.plots import png, training_curves
 from ecg_advmask.report.report import write_report
-from ecg_advmask.report.result_words import headline, protocol_in_words, verdicts
 from ecg_advmask.report.results import (
     GENERATED_NOTICE,
     confusion_tables,
@@ -30,9 +29,10 @@ from ecg_advmask.report.results import (
     difference_table,
     read_result,
     summary_table,
+    terminal_table,
 )
 from ecg_advmask.report.run_files import RunFiles, pretrain_command
-from ecg_advmask.report.terminal import terminal_table
+from ecg_advmask.report.text import headline, protocol_in_words, verdicts
 from report.reading import Page
 
 HOSTILE = '<script>alert("x")</script>&amp;'

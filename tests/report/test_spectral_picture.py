@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ecg_advmask.leads import STANDARD_LEADS
-from ecg_advmask.report.spectral_picture import spectral_picture
+from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.report.mask_pictures import spectral_picture
 
 SAMPLES = 1000
 

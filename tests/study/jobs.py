@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.messages import Ended, Finished, Message, Said
-from ecg_advmask.study.processes import do_jobs
-from ecg_advmask.study.units import Job, Unit
+from ecg_advmask.study.jobs import Ended, Finished, Job, Message, Said, Unit
+from ecg_advmask.study.runner import do_jobs
 
 
 def job(method: str, seed: int = 0, after: str = "") -> Job:

@@ -7,11 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ecg_advmask.datasets.targets import targets_of
+from ecg_advmask.data.targets import targets_of
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.design import Study
-from ecg_advmask.study.file import read_study
-from ecg_advmask.study.units import jobs_of
+from ecg_advmask.study.design import Study, read_study
+from ecg_advmask.study.jobs import jobs_of
 
 ROOT = Path(__file__).resolve().parents[2]
 STUDIES = sorted((ROOT / "studies").glob("*.toml"))

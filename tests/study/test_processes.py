@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.messages import Message, Said
-from ecg_advmask.study.processes import do_jobs
-from ecg_advmask.study.units import Job
+from ecg_advmask.study.jobs import Job, Message, Said
+from ecg_advmask.study.runner import do_jobs
 from study.jobs import StandIn, job, work_endlessly
 
 

@@ -4,9 +4,8 @@ import io
 
 import pytest
 
-from ecg_advmask.study.messages import Began, Ended, Finished, Part, Said
+from ecg_advmask.study.jobs import Began, Ended, Finished, Job, Part, Said, Unit
 from ecg_advmask.study.progress import Estimate, Progress, duration
-from ecg_advmask.study.units import Job, Unit
 
 A = Unit("A", 0, "", ("pretraining", "A"), 10)
 A_SEX = Unit("A", 0, "sex", ("linear heads", "sex"), 2)

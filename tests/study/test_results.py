@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from ecg_advmask.evaluate.evaluation import AtCount, Draw
-from ecg_advmask.study.file import read_study
-from ecg_advmask.study.results import Evaluations, differences_of
-from ecg_advmask.study.summary import summary_of
+from ecg_advmask.study.design import read_study
+from ecg_advmask.study.results import Evaluations, differences_of, summary_of
 
 STUDY = """
 name = "Small"

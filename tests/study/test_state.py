@@ -10,10 +10,9 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_csv
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.data import StudyData
-from ecg_advmask.study.design import Study
-from ecg_advmask.study.file import read_study
-from ecg_advmask.study.state import State
-from ecg_advmask.study.units import Folder, jobs_of
+from ecg_advmask.study.design import Study, read_study
+from ecg_advmask.study.jobs import Folder, jobs_of
+from ecg_advmask.study.work import State
 
 STUDY = """
 name = "One"

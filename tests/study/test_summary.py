@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ecg_advmask.evaluate.evaluation import AtCount, Draw
-from ecg_advmask.study.summary import confusion_of, difference_of, summary_of
+from ecg_advmask.study.results import confusion_of, difference_of, summary_of
 
 
 def at(values: list[float], resampled: list[float], confusion: list[list[int]] | None = None) -> AtCount:

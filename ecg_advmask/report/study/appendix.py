@@ -8,15 +8,14 @@ from typing import Any
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
-from ecg_advmask.report.compact_picture import compact
+from ecg_advmask.report.figures import compact
 from ecg_advmask.report.results import NONE
 from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, account_rows
 from ecg_advmask.report.study.document import Block, Code, Folded, Heading, Paragraph, Picture, Table
+from ecg_advmask.report.study.figures import DPI, QUANTITIES, WIDTH_IN, png, training_curves
 from ecg_advmask.report.study.result import Entry, StudyResult
-from ecg_advmask.report.study.settings import common_settings, value_text
-from ecg_advmask.report.study.style import DPI, WIDTH_IN, png
-from ecg_advmask.report.study.training import QUANTITIES, training_curves
-from ecg_advmask.study.units import STUDY_FILE
+from ecg_advmask.report.study.tables import common_settings, value_text
+from ecg_advmask.study.jobs import STUDY_FILE
 
 _ACCOUNT: Mapping[str, str] = {
     "windows": "windows of the data set",

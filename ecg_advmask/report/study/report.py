@@ -7,26 +7,117 @@ In: ``results.json`` in the folder of a study and, where they are, ``runs/METHOD
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
 
-from ecg_advmask.files import atomic_path, write_text
+from matplotlib.figure import Figure
+
+from ecg_advmask.files import atomic_path, in_file_name, write_text
 from ecg_advmask.report.results import GENERATED_NOTICE
-from ecg_advmask.report.study import appendix, tables, words
-from ecg_advmask.report.study.answer import answer, answer_of_task
-from ecg_advmask.report.study.comparisons import groups
+from ecg_advmask.report.study import appendix, tables, text
+from ecg_advmask.report.study.curves import curves_by_method, curves_together, forest, spread
 from ecg_advmask.report.study.document import (
+    FIGURES,
     Block,
     Bullets,
     Heading,
     Paragraph,
+    Picture,
+    Table,
     as_html,
+    as_markdown,
     numbered,
     pictures,
 )
-from ecg_advmask.report.study.markdown import FIGURES, as_markdown
-from ecg_advmask.report.study.result import StudyResult
-from ecg_advmask.report.study.settings import methods
-from ecg_advmask.report.study.task import task_section
-from ecg_advmask.study.units import RESULTS_FILE
+from ecg_advmask.report.study.figures import confusion_matrices, png
+from ecg_advmask.report.study.result import Comparisons, Entry, StudyResult, against_baseline, groups
+from ecg_advmask.report.study.tables import methods
+from ecg_advmask.report.study.text import answer, answer_of_task, labels_text, scale_of, task_in_words
+from ecg_advmask.study.jobs import RESULTS_FILE
+
+# ---- The part of a study's report about one task: curves, tables, differences, spreads, classes.
+
+_FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: not told apart from it. "
+
+
+def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
+    """Everything measured for a task; ``place`` numbers its figures' files."""
+    name, scale = str(task["task"]), scale_of(study, task, task["primary"])
+    yield Heading(f"Results: {name}")
+    yield Paragraph(task_in_words(study, task))
+    if not study.columns(name):
+        yield Paragraph("No evaluation of this task is finished.")
+        return
+
+    def picture(kind: str, figure: Figure, caption: str, alternative: str) -> Picture:
+        return Picture(f"{place}-{in_file_name(name)}-{kind}", png(figure), caption, alternative)
+
+    compared = [group for group in groups(study) if _has_differences(study, task, group)]
+    yield Heading("Label efficiency", 3)
+    filled = _FILLED.format("the baseline")
+    dotted = "Dotted, where it lies in the panel: chance. " if "auroc" in task["primary"] else ""
+    yield picture(
+        "curves",
+        curves_by_method(study, task),
+        f"{name}: {scale.axis} by number of labels ({scale.better}), mean over pretraining seeds and draws of labels, "
+        f"with its {study.level_text} interval over the test set (band). Grey in every panel: the baseline. "
+        f"{filled if against_baseline(study) in compared else ''}{dotted}",
+        f"Label-efficiency curves of {name}, one panel for each method",
+    )
+    yield picture(
+        "overview",
+        curves_together(study, task),
+        f"{name}: all methods together, means alone; names stand in the order of the last points. {dotted}",
+        f"Label-efficiency curves of {name}, all methods in one panel",
+    )
+    yield tables.estimates(study, task)
+    for group in compared:
+        yield Heading(group.title, 3)
+        yield tables.verdicts_by_labels(study, task, group)
+        yield picture(
+            group.key,
+            forest(study, task, group),
+            f"{name}: paired difference, {group.first} minus {group.second}, on the same test recordings, with its "
+            f"{study.level_text} interval; below it, small grey strokes: the same difference within each "
+            f"pretraining seed. {_FILLED.format(group.role)}",
+            f"Forest plot of paired differences of {name}, {group.first} minus {group.second}",
+        )
+        yield tables.differences(study, task, group)
+    yield Heading("Spread over pretraining seeds and over draws of labels", 3)
+    yield picture(
+        "spread",
+        spread(study, task),
+        f"{name}: markers are means of single pretraining seeds; the bar reaches one standard deviation over draws of "
+        "labels (within seeds) to either side of the mean over seeds.",
+        f"Spread over seeds and draws of {name}",
+    )
+    yield tables.spreads(study, task)
+    yield from _at_most_labels(study, task, picture)
+
+
+def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> bool:
+    return any(
+        study.difference(task["task"], first, fraction, second)
+        for first, second in group.pairs
+        for fraction, _ in study.columns(task["task"])
+    )
+
+
+def _at_most_labels(study: StudyResult, task: Entry, picture: Any) -> Iterator[Block]:
+    """Other metrics, metrics of classes and confusion matrices."""
+    others: list[Table] = tables.other_metrics(study, task)
+    matrices = {one["method"]: one for one in study.content["confusion"] if one["task"] == task["task"]}
+    if others or matrices:
+        fraction, labels = study.columns(task["task"])[-1]
+        yield Heading(f"In detail, at {labels_text(fraction, labels, 'labels')}", 3)
+        yield from others
+    if matrices:
+        yield picture(
+            "confusion",
+            confusion_matrices(study, task, matrices),
+            f"{task['task']}: per cent of the recordings of each true class (row) that are taken for each class "
+            f"(column), over all seeds and draws at {next(iter(matrices.values()))['labels']:,} labels.",
+            f"Confusion matrices of {task['task']}, one for each method",
+        )
 
 
 def write_study_report(folder: Path) -> tuple[Path, Path]:
@@ -54,7 +145,7 @@ def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
     """The report from its question to its appendices."""
     yield from _answer(study)
     yield Heading("Protocol and methods")
-    yield Bullets(words.protocol(study))
+    yield Bullets(text.protocol(study))
     yield methods(study)
     for place, task in enumerate(study.tasks, 1):
         yield from task_section(study, task, place)
@@ -64,7 +155,7 @@ def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
     yield from appendix.configuration(study, folder)
     yield from appendix.repetition(study)
     yield Heading("What is missing")
-    absent = words.missing(study)
+    absent = text.missing(study)
     yield (
         Bullets(absent) if absent else Paragraph("Nothing: every method, seed and task of the study file is evaluated.")
     )

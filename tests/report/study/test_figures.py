@@ -7,20 +7,18 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from ecg_advmask.report.study.comparisons import against_baseline, further, groups
-from ecg_advmask.report.study.confusion import confusion_matrices
-from ecg_advmask.report.study.curves import apart, curves_by_method, curves_together
-from ecg_advmask.report.study.forest import forest, spread
-from ecg_advmask.report.study.result import StudyResult
-from ecg_advmask.report.study.style import (
+from ecg_advmask.report.study.curves import apart, curves_by_method, curves_together, forest, spread
+from ecg_advmask.report.study.figures import (
     FONT_PT,
+    confusion_matrices,
     label_counts_axis,
     method_styles,
     panels,
     png,
     shown,
+    training_curves,
 )
-from ecg_advmask.report.study.training import training_curves
+from ecg_advmask.report.study.result import StudyResult, against_baseline, further, groups
 from report.study.example import METHODS, study_result
 
 COUNTS = ((25.0, 25), (100.0, 100), (1.0, 584))

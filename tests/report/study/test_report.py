@@ -13,7 +13,7 @@ from PIL import Image
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.report.study import appendix
-from ecg_advmask.report.study import task as one_task
+from ecg_advmask.report.study import report as one_task
 from ecg_advmask.report.study.report import write_study_report
 from report.reading import Page
 from report.study.example import METHODS, study_result

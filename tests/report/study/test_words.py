@@ -2,13 +2,18 @@
 
 import pytest
 
-from ecg_advmask.report.study.answer import answer, answer_of_task
-from ecg_advmask.report.study.comparisons import against_baseline, further
-from ecg_advmask.report.study.numbers import labels_text, scale_of
-from ecg_advmask.report.study.result import StudyResult
-from ecg_advmask.report.study.settings import common_settings, methods, value_text
-from ecg_advmask.report.study.tables import differences, estimates, other_metrics, spreads, verdicts
-from ecg_advmask.report.study.words import missing, task_in_words
+from ecg_advmask.report.study.result import StudyResult, against_baseline, further
+from ecg_advmask.report.study.tables import (
+    common_settings,
+    differences,
+    estimates,
+    methods,
+    other_metrics,
+    spreads,
+    value_text,
+    verdicts,
+)
+from ecg_advmask.report.study.text import answer, answer_of_task, labels_text, missing, scale_of, task_in_words
 from report.study.example import BASELINE, METHODS, TASKS, study_result
 
 COUNTS = ((25.0, 25), (1.0, 584))

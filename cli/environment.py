@@ -1,0 +1,66 @@
+"""Keeps TensorFlow's start-up notes off the screen."""
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import Final, NoReturn
+
+import click
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow without the notes on processors and drivers that it writes at import, whatever the log level.
+
+    They come from C++ code before TensorFlow's logging is set up, so the stream itself is turned away while the import
+    runs; what goes wrong still arrives as an exception.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    screen = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(screen, 2)
+        os.close(screen)
+        os.close(nowhere)
+
+
+# ---- Ctrl-C, and SIGTERM as Slurm, Kubernetes and spot machines send it: one line that says what to do, and an end.
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class _StoppedError(KeyboardInterrupt):
+    """As Ctrl-C, so that whatever lets that through lets this through."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+@contextlib.contextmanager
+def stoppable(what_to_do: Callable[[], str]) -> Iterator[None]:
+    """To be put around work that can be resumed: either signal ends it with a line on stderr and exit code 130 or 143.
+
+    A second signal ends the process at once, as a kill does. A signal that the process was begun to ignore stays so.
+    """
+    own = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        for each in own:
+            signal.signal(each, signal.SIG_DFL)
+        raise _StoppedError(number)
+
+    before = {number: signal.signal(number, stop) for number in own}
+    try:
+        yield
+    except _StoppedError as stopped:
+        click.echo(f"ecg-advmask {click.get_current_context().info_name}: {what_to_do()}", err=True)
+        sys.exit(128 + stopped.number)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,109 @@
+"""What became of the recordings of a source: numbers that add up, from one shard to a whole data set."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import pandas as pd
+
+from ecg_advmask.data.dataset import DATASET_FILE, DataSet
+from ecg_advmask.ecg.quality import CHECKS
+from ecg_advmask.files import read_json
+
+_KINDS = {
+    *CHECKS,
+    "length",
+    "leads",
+    "left out",
+    "repeated id",
+    "missing file",
+    "missing row",
+    "sampling rate",
+    "file name",
+    "link",
+}
+
+
+@dataclass
+class Account:
+    """Counts of one source. A recording is kept if a window of it is; every recording is kept or refused.
+
+    ``reasons`` counts refused recordings and ``window_reasons`` the refused windows of kept ones, by kind of reason;
+    ``reported`` windows that were kept although a check fails, by check. ``codes``, ``classes_2020`` and
+    ``classes_2021`` count kept recordings, by diagnosis code and by scored class of the PhysioNet/CinC Challenges.
+    ``windows_left_out`` are those beyond the limit for a recording; ``trailing_seconds`` at the ends of recordings did
+    not fill a window. ``duplicates`` are kept recordings whose signal an earlier one has.
+    """
+
+    recordings_in: int = 0
+    recordings_kept: int = 0
+    recordings_refused: int = 0
+    windows_kept: int = 0
+    windows_refused: int = 0
+    windows_padded: int = 0
+    windows_left_out: int = 0
+    trailing_seconds: float = 0.0
+    duplicates: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    window_reasons: Counter[str] = field(default_factory=Counter)
+    reported: Counter[str] = field(default_factory=Counter)
+    codes: Counter[str] = field(default_factory=Counter)
+    classes_2020: Counter[str] = field(default_factory=Counter)
+    classes_2021: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Account") -> None:
+        """Add the numbers of another account."""
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, counters sorted by name."""
+        plain = {name: dict(sorted(v.items())) if isinstance(v, Counter) else v for name, v in vars(self).items()}
+        return plain | {"trailing_seconds": round(self.trailing_seconds, 3)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """From plain values."""
+        plain: dict[str, Any] = {name: Counter(v) if isinstance(v, dict) else v for name, v in values.items()}
+        return cls(**plain)
+
+
+def total(accounts: Iterable[Account]) -> Account:
+    """The sum of accounts."""
+    result = Account()
+    for account in accounts:
+        result.add(account)
+    if result.recordings_in != result.recordings_kept + result.recordings_refused:
+        raise AssertionError("a recording is neither kept nor refused")
+    return result
+
+
+def kind(reason: str) -> str:
+    """Kind of a reason: the words before the colon where they are ours, else that the recording cannot be read."""
+    before = reason.partition(":")[0]
+    return before if before in _KINDS else "unreadable"
+
+
+# ---- What a data set is and what became of the recordings that went into it, as results and reports state it.
+
+
+def describe(data: DataSet) -> dict[str, Any]:
+    """Name, hash, rate, window, layout and counts by source of a data set, and whether any recording is generated."""
+    header = read_json(data.path / DATASET_FILE)
+    return {
+        "path": str(data.path),
+        "name": data.path.resolve().name,
+        "sha256": data.sha256,
+        "sampling_rate_hz": data.sampling_rate_hz,
+        "window_samples": data.window_samples,
+        "layout": str(header.get("layout", "")),
+        "sources": header.get("sources", {}),
+        "generated": mentions_generated(data.records),
+    }
+
+
+def mentions_generated(table: pd.DataFrame) -> bool:
+    """Whether any id, source or patient in a table of recordings says that it was generated, as those of synth do."""
+    columns = [table[name].astype(str) for name in ("id", "source", "patient") if name in table]
+    return any(bool(column.str.contains("generated", case=False).any()) for column in columns)

@@ -1,0 +1,285 @@
+"""What becomes of one recording of an archive: read, resampled, cut and judged. No TensorFlow here."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ecg_advmask.data.account import Account, kind
+from ecg_advmask.data.archives import LAYOUTS
+from ecg_advmask.data.dataset import WindowWriter
+from ecg_advmask.data.diagnoses import classes_of
+from ecg_advmask.ecg.recording import UnreadableRecordingError, one_line
+from ecg_advmask.ecg.signals import microvolts, signal_hash
+from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.windows import Cut, Windowing, cut
+from ecg_advmask.errors import InputError
+from ecg_advmask.files import atomic_path, read_json, sha256_of, write_text
+from ecg_advmask.workers import spawn
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one entry: its windows with their rows of `records.csv`, and what was refused (window, reason).
+
+    The window is None where the reason concerns the recording as a whole; then it has no windows.
+    """
+
+    windows_uv: list[npt.NDArray[np.int16]]
+    rows: list[dict[str, Any]]
+    refused: list[tuple[int | None, str]]
+    account: Account
+
+
+def read_entry(entry: Entry, layout: str, options: SourceOptions, windowing: Windowing) -> Outcome:
+    """Read the recording of an entry and cut it into windows; what cannot be used comes back with its reason."""
+    if entry.refusal:
+        return _refused(entry.refusal)
+    try:
+        recording = LAYOUTS[layout].read(entry, options)
+        pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
+        if not pieces.windows:
+            return _refused(_reason(pieces), pieces)
+        age = recording.age_years if entry.age_years is None else entry.age_years
+        known = {
+            "id": entry.record_id,
+            "source": entry.source,
+            "patient": entry.patient,
+            "age_years": "" if age is None else f"{age:g}",
+            "sex": entry.sex or recording.sex,
+            "codes": ";".join(entry.codes or recording.codes),
+            "signal_hash": signal_hash(recording.signals_mv),
+            "file": entry.name,
+            "original_rate_hz": f"{recording.sampling_rate_hz:.10g}",
+        }
+    except UnreadableRecordingError as error:
+        return _refused(error.reason)
+    except InputError as error:
+        return _refused(str(error))
+    except Exception as error:  # one recording must not end the work on a hundred thousand
+        return _refused(f"unexpected: {type(error).__name__} ({one_line(error)}), please report it")
+    rows = [
+        known
+        | {"window": piece.index, "start_s": f"{piece.start_s:g}", "valid_samples": piece.valid_samples}
+        | {"reported": ";".join(piece.reported)}
+        for piece in pieces.windows
+    ]
+    account = Account(
+        recordings_in=1,
+        recordings_kept=1,
+        windows_kept=len(rows),
+        windows_refused=len(pieces.refused),
+        windows_padded=sum(piece.valid_samples < windowing.window_samples for piece in pieces.windows),
+        windows_left_out=pieces.beyond_limit,
+        trailing_seconds=pieces.trailing_s,
+    )
+    account.window_reasons.update(kind(reason) for _, reason in pieces.refused)
+    account.reported.update(name for piece in pieces.windows for name in piece.reported)
+    account.codes.update(set(filter(None, known["codes"].split(";"))))
+    account.classes_2020.update(classes_of(known["codes"], 2020))
+    account.classes_2021.update(classes_of(known["codes"], 2021))
+    return Outcome([microvolts(piece.signals_mv) for piece in pieces.windows], rows, list(pieces.refused), account)
+
+
+def _refused(reason: str, pieces: Cut | None = None) -> Outcome:
+    account = Account(recordings_in=1, recordings_refused=1, trailing_seconds=pieces.trailing_s if pieces else 0.0)
+    account.reasons[kind(reason)] += 1
+    return Outcome([], [], [(None, reason)], account)
+
+
+def _reason(pieces: Cut) -> str:
+    """Why none of the windows could be kept: the reason of the first."""
+    index, reason = pieces.refused[0]
+    others = len(pieces.refused) > 1
+    return f"{reason} (window {index}; none of the {len(pieces.refused)} windows passes)" if others else reason
+
+
+# ---- One shard of a data set under way, and the account that lies beside it: made once, recognised when work goes on.
+#
+# A data set in the making is a folder with finished shards, and within it a folder `work` that holds `plan.json` and,
+# for every finished shard, a JSON file with its rows, what was refused, and its checksum. A shard without that file, or
+# altered since, is made again. Every file is written under another name and renamed: a process may be killed at any
+# moment, and several machines may work on one folder.
+
+WORK: Final = "work"
+PLAN_FILE: Final = f"{WORK}/plan.json"
+
+
+@dataclass(frozen=True)
+class Job:
+    """How to make any shard: where it goes, and how its recordings are read and cut."""
+
+    folder: Path
+    layout: str
+    options: SourceOptions
+    windowing: Windowing
+
+
+@dataclass(frozen=True)
+class Part:
+    """A finished shard: what `dataset.json` says of it, the rows of its windows, and what was refused.
+
+    ``labels`` has a row for every recording kept. ``accounts`` are by source.
+    """
+
+    shard: Mapping[str, Any]
+    rows: Sequence[Mapping[str, Any]]
+    labels: Sequence[Mapping[str, str]]
+    refused: Sequence[Mapping[str, Any]]
+    accounts: Mapping[str, Account]
+
+
+def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
+    """Read recordings and write their shard and account, unless they are there; returns how many recordings it has."""
+    if load_part(job.folder, shard) is not None:
+        return len(entries)
+    rows: list[Mapping[str, Any]] = []
+    labels: list[Mapping[str, str]] = []
+    refused: list[Mapping[str, Any]] = []
+    accounts: dict[str, Account] = {}
+    path = _shard_path(job.folder, shard)
+    with atomic_path(path) as temporary, WindowWriter(temporary) as writer:
+        for entry in entries:
+            outcome = read_entry(entry, job.layout, job.options, job.windowing)
+            for window_uv in outcome.windows_uv:
+                writer.write(window_uv)
+            rows += outcome.rows
+            labels += [{"id": entry.record_id} | dict(entry.labels)] if outcome.rows else []
+            refused += [
+                {
+                    "id": entry.record_id,
+                    "file": entry.name,
+                    "reason": reason,
+                    "window": "" if window is None else window,
+                }
+                for window, reason in outcome.refused
+            ]
+            accounts.setdefault(entry.source, Account()).add(outcome.account)
+    stated = {
+        "shard": {"name": path.name, "windows": len(rows), "bytes": path.stat().st_size, "sha256": sha256_of(path)},
+        "rows": rows,
+        "labels": labels,
+        "refused": refused,
+        "accounts": {source: account.as_dict() for source, account in accounts.items()},
+    }
+    write_text(_account_path(job.folder, shard), json.dumps(stated))
+    return len(entries)
+
+
+def load_part(folder: Path, shard: int, *, verify: bool = True) -> Part | None:
+    """A finished shard; None if it is missing, unfinished or, as far as ``verify`` looks, altered."""
+    path = _shard_path(folder, shard)
+    try:
+        stated = read_json(_account_path(folder, shard))
+        accounts = {str(source): Account.from_dict(values) for source, values in stated["accounts"].items()}
+        part = Part(stated["shard"], stated["rows"], stated["labels"], stated["refused"], accounts)
+        whole = path.stat().st_size == part.shard["bytes"] and part.shard["name"] == path.name
+        return part if whole and (not verify or sha256_of(path) == part.shard["sha256"]) else None
+    except (InputError, OSError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def load_parts(folder: Path, shards: int) -> Iterator[Part]:
+    """All parts in order, one at a time.
+
+    Raises:
+        InputError: one was damaged since it was found finished.
+    """
+    for shard in range(shards):
+        part = load_part(folder, shard, verify=False)
+        if part is None:
+            raise InputError(f"{_shard_path(folder, shard)}: is missing or damaged, run the same command again")
+        yield part
+
+
+def take_part(source: Path, folder: Path, shard: int) -> None:
+    """Move a finished part from another folder into this one, the account last."""
+    for path in (_shard_path, _account_path):
+        with atomic_path(path(folder, shard)) as temporary:
+            temporary.write_bytes(path(source, shard).read_bytes())
+
+
+def _shard_path(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard:05d}.tfrecord"
+
+
+def _account_path(folder: Path, shard: int) -> Path:
+    return folder / WORK / f"shard-{shard:05d}.json"
+
+
+# ---- Shards made by several processes at a time, which end with the one that began them.
+
+Work = tuple[int, Sequence[Entry]]
+
+
+def make_parts(job: Job, work: Iterator[Work], workers: int) -> Iterator[int]:
+    """Make shards of the entries given for each; yields the number of recordings of each shard as it is done.
+
+    A process gets its next shard when it has done the last, so memory is bounded by the number of processes.
+
+    Raises:
+        InputError: one of the processes died.
+    """
+    if workers == 1:
+        for shard, entries in work:
+            yield make_part(job, shard, entries)
+        return
+    processes: dict[Connection, BaseProcess] = {}
+    try:
+        for task in work:
+            if len(processes) < workers:
+                connection, process = spawn(_serve, job)
+                processes[connection] = process
+            else:
+                connection = _next_done(processes)
+                yield _received(connection)
+            connection.send(task)
+        while processes:
+            connection = _next_done(processes)
+            yield _received(connection)
+            processes.pop(connection).terminate()
+    except (EOFError, OSError) as error:  # at the other end of a connection nobody is left
+        if isinstance(error, OSError) and error.filename is not None:
+            raise
+        raise InputError(
+            "a reading process died, perhaps for lack of memory; run the same command again with fewer workers"
+        ) from error
+    finally:
+        for process in processes.values():
+            process.kill()
+
+
+def _next_done(processes: dict[Connection, BaseProcess]) -> Connection:
+    """The connection of a process that has answered, or died."""
+    (first, *_) = wait(list(processes))
+    assert isinstance(first, Connection)
+    return first
+
+
+def _received(connection: Connection) -> int:
+    """The number of recordings in the shard that was made.
+
+    Raises:
+        EOFError: the process is gone.
+        Exception: what went wrong in it.
+    """
+    answer = connection.recv()
+    if isinstance(answer, Exception):
+        raise answer
+    return int(answer)
+
+
+def _serve(connection: Connection, job: Job) -> None:
+    """Make one shard after the other, in a process of its own."""
+    while True:
+        shard, entries = connection.recv()
+        try:
+            connection.send(make_part(job, shard, entries))
+        except Exception as error:  # told to the one who waits for the shard, where it is raised again
+            connection.send(error)

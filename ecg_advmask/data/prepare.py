@@ -1,0 +1,314 @@
+"""Which recordings go into which shard: settled before any signal is read, the same on every machine.
+
+Recordings are dealt in the order of a hash of their ids. Each shard is then a random sample of the archive: sources
+that lie apart on disk come mixed, and half-hour recordings do not gather in one shard. The list is kept in a temporary
+database on disk, so that an archive of a million recordings needs no more memory than one of a thousand.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from ecg_advmask import __version__
+from ecg_advmask.data.account import Account
+from ecg_advmask.data.archives import LAYOUTS
+from ecg_advmask.data.dataset import DATASET_FILE
+from ecg_advmask.data.finish import complete, finish
+from ecg_advmask.data.label_table import completed, read_label_table
+from ecg_advmask.data.parts import PLAN_FILE, WORK, Job, load_part, make_parts, take_part
+from ecg_advmask.ecg.quality import REFUSED
+from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.windows import Windowing
+from ecg_advmask.errors import InputError
+from ecg_advmask.files import read_json, write_json
+
+RECORDINGS_PER_SHARD: Final = 128
+SHARDS_AT_LEAST: Final = 16
+"""A small archive is divided into so many shards all the same, for several processes to share."""
+
+
+class Plan:
+    """The recordings of an archive, dealt to shards.
+
+    ``recordings`` and ``shards`` are their numbers; ``digest`` is a SHA-256 over all that is known of the recordings
+    beforehand but for where the archive lies: equal lists are dealt equally.
+    """
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        """Take in entries in any order; of several with one id all but the first, by name, are refused."""
+        self._database = sqlite3.connect("")  # on disk, without a name, gone with the process
+        self._database.execute("CREATE TABLE listed (key, id, name, number, entry)")
+        self._database.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?)", map(_row, map(_in_utf8, entries)))
+        self._database.execute("CREATE TABLE dealt (place INTEGER PRIMARY KEY, entry)")
+        ordered = self._database.execute("SELECT entry FROM listed ORDER BY key, id, name, number")
+        digest = hashlib.sha256()
+        self.recordings = 0
+        last: Entry | None = None
+        for (text,) in ordered:
+            entry = _entry(text)
+            if last is not None and last.record_id == entry.record_id:
+                if not entry.refusal:
+                    entry = dataclasses.replace(entry, refusal=f"repeated id: it is also that of {last.name}")
+            else:
+                last = entry
+            digest.update(_text(dataclasses.replace(entry, file="")).encode())
+            self._database.execute("INSERT INTO dealt VALUES (?, ?)", (self.recordings, _text(entry)))
+            self.recordings += 1
+        self._database.execute("DROP TABLE listed")
+        self.digest = digest.hexdigest()
+        self._per_shard = max(1, min(RECORDINGS_PER_SHARD, -(-self.recordings // SHARDS_AT_LEAST)))
+        self.shards = -(-self.recordings // self._per_shard)
+
+    def size_of(self, shard: int) -> int:
+        """How many entries a shard has."""
+        return min(self._per_shard, self.recordings - shard * self._per_shard)
+
+    def of_shard(self, shard: int) -> list[Entry]:
+        """The entries of a shard, in order."""
+        first = shard * self._per_shard
+        rows = self._database.execute(
+            "SELECT entry FROM dealt WHERE place >= ? AND place < ? ORDER BY place", (first, first + self._per_shard)
+        )
+        return [_entry(text) for (text,) in rows]
+
+
+def _in_utf8(entry: Entry) -> Entry:
+    """The entry itself; or, where the system gave a file's name in bytes that are no UTF-8, a refused one."""
+    names = (entry.record_id, entry.name)
+    if all(map(_encodes, names)):
+        return entry
+    record_id, name = (text.encode("utf-8", "backslashreplace").decode() for text in names)
+    refusal = "file name: it is not UTF-8, rename the file"
+    return dataclasses.replace(entry, record_id=record_id, name=name, patient=record_id, refusal=refusal)
+
+
+def _encodes(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _row(entry: Entry) -> tuple[bytes, str, str, int, str]:
+    key = hashlib.sha256(entry.record_id.encode()).digest()
+    return key, entry.record_id, entry.name, -1 if entry.number is None else entry.number, _text(entry)
+
+
+def _text(entry: Entry) -> str:
+    return json.dumps([getattr(entry, field.name) for field in dataclasses.fields(entry)])
+
+
+def _entry(text: str) -> Entry:
+    values = {field.name: value for field, value in zip(dataclasses.fields(Entry), json.loads(text), strict=True)}
+    labels = tuple((name, value) for name, value in values.pop("labels"))
+    return Entry(**values | {"codes": tuple(values["codes"]), "labels": labels})
+
+
+# ---- From an archive of recordings to a data set: dealt to shards, made by several processes, put together at the end.
+#
+# The bytes written depend on the archive and the settings alone: not on the number of processes or machines, nor on how
+# often the work was interrupted. TensorFlow is not needed.
+
+
+class Bar(Protocol):
+    """A progress bar: told how many recordings are done."""
+
+    def update(self, n: int, /) -> object: ...
+
+
+def prepare(
+    source: str | Path,
+    destination: str | Path,
+    layout: str,
+    *,
+    sampling_rate_hz: int = 500,
+    seconds: float = 10.0,
+    min_seconds: float | None = None,
+    max_windows: int | None = None,
+    refuse: Sequence[str] = REFUSED,
+    labels: str | Path | None = None,
+    options: SourceOptions = SourceOptions(),  # noqa: B008 (immutable)
+    workers: int | None = None,
+    shard: tuple[int, int] | None = None,
+    progress: Callable[[int], Bar] | None = None,
+) -> dict[str, Account] | None:
+    """Make the data set ``destination`` of the archive ``source``; it appears there only when it is complete.
+
+    Until then it is made in the folder ``<destination>.partial``; after an interruption, the same call goes on there.
+
+    Args:
+        source: folder of the archive.
+        destination: folder to make; it may exist if it is empty.
+        layout: a name in `LAYOUTS`.
+        sampling_rate_hz: rate of the windows.
+        seconds: length of a window.
+        min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
+        max_windows: keep at most so many windows of a recording, evenly spread; by default all.
+        refuse: names of the checks in `ecg_advmask.ecg.quality` that refuse a window; the others only report it.
+        labels: table of labels, patients and what else is known (`ecg_advmask.data.label_table`).
+        options: what the archive does not say itself.
+        workers: processes that read; default: one for each processor that may be used.
+        shard: (i, n), 1 <= i <= n: make every n-th shard only, as one of n jobs; `merge` completes the data set.
+        progress: makes a progress bar for a number of recordings.
+
+    Returns:
+        Counts by source, in which every recording is kept or refused; None for one of several jobs.
+
+    Raises:
+        InputError: a setting or path does not serve, no recording can be used, or a reading process died.
+    """
+    if layout not in LAYOUTS:
+        raise InputError(f"layout {layout!r} is not known, there are: {', '.join(LAYOUTS)}")
+    windowing = _windowing(sampling_rate_hz, seconds, min_seconds, max_windows, refuse)
+    processes = len(os.sched_getaffinity(0)) if workers is None else workers
+    if processes < 1:
+        raise InputError(f"workers {processes}: must be at least 1")
+    number, of = shard or (1, 1)
+    if not 1 <= number <= of:
+        raise InputError(f"shard {number}/{of}: must be from 1/{of} to {of}/{of}")
+    target = _free(destination)
+    table = None if labels is None else read_label_table(labels)
+    entries: Iterable[Entry] = LAYOUTS[layout].list_entries(Path(source), options)
+    plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
+    if plan.recordings == 0:
+        raise InputError(f"{source}: holds no recordings in the layout {layout}")
+    unused = [] if table is None else table.unused()
+    if table is not None and len(unused) == len(table.rows):
+        raise InputError(f"{labels}: names none of the {plan.recordings} recordings in {source}, check its ids")
+    stated = {
+        "made_by": f"ecg-advmask {__version__}",
+        "layout": layout,
+        "source": str(source),
+        "sampling_rate_hz": sampling_rate_hz,
+        "window_samples": windowing.window_samples,
+        "settings": {
+            "seconds": seconds,
+            "min_seconds": (windowing.shortest_samples or windowing.window_samples) / sampling_rate_hz,
+            "max_windows": max_windows,
+            "refuse": list(refuse),
+            "labels": None if labels is None else str(labels),
+            **{name: getattr(options, name) for name in SourceOptions.__dataclass_fields__},
+        },
+        "label_columns": [] if table is None else list(table.columns),
+        "labels_without_recording": len(unused),
+        "recordings": plan.recordings,
+        "listing_sha256": plan.digest,
+        "shards": plan.shards,
+    }
+    folder = partial_folder(target)
+    if _begin(folder, stated):
+        job = Job(folder, layout, options, windowing)
+        mine = range(number - 1, plan.shards, of)
+        bar = progress(sum(map(plan.size_of, mine))) if progress else None
+        for recordings in make_parts(job, ((k, plan.of_shard(k)) for k in mine), processes):
+            if bar is not None:
+                bar.update(recordings)
+        if shard is not None:
+            return None
+        return finish(folder, target, stated)
+    return _completed_before(folder, target)
+
+
+def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> dict[str, Account]:
+    """Complete a data set whose shards were made by several jobs (``prepare`` with ``shard``).
+
+    Args:
+        destination: the data set's folder, as the jobs were told.
+        parts: folders ``*.partial`` of jobs that did not share a disk; their shards are copied.
+
+    Returns:
+        Counts by source.
+
+    Raises:
+        InputError: shards are missing, or a part belongs to another archive or has other settings.
+    """
+    target = _free(destination)
+    folder = partial_folder(target)
+    stated = read_json((folder if (folder / PLAN_FILE).is_file() or not parts else Path(parts[0])) / PLAN_FILE)
+    if not _begin(folder, stated):
+        return _completed_before(folder, target)
+    for part in map(Path, parts):
+        _check_same(part, read_json(part / PLAN_FILE), stated)
+    missing = []
+    for shard in range(int(stated["shards"])):
+        if load_part(folder, shard) is None:
+            holder = next((part for part in map(Path, parts) if load_part(part, shard) is not None), None)
+            if holder is None:
+                missing.append(shard)
+            else:
+                take_part(holder, folder, shard)
+    if missing:
+        names = ", ".join(str(shard) for shard in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        raise InputError(
+            f"{folder}: {len(missing)} of {stated['shards']} shards are not finished ({names}); shard k is made by job "
+            "(k mod N) + 1 of N: run the jobs again, or prepare without --shard to make what is missing"
+        )
+    return finish(folder, target, stated)
+
+
+def partial_folder(target: Path) -> Path:
+    """Where a data set is made until it is complete."""
+    return target.with_name(f"{target.name}.partial")
+
+
+def _windowing(
+    sampling_rate_hz: int, seconds: float, min_seconds: float | None, max_windows: int | None, refuse: Sequence[str]
+) -> Windowing:
+    samples = sampling_rate_hz * seconds
+    if sampling_rate_hz < 1 or not 1 <= samples < 10_000_000 or abs(samples - round(samples)) > 1e-6:
+        raise InputError(f"window of {seconds:g} s at {sampling_rate_hz} Hz: must be a whole number of samples")
+    shortest = seconds / 2 if min_seconds is None else min_seconds
+    if not 0 < shortest <= seconds:
+        raise InputError(f"least length of {shortest:g} s: must be above 0 and at most a window of {seconds:g} s")
+    return Windowing(
+        sampling_rate_hz, round(samples), max(1, round(shortest * sampling_rate_hz)), max_windows, tuple(refuse)
+    )
+
+
+def _free(destination: str | Path) -> Path:
+    target = Path(os.path.normpath(destination))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise InputError(f"{target}: already exists, choose another folder or remove it")
+    return target
+
+
+def _begin(folder: Path, stated: Mapping[str, Any]) -> bool:
+    """Begin or go on in a folder; False if all but the last step was done there.
+
+    Raises:
+        InputError: other work was begun there.
+    """
+    done = (folder / DATASET_FILE).is_file()
+    if done or (folder / PLAN_FILE).is_file():
+        _check_same(folder, read_json(folder / (DATASET_FILE if done else PLAN_FILE)), stated)
+    elif folder.exists() and any(path.name != WORK for path in folder.iterdir()):
+        raise InputError(f"{folder}: is in the way, a data set is made there until it is complete; remove it")
+    else:
+        write_json(folder / PLAN_FILE, stated)
+    return not done
+
+
+def _check_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    """Refuse to go on with the work of another archive or other settings."""
+    before = dict(begun) | {"shards": len(begun["shards"])} if isinstance(begun.get("shards"), list) else dict(begun)
+    changed = [
+        f"{name} {json.dumps(before_part.get(name))} -> {json.dumps(value)}"
+        for part, before_part in ((now, before), (now["settings"], before.get("settings", {})))
+        for name, value in part.items()
+        if name != "settings" and before_part.get(name) != value
+    ]
+    if changed:
+        what = "the archive has changed" if changed[0].startswith(("recordings", "listing")) else "; ".join(changed)
+        raise InputError(f"{folder}: was begun with other settings ({what}); remove it to begin anew")
+
+
+def _completed_before(folder: Path, target: Path) -> dict[str, Account]:
+    sources = read_json(folder / DATASET_FILE)["sources"]
+    complete(folder, target)
+    return {source: Account.from_dict(values) for source, values in sources.items()}

@@ -1,0 +1,1 @@
+"""One recording: its leads, formats, signals, windows and annotations. No TensorFlow."""

@@ -1,0 +1,196 @@
+"""What a WFDB header says of its record and files, checked before any file that it names is opened.
+
+The grammar is header(5) of the WFDB Applications Guide. Only what tells which files hold the signals, and how many
+bytes they must have, is read here; gains, units and names stay text for the readers of the samples.
+"""
+
+import math
+import re
+import stat
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, NoReturn
+
+from ecg_advmask.ecg.recording import UnreadableRecordingError, check_samples
+from ecg_advmask.errors import InputError
+from ecg_advmask.files import inside
+
+LONGEST_HOURS: Final = 48
+"""Longer recordings are refused."""
+
+LARGEST_HEADER_BYTES: Final = 1_000_000
+
+BYTES_PER_SAMPLE: Final = {
+    "8": Fraction(1), "16": Fraction(2), "24": Fraction(3), "32": Fraction(4), "61": Fraction(2), "80": Fraction(1),
+    "160": Fraction(2), "212": Fraction(3, 2), "310": Fraction(4, 3), "311": Fraction(4, 3),
+    "508": Fraction(0), "516": Fraction(0), "524": Fraction(0),
+}  # fmt: skip
+"""By WFDB signal format, those that the wfdb package reads; 508, 516 and 524 are FLAC, of any size."""
+
+_RATE = re.compile(r"(\d{1,12}\.?\d{0,12}|\.\d{1,12})(/\S*)?", re.ASCII)
+_FORMAT = re.compile(r"(\d+)(?:x(\d{1,6}))?(?::(\d{1,9}))?(?:\+(\d{1,15}))?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class SignalLine:
+    """One signal: its file, how it lies there, and the fields from the gain to the description as they were found."""
+
+    file: Path
+    signal_format: str
+    samples_per_frame: int
+    skew: int
+    offset: int
+    fields: str
+
+
+@dataclass(frozen=True)
+class Header:
+    """A single-segment record: ``frame_rate_hz`` frames per second, ``frames`` in all, one line for each signal."""
+
+    path: Path
+    frame_rate_hz: float
+    frames: int
+    signals: tuple[SignalLine, ...]
+    comments: tuple[str, ...]
+
+    def refuse(self, reason: str) -> NoReturn:
+        """Raise `UnreadableRecordingError` for this header."""
+        raise UnreadableRecordingError(self.path, reason)
+
+
+def read_header(path: Path) -> Header:
+    """Read and check a header; of the files that it names only the type and the size are looked at.
+
+    A number of frames that is absent or 0, which stands for unknown, follows from the size of the first file.
+
+    Raises:
+        UnreadableRecordingError: the header is missing, malformed or of several segments; it states no signals, no
+            positive rate, a longer duration than above or more samples than are taken; it names anything but regular
+            files beside it, or files too short for what it states; or its signals do not fit together.
+    """
+    lines, comments = _lines(path)
+    record, signal_lines = lines[0].split(), lines[1:]
+    if "/" in record[0] and record[0].partition("/")[2].isdigit():
+        raise UnreadableRecordingError(path, "is a multi-segment record, join its segments first")
+    if any(mark in record[0] for mark in "/\\:"):
+        raise UnreadableRecordingError(path, f"has the record name {record[0]!r}, which must not be a path")
+    count = _whole(record[1]) if len(record) > 1 else None
+    if count is None:
+        raise UnreadableRecordingError(path, "is not a WFDB header (its first line does not state how many signals)")
+    if count == 0 or count != len(signal_lines):
+        raise UnreadableRecordingError(path, f"states {count} signals and describes {len(signal_lines)}")
+    frame_rate_hz = _frame_rate_hz(path, record)
+    stated = _whole(record[3]) if len(record) > 3 else 0
+    if stated is None:
+        raise UnreadableRecordingError(path, f"has {record[3]} samples, expected a whole number")
+
+    files: dict[str, Path] = {}
+    signals = tuple(_signal_line(path, line, files) for line in signal_lines)
+    frames = _checked_frames(path, signals, stated)
+    if frames > LONGEST_HOURS * 3600 * frame_rate_hz:
+        hours = frames / frame_rate_hz / 3600
+        raise UnreadableRecordingError(path, f"lasts {hours:.6g} hours, of at most {LONGEST_HOURS}, cut it first")
+    check_samples(frames * sum(signal.samples_per_frame for signal in signals), path)
+    return Header(path, frame_rate_hz, frames, signals, comments)
+
+
+def _lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
+    """Lines of a header, and its comments."""
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_HEADER_BYTES:
+            raise UnreadableRecordingError(path, f"is no file of at most {LARGEST_HEADER_BYTES} bytes, as headers are")
+        text = path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise UnreadableRecordingError(path, f"cannot be read ({error.strerror})") from error
+    stripped = [line.strip() for line in text.splitlines()]
+    lines = [line for line in stripped if line and not line.startswith("#")]
+    if not lines:
+        raise UnreadableRecordingError(path, "is not a WFDB header (one line for the record, then one for each signal)")
+    if not all(line.isascii() for line in lines):
+        raise UnreadableRecordingError(path, "is not a WFDB header in ASCII (a micro sign is written u)")
+    return lines, tuple(line for line in stripped if line.startswith("#"))
+
+
+def _frame_rate_hz(path: Path, record: Sequence[str]) -> float:
+    """The third field of the record line, before the frequency of a counter.
+
+    An absent rate would mean 250 Hz by the standard; it is refused, since no archive of 12-lead ECGs leaves it out on
+    purpose. So are exponents, which the wfdb package misreads.
+    """
+    if len(record) < 3:
+        raise UnreadableRecordingError(path, "does not state its sampling rate, write it into the header")
+    match = _RATE.fullmatch(record[2])
+    rate_hz = float(match[1]) if match else 0.0
+    if rate_hz == 0:
+        raise UnreadableRecordingError(
+            path, f"has the sampling rate {record[2]}, expected a positive number of Hz without exponent"
+        )
+    return rate_hz
+
+
+def _signal_line(path: Path, line: str, files: dict[str, Path]) -> SignalLine:
+    name, signal_format, fields = [*line.split(maxsplit=2), "", ""][:3]
+    match = _FORMAT.fullmatch(signal_format)
+    if name not in files:
+        files[name] = _file_beside(path, name)
+    if not match or match[1] not in BYTES_PER_SAMPLE or match[2] == "0":
+        raise UnreadableRecordingError(
+            path, f"has the signal format {signal_format!r}, expected one of {', '.join(BYTES_PER_SAMPLE)}"
+        )
+    samples_per_frame, skew, offset = int(match[2] or 1), int(match[3] or 0), int(match[4] or 0)
+    return SignalLine(files[name], match[1], samples_per_frame, skew, offset, fields)
+
+
+def _file_beside(path: Path, name: str) -> Path:
+    """The regular file of this name in the header's folder; only a link can lead from a bare name out of it."""
+    file = path.parent / name
+    try:
+        if name in {".", ".."} or any(mark in name for mark in "/\\:\0"):
+            raise InputError("has path parts")
+        if file.is_symlink():
+            file = inside(path.parent, name)
+    except (InputError, OSError, RuntimeError) as error:  # the last two: a circle of links
+        raise UnreadableRecordingError(path, f"names {name!r}, which is not a file beside it") from error
+    if not file.exists():
+        raise UnreadableRecordingError(path, f"names {name}, which does not exist")
+    if not file.is_file() or file.samefile(path):
+        raise UnreadableRecordingError(path, f"names {name}, which is no signal file")
+    return file
+
+
+def _checked_frames(path: Path, signals: Sequence[SignalLine], stated: int) -> int:
+    """Number of frames, after a look at the size of every signal file."""
+    frames, groups = stated, defaultdict[Path, list[int]](list)
+    for number, signal in enumerate(signals):
+        groups[signal.file].append(number)
+    for file, numbers in groups.items():
+        first = signals[numbers[0]]
+        alike = {(signals[number].signal_format, signals[number].offset) for number in numbers}
+        if len(alike) > 1 or numbers[-1] - numbers[0] >= len(numbers):
+            raise UnreadableRecordingError(
+                path, f"{file.name}: its signals differ in format or are not listed together"
+            )
+        bytes_per_frame = sum(signals[number].samples_per_frame for number in numbers) * _bytes_per_sample(first)
+        size = file.stat().st_size
+        if frames == 0 and bytes_per_frame:
+            frames = max(0, math.floor((size - first.offset) / bytes_per_frame))
+        due = math.ceil(first.offset + frames * bytes_per_frame) if bytes_per_frame else 1
+        if size < due:
+            raise UnreadableRecordingError(
+                path, f"{file.name} is cut short, it has {size} bytes of at least {due}, fetch it again"
+            )
+    if frames == 0:
+        raise UnreadableRecordingError(path, "holds no samples")
+    return frames
+
+
+def _bytes_per_sample(signal: SignalLine) -> Fraction:
+    return BYTES_PER_SAMPLE[signal.signal_format]
+
+
+def _whole(text: str) -> int | None:
+    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None

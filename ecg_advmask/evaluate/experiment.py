@@ -1,0 +1,262 @@
+"""A run and a data set brought together: on which recordings the run can be judged in a task, and how they are divided.
+
+In: two folders, the name of a task, and a protocol. Out: the recordings that the run has not seen, with their targets,
+divided by patient, and everything that a result must state of them.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import keras
+import numpy as np
+import pandas as pd
+from tqdm import tqdm
+
+from ecg_advmask.config import Config, load
+from ecg_advmask.data.account import describe
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.targets import Targets
+from ecg_advmask.errors import InputError
+from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, stored_split, unseen
+from ecg_advmask.evaluate.embeddings import Embeddings, RecordingWindows, embed_recordings
+from ecg_advmask.evaluate.evaluation import Fit, compare, draws_of, evaluate
+from ecg_advmask.evaluate.finetune import FineTuning, Network, fine_tuning, random_start
+from ecg_advmask.evaluate.heads import LinearHead
+from ecg_advmask.evaluate.linear import head_to_keep, linear_evaluation
+from ecg_advmask.evaluate.protocol import Protocol
+from ecg_advmask.evaluate.split import PARTS, Split
+from ecg_advmask.files import sha256_of, versions
+from ecg_advmask.models.resnet import weights_sha256
+from ecg_advmask.pretrain.run import ENCODER_FILE, Run, random_encoder
+
+FORMAT_VERSION: Final = 2
+_PACKAGES: Final = ("numpy", "scipy", "pandas", "scikit-learn", "keras", "tensorflow")
+
+
+@dataclass(frozen=True)
+class RunOnData:
+    """What a run is to be judged on.
+
+    Attributes:
+        run_path: as it was given.
+        run: None where an untrained encoder of a preset is judged alone.
+        config: the settings of the run, or of the preset.
+        data: the data set.
+        recordings: all of its recordings, as `ecg_advmask.evaluate.eligibility.recordings_of` gives them.
+        targets: theirs.
+        split: the recordings that are used, divided.
+        split_path: where the division was stored before; None if it was made anew.
+    """
+
+    run_path: str
+    run: Run | None
+    config: Config
+    data: DataSet
+    recordings: pd.DataFrame
+    targets: Targets
+    split: Split
+    split_path: str | Path | None
+
+    @classmethod
+    def open(
+        cls,
+        run_path: str,
+        data_path: str | Path,
+        task: str,
+        protocol: Protocol,
+        preset: str | None = None,
+        split_path: str | Path | None = None,
+    ) -> "RunOnData":
+        """Open a run and a data set, find the recordings to judge on, and divide them.
+
+        Args:
+            run_path: a run directory, or ``random`` for an untrained encoder of ``preset`` alone.
+            data_path: a data set directory with the sampling rate of the run, and windows as long or longer.
+            task: a column of the data set's labels, or a name in ``ecg_advmask.data.targets.TASKS``.
+            protocol: shares of the parts and the seed of their division.
+            preset: the preset of the untrained encoder; only with ``random``.
+            split_path: a division that an earlier evaluation stored; by default one is made of the recordings that the
+                run has not seen. A stored one may train a head on recordings that the run has seen, but never test it
+                on them.
+
+        Raises:
+            InputError: a folder is not what it should be, the two or the stored division do not fit, or there are too
+                few labels.
+        """
+        run = None if run_path == "random" else Run.open(Path(run_path))
+        if (run is None) != (preset is not None):
+            raise InputError(f"{run_path}: --preset goes with RUN = random, and RUN = random needs it")
+        config = load(preset) if run is None else run.config
+        data = DataSet.open(Path(data_path))
+        check_fit(config, data, run_path)
+        recordings = recordings_of(data.records, None if run is None else run.seen())
+        targets = labelled(task, recordings, data.labels, data.path)
+        if split_path is None:
+            split = new_split(recordings, targets, protocol.shares, protocol.split_seed)
+        else:
+            split = stored_split(split_path, recordings, targets)
+        return cls(run_path, run, config, data, recordings, targets, split, split_path)
+
+    def embeddings(self, encoder: keras.Model) -> Embeddings:
+        """Embeddings ``(n, D)`` of the recordings of `split`, in its order, by a frozen encoder; kept in the run."""
+        keys = self.recordings["key"].to_numpy(object)
+        used = np.isin(keys, self.split.ids)
+        # The same recordings for every task, where nothing else is asked for, so that they are embedded once.
+        embedded = unseen(self.recordings) | used
+        folder = None if self.run is None else self.run.path / "embeddings"
+        of_all = embed_recordings(folder, encoder, self.data, keys[embedded], self.config.window_samples)
+        return of_all[used[embedded]]
+
+    def stated(self, kind: str, protocol: Protocol) -> dict[str, Any]:
+        """What a result of this kind of evaluation states before its figures, and versions."""
+        targets, split_path = self.split.targets, self.split_path
+        return {
+            "format_version": FORMAT_VERSION,
+            "kind": kind,
+            "task": targets.task,
+            "targets": {"kind": targets.kind, "names": list(targets.names)},
+            "dataset": describe(self.data),
+            "run": {"path": self.run_path, "preset": self.config.preset, "method": self.config.method},
+            "counts": account_of(self.recordings, self.targets, self.split, len(self.data.records)),
+            "split": None if split_path is None else {"path": str(split_path), "sha256": sha256_of(split_path)},
+            "sha256_of_ids": {part: self.split.digest(part) for part in PARTS},
+            "protocol": dataclasses.asdict(protocol),
+            "versions": versions(_PACKAGES),
+        }
+
+
+def check_fit(config: Config, data: DataSet, run_path: str) -> None:
+    """See that a run can work with the windows of a data set: of its rate, and as long or longer.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if data.sampling_rate_hz != config.sampling_rate_hz or data.window_samples < config.window_samples:
+        raise InputError(
+            f"{data.path}: windows of {data.window_samples} samples at {data.sampling_rate_hz} Hz, but {run_path} "
+            f"needs {config.window_samples} at {config.sampling_rate_hz} Hz; prepare the recordings again with "
+            f"--sampling-rate {config.sampling_rate_hz} --seconds {config.window_seconds:g}"
+        )
+
+
+# ---- Linear evaluation of a run on a data set, from two folders to one result with everything needed to judge it.
+#
+# Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and read by ``ecg_advmask.report``,
+# and the division of the recordings and a head to keep, written beside it.
+
+LINEAR_EVALUATION: Final = "linear evaluation"
+METHOD_NAMES: Final = {"advmask": "Adv Mask", "simclr": "SimCLR"}
+
+
+def evaluate_run(
+    run_path: str,
+    data_path: str | Path,
+    task: str,
+    protocol: Protocol,
+    *,
+    preset: str | None = None,
+    with_random: bool = True,
+    split_path: str | Path | None = None,
+) -> tuple[dict[str, Any], Split, LinearHead]:
+    """Judge the frozen encoder of a run on one task, beside an untrained encoder of the same shape.
+
+    Args:
+        run_path, data_path, task, preset, split_path: as `RunOnData.open` takes them.
+        protocol: the constants of the evaluation.
+        with_random: test the untrained encoder beside the trained one.
+
+    Returns:
+        The result, the division that it is of, and the head that was fitted on the most labels of the first encoder.
+
+    Raises:
+        InputError: a folder is not what it should be, the two or the stored division do not fit, or there are too few
+            labels.
+    """
+    judged = RunOnData.open(run_path, data_path, task, protocol, preset, split_path)
+    encoders: dict[str, keras.Model] = {} if judged.run is None else {"trained": judged.run.encoder()}
+    if with_random or judged.run is None:
+        encoders["random"] = random_encoder(judged.config, protocol.seed)
+    embeddings = {name: judged.embeddings(encoder) for name, encoder in encoders.items()}
+    names = {"trained": METHOD_NAMES.get(judged.config.method, judged.config.method), "random": "untrained"}
+    described = {name: {"name": names[name], "sha256": weights_sha256(encoder)} for name, encoder in encoders.items()}
+    figures = linear_evaluation(embeddings, judged.split, protocol)
+    first = next(iter(encoders))
+    head = head_to_keep(embeddings[first], judged.split, protocol, described[first]["sha256"])
+    return judged.stated(LINEAR_EVALUATION, protocol) | {"encoders": described} | figures, judged.split, head
+
+
+# ---- Fine-tuning of a run on a data set, beside training from scratch, from two folders to one result.
+#
+# Out: a dictionary of plain values in the form of that of a linear evaluation, written as JSON by ``ecg-advmask
+# finetune``, and the division of the recordings, written beside it. The hash of an encoder that learns is made of the
+# weights that it starts from and of how it is trained, so that it is not taken for the frozen one.
+
+FINE_TUNING: Final = "fine-tuning"
+
+
+def finetune_run(
+    run_path: str,
+    data_path: str | Path,
+    task: str,
+    protocol: Protocol,
+    settings: FineTuning,
+    *,
+    preset: str | None = None,
+    with_scratch: bool = True,
+    split_path: str | Path | None = None,
+) -> tuple[dict[str, Any], Split]:
+    """Train whole networks on one task, from the encoder of a run and from scratch, on the same draws of labels.
+
+    Args:
+        run_path: a run directory, or ``random`` for training from scratch alone, with the encoder of ``preset``.
+        data_path, task, preset, split_path: as for `RunOnData.open`.
+        protocol: numbers of labels, draws, seeds, parts and resamples; its heads are not used.
+        settings: the constants of fine-tuning.
+        with_scratch: train from scratch beside the run.
+
+    Returns:
+        The result, and the division that it is of.
+
+    Raises:
+        InputError: as `RunOnData.open`; the encoder is not that of its settings; training does not converge.
+    """
+    judged = RunOnData.open(run_path, data_path, task, protocol, preset, split_path)
+    config, split = judged.config, judged.split
+    network = Network.of(config, split.targets)
+    windows = RecordingWindows(judged.data, split.ids, config.window_samples)
+    fits: dict[str, Fit] = {}
+    encoders: dict[str, dict[str, str]] = {}
+    if judged.run is not None:
+        pretrained = _pretrained(judged.run, network)
+        name = f"{METHOD_NAMES.get(config.method, config.method)}, fine-tuned"
+        encoders["trained"] = {"name": name, "sha256": _identity(pretrained, settings)}
+        weights = list(pretrained.get_weights())
+        fits["trained"] = fine_tuning(network, windows, split, lambda _: weights, settings.encoder_rate, settings)
+    if with_scratch or judged.run is None:
+        first = random_encoder(config, protocol.seed)
+        encoders["scratch"] = {"name": "from scratch", "sha256": _identity(first, settings)}
+        fits["scratch"] = fine_tuning(network, windows, split, random_start(config), settings.scratch_rate, settings)
+    with tqdm(total=draws_of(split, protocol) * len(fits), desc="training networks", unit="fit", disable=None) as bar:
+        evaluations = {name: evaluate(fit, split, protocol, bar.update) for name, fit in fits.items()}
+    stated = judged.stated(FINE_TUNING, protocol)
+    told = {"fine_tuning": dataclasses.asdict(settings), "encoders": encoders}
+    return stated | told | compare(evaluations, protocol), split
+
+
+def _pretrained(run: Run, network: Network) -> keras.Model:
+    """The encoder of a run, which must have the weights that the network can take."""
+    encoder = run.encoder()
+    if [weight.shape for weight in encoder.weights] != [weight.shape for weight in network.encoder.weights]:
+        raise InputError(
+            f"{run.path / ENCODER_FILE}: is not the network that its config.json describes, pretrain again"
+        )
+    return encoder
+
+
+def _identity(encoder: keras.Model, settings: FineTuning) -> str:
+    stated = json.dumps([FINE_TUNING, weights_sha256(encoder), dataclasses.asdict(settings)])
+    return hashlib.sha256(stated.encode()).hexdigest()

@@ -1,1 +1,0 @@
-"""Raw archive to sharded TFRecords (`prepare`, `shards`) to batches (`stream`)."""

@@ -1,0 +1,238 @@
+"""How a study was measured, in plain sentences: its protocol, its tasks, and what is missing."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
+from ecg_advmask.report.results import METRIC_TITLES, NONE
+from ecg_advmask.report.study.result import Comparisons, Entry, Made, StudyResult, Verdict, groups
+
+# ---- How the numbers of a study are written: title, unit, decimals and better direction of a metric.
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values of one metric of one task are written."""
+
+    title: str
+    unit: str
+    decimals: int
+    lower_is_better: bool
+
+    @property
+    def axis(self) -> str:
+        """Title and unit, as an axis states them."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def better(self) -> str:
+        """Which direction is better, in words."""
+        return "lower is better" if self.lower_is_better else "higher is better"
+
+    def text(self, value: float | None, signed: bool = False) -> str:
+        """A value, with a true minus sign; with ``signed`` also a plus."""
+        if value is None or not math.isfinite(value):
+            return NONE
+        return f"{value:{'+' if signed else ''}.{self.decimals}f}".replace("-", "−")
+
+    def interval(self, estimate: Mapping[str, Any], signed: bool = False) -> str:
+        """The limits of an estimate, such as ``0.781 to 0.843``; empty where there are none."""
+        if estimate["low"] is None or estimate["high"] is None:
+            return ""
+        return f"{self.text(estimate['low'], signed)} to {self.text(estimate['high'], signed)}"
+
+
+def scale_of(study: StudyResult, task: Entry, metric: str) -> Scale:
+    """The scale of a metric: three decimals for shares and areas, four digits of the largest mean for errors in a unit.
+
+    Metrics of single classes or labels, such as ``auroc:SR``, are titled by what they are.
+    """
+    kind, _, name = metric.partition(":")
+    title = f"{kind.replace('_', ' ').replace('auroc', 'AUROC')} of {name}" if name else METRIC_TITLES.get(kind, kind)
+    if metric != "mae":
+        return Scale(title, "", 3, metric in LOWER_IS_BETTER)
+    entries = (entry for entry in study.content["summary"] if entry["task"] == task["task"])
+    means = [entry["metrics"][metric]["mean"] for entry in entries if metric in entry["metrics"]]
+    largest = max((abs(mean) for mean in means if mean), default=1.0)
+    unit = "".join(task["names"][:1])
+    return Scale(title, unit, min(max(3 - math.floor(math.log10(largest)), 0), 6), metric in LOWER_IS_BETTER)
+
+
+def labels_text(fraction: float, labels: int, word: str = "") -> str:
+    """A number of labels, such as ``50``, ``58 (10 %)`` or, with a word, ``580 labels (all)``."""
+    share = "" if fraction > 1 else " (all)" if fraction == 1 else f" ({100 * fraction:.3g} %)"
+    return f"{labels:,}{word and ' '}{word}{share}"
+
+
+_HEADS: Final = {
+    "lbfgs": "fitted to its optimum (logistic regression by L-BFGS, ridge regression for numbers), its penalty chosen "
+    "on the validation part",
+    "adam": "trained by Adam",
+}
+_PARTS: Final = {"train": "training", "validation": "validation", "test": "the test"}
+_KINDS: Final = {
+    "classes": "one of {} classes ({})",
+    "labels": "any of {} labels ({})",
+    "number": "a number",
+}
+
+
+def protocol(study: StudyResult) -> list[str]:
+    """How the numbers were made."""
+    known, sentences = study.content["protocol"], []
+    if "pretraining_share" in known:
+        share = known["pretraining_share"]
+        sentences.append(
+            "Each pretrained method learns without labels on "
+            + ("all patients" if share == 1 else f"{100 * share:g} % of the patients")
+            + " of the pretraining data, once for each seed. No recording, signal or patient that any method's "
+            "pretraining meets is used for the evaluation."
+        )
+    if "shares" in known:
+        train, validation, test = (f"{100 * share:g} %" for share in known["shares"])
+        seed = f" (seed {known['split_seed']})" if "split_seed" in known else ""
+        sentences.append(
+            f"The patients that no pretraining meets are split once for each task{seed}, before any training, "
+            f"stratified by label: {train} for training, {validation} for validation, {test} for the test. The test "
+            "part is the same for every method, seed, number of labels and draw, and every metric is computed on the "
+            "whole of it."
+        )
+    if "draws" in known:
+        sentences.append(
+            f"For each number of labels, {known['draws']} draws from the training part, where a method's own number is "
+            "not stated below; a smaller draw is contained in a larger one of the same seed. The whole training part "
+            "is drawn once. The labels of the validation part come on top of the numbers given."
+        )
+    sentences.append(
+        "Frozen encoders (pretrained, or untrained with random weights) get a linear head"
+        + (f" {_HEADS[known['head']]}" if known.get("head") in _HEADS else "")
+        + ". From scratch, and fine-tuned from a pretrained encoder, the whole network is trained on the drawn labels "
+        "and stopped by the validation part."
+    )
+    resamples = f", {known['resamples']:,} resamples" if "resamples" in known else ""
+    kinds = {task["kind"] for task in study.content["tasks"]}
+    strata = "" if kinds == {"number"} else " within strata of the label"
+    if strata and "number" in kinds:
+        strata += " (without strata where a number is predicted)"
+    sentences.append(
+        f"Intervals: {study.level_text} percentile bootstrap over the test patients{strata}{resamples}, the same for "
+        "all methods, which pairs the differences. They are of means over seeds and draws, with the encoders held "
+        "fixed: the uncertainty from the test set alone. The spread over pretraining seeds and over draws of labels "
+        "is shown apart."
+    )
+    return sentences
+
+
+def task_in_words(study: StudyResult, task: Entry) -> str:
+    """What is predicted, by which metric it is judged, on how many recordings."""
+    names: Sequence[str] = task["names"]
+    what = _KINDS.get(task["kind"], "{} values ({})").format(len(names), ", ".join(names))
+    if task["kind"] == "number" and names and names[0]:
+        what += f" in {names[0]}"
+    scale = scale_of(study, task, task["primary"])
+    sizes = task["counts"].get("recordings_of_parts", {})
+    parts = ", ".join(f"{size:,} for {_PARTS.get(part, part)}" for part, size in sizes.items())
+    chance = "; 0.5 is chance" if "auroc" in task["primary"] else ""
+    return f"Predicted: {what}. Judged by {scale.axis} ({scale.better}{chance}).{parts and f' Recordings: {parts}.'}"
+
+
+def missing(study: StudyResult) -> list[str]:
+    """What is not finished, method by method."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in study.content["missing"]:
+        found.setdefault((str(entry["method"]), str(entry["task"])), []).append(str(entry["seed"]))
+    return [
+        f"{method}, {task}: seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+        for (method, task), seeds in found.items()
+    ]
+
+
+# ---- What a study found, in plain sentences computed from its numbers, each group of comparisons by itself.
+
+_RULE: Final = (
+    "A method is called better or worse only where the {} interval of the paired difference leaves out 0; where the "
+    "interval includes 0, these data do not tell the two apart, which does not mean that they are equal."
+)
+_CAUTION: Final = (
+    "No correction was made for that, and comparisons that share recordings or encoders err together. What holds over "
+    "several numbers of labels carries weight; a single entry does not. The intervals hold the encoders fixed."
+)
+
+
+def answer(study: StudyResult) -> list[str]:
+    """The outcome over all tasks and numbers of labels, and how far it can be read."""
+    sentences: list[str] = []
+    rule, caution = _RULE.format(study.level_text), _CAUTION
+    for group in groups(study):
+        made = group.made(study)
+        if not made:
+            sentences.append(f"{group.title}: there are no paired differences yet.")
+            continue
+        sentences += [f"{group.opening} {rule}".strip(), f"{_counts(study, group, made)} {caution}".strip()]
+        sentences += _seeds_that_agree(study, group, made)
+        rule = caution = ""  # said once
+    return sentences
+
+
+def _counts(study: StudyResult, group: Comparisons, made: Sequence[Made]) -> str:
+    """How many comparisons there are and what became of them, beside what chance alone would give."""
+    better, worse, apart = (sum(one.verdict == verdict for one in made) for verdict in ("better", "worse", "open"))
+    pairs = len({(one.first, one.second) for one in made})
+    tasks = len({one.task["task"] for one in made})
+    return (
+        f"{_count(len(made), f'{group.noun} was', f'{group.noun}s were')} made ({_count(pairs, group.counted)}, "
+        f"{_count(tasks, 'task')}, each at its numbers of labels): {better} better, {worse} worse, {apart} not told "
+        f"apart. If no {group.first} differed from {group.role}, about {(1 - study.level) * len(made):.3g} of "
+        f"{len(made)} intervals would still leave out 0 by chance."
+    )
+
+
+def _seeds_that_agree(study: StudyResult, group: Comparisons, made: Sequence[Made]) -> list[str]:
+    """In how many of the comparisons called better or worse each pretraining seed by itself gives the same sign."""
+    same, of = 0, 0
+    for task, first, second, fraction, verdict in made:
+        entry = study.difference(task["task"], first, fraction, second)
+        estimate = entry["metrics"][task["primary"]] if entry else {}
+        seeds = [value for value in estimate.get("by_seed", {}).values() if value is not None]
+        if verdict != "open" and len(seeds) > 1:
+            of += 1
+            same += all(value * estimate["mean"] > 0 for value in seeds)
+    if not of:
+        return []
+    return [
+        f"{_count(of, group.noun)} called better or worse {'has' if of == 1 else 'have'} several pretraining seeds; "
+        f"in {same} of them every seed gives a difference of that sign."
+    ]
+
+
+def answer_of_task(study: StudyResult, task: Entry, group: Comparisons) -> str:
+    """Which methods or pairs are better and worse in a task, and at which numbers of labels; empty if none is
+    compared."""
+    columns = study.columns(task["task"])
+    told: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+    for first, second in group.pairs:
+        found = {labels: study.verdict(task, first, fraction, second) for fraction, labels in columns}
+        known, name = [verdict for verdict in found.values() if verdict], group.name((first, second))
+        for verdict in ("better", "worse"):
+            at = [f"{labels:,}" for labels, one in found.items() if one == verdict]
+            if at:
+                every = len(at) == len(columns) and len(columns) > 1
+                told[verdict].append(f"{name} (at {'every number of' if every else _listed(at)} labels)")
+        if known and set(known) == {"open"}:
+            told["open"].append(name)
+    if not any(told.values()):
+        return ""
+    titles = {"better": "Better than", "worse": "Worse than", "open": "Nowhere told apart from"}
+    parts = [f"{titles[verdict]} {group.second}: {'; '.join(named) or 'none'}" for verdict, named in told.items()]
+    metric = scale_of(study, task, task["primary"]).title
+    return f"{task['task']}, by {metric}{group.qualifier}. {'. '.join(parts)}."
+
+
+def _count(number: int, word: str, plural: str = "") -> str:
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
+
+
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)

@@ -1,0 +1,240 @@
+"""Embedding files and folders of any size into one table: read ahead, in bounded memory, going on after a kill."""
+
+import hashlib
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import cycle
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Final, Protocol
+
+import numpy as np
+
+from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.signals import FloatSignals
+from ecg_advmask.ecg.sources import Listed, Reading, Refused, Windowing, list_recordings, read_listed
+from ecg_advmask.errors import InputError
+from ecg_advmask.export.encoder import OnnxEncoder, Outline, Windowed, windows_to_embed
+from ecg_advmask.export.rows import Account, Collector, Part, Result, embed_windowed
+from ecg_advmask.export.tables import WRITERS, Parts, check_table
+from ecg_advmask.files import room_errors, sha256_of, write_csv
+from ecg_advmask.workers import spawn
+
+# ---- Recordings read, resampled, checked and cut by processes of their own, while others are embedded.
+#
+# The recordings come in the order in which they were listed, whoever read them, and a window is in memory only while it
+# is on its way: a process that is ahead waits until the windows of its recording are taken.
+
+_ASKED_AHEAD: Final = 4
+"""Recordings that each process is asked for at a time: the next one is known to it when it has sent the last."""
+
+
+def read_windows(
+    recordings: Iterable[Listed], reading: Reading, windowing: Windowing, workers: int = 0
+) -> Generator[Windowed, None, None]:
+    """Read listed recordings and cut them into windows, which must be taken before the next recording is.
+
+    Args:
+        recordings: what to read, in this order.
+        reading: how.
+        windowing: the form of the windows.
+        workers: processes that read; with 0 this one does.
+
+    Raises:
+        InputError: a process died.
+    """
+    if workers == 0:
+        for listed in recordings:
+            yield windows_to_embed(read_listed(listed, reading), windowing)
+        return
+    readers = [spawn(_serve, reading, windowing) for _ in range(workers)]
+    asked: deque[Connection] = deque()
+    try:
+        for (connection, _), listed in zip(cycle(readers), recordings, strict=False):
+            if len(asked) == _ASKED_AHEAD * workers:
+                yield from _next(asked.popleft(), windowing)
+            connection.send(listed)
+            asked.append(connection)
+        while asked:
+            yield from _next(asked.popleft(), windowing)
+    except (EOFError, ConnectionError) as error:  # at the other end of a connection nobody is left
+        raise InputError(
+            "a reading process died, perhaps for lack of memory; the same command with fewer --workers goes on"
+        ) from error
+    finally:
+        for _, process in readers:
+            process.kill()
+            process.join()
+
+
+def _next(connection: Connection, windowing: Windowing) -> Iterator[Windowed]:
+    """The next recording of a process; windows of it that nobody took are left behind."""
+    told: Outline | Refused = connection.recv()
+    windows = _windows(connection, 0 if isinstance(told, Refused) else len(told.windows), windowing)
+    yield told, windows
+    for _ in windows:
+        pass
+
+
+def _windows(connection: Connection, count: int, windowing: Windowing) -> Iterator[FloatSignals]:
+    for _ in range(count):
+        samples = np.frombuffer(connection.recv_bytes(), np.float32)
+        yield samples.reshape(windowing.window_samples, len(STANDARD_LEADS))
+
+
+def _serve(connection: Connection, reading: Reading, windowing: Windowing) -> None:
+    """Read one recording after the other, in a process of its own."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # the process that began this one says what happened, and ends it
+        signal.signal(number, signal.SIG_IGN)
+    while True:
+        told, windows = windows_to_embed(read_listed(connection.recv(), reading), windowing)
+        connection.send(told)
+        for window in windows:
+            connection.send_bytes(np.ascontiguousarray(window).data.cast("B"))
+
+
+PART_WINDOWS: Final = 1024
+"""A part ends with the recording that brings it to so many windows, recordings counting as one more."""
+
+FEW_RECORDINGS: Final = 256
+"""So many are read sooner than processes for it begin."""
+
+MOST_BATCHES_AT_A_TIME: Final = 4
+"""Each takes memory of its own; more cores than that share in each."""
+
+
+class Bar(Protocol):
+    """A progress bar: told how many recordings are done."""
+
+    def update(self, n: int, /) -> object: ...
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """What became of an embedding job: the account of its recordings, and how many an earlier run had done."""
+
+    account: Account
+    done_before: int
+    embedding_dim: int
+
+
+def embed_files(
+    encoder_path: str | os.PathLike[str],
+    sources: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    *,
+    sampling_rate_hz: float | None = None,
+    unit: str = "mV",
+    mean: bool = False,
+    batch_size: int = 32,
+    threads: int | None = None,
+    workers: int | None = None,
+    progress: Callable[[int], Bar] | None = None,
+) -> Embedded:
+    """Embed every recording of files and folders, and write the table ``out``.
+
+    Work that takes longer is kept in the folder ``<out>.parts`` until it is complete; after an interruption the same
+    call goes on there. The table is the same to the last bit however often that was, and whatever ``threads`` and
+    ``workers`` are. What could not be used goes to ``<out without its ending>.refused.csv``, with the reason.
+
+    Args:
+        encoder_path: a file that `ecg-advmask export` wrote.
+        sources: folders (searched with their subfolders) and files of recordings: WFDB, CSV, NumPy. Limb leads that
+            they lack are rebuilt where they follow from the others.
+        out: the table, by its ending NPZ, CSV or Parquet.
+        sampling_rate_hz, unit: of files that do not state theirs.
+        mean: one embedding per recording, the mean over its windows, instead of one per window.
+        batch_size: windows that go through the network at once.
+        threads: threads that embed; by default one for each processor that may be used.
+        workers: processes that read; by default one for each processor, but none for a few recordings.
+        progress: makes a progress bar for the number of recordings that are left to do.
+
+    Raises:
+        InputError: a file or setting does not serve, ``<out>.parts`` holds other work, or nothing could be embedded.
+    """
+    table = Path(out)
+    check_table(table)
+    processors = len(os.sched_getaffinity(0))
+    batches = min(threads or processors, MOST_BATCHES_AT_A_TIME)
+    encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or processors) // batches))
+    reading = Reading(sampling_rate_hz, unit, rebuild_leads=True)
+    listed = list(list_recordings(sources, reading))
+    if not listed:
+        raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
+    options = {"mean": mean, "batch_size": batch_size, "sampling_rate_hz": sampling_rate_hz, "unit": unit}
+    state = {"encoder_file_sha256": sha256_of(encoder_path), "listing_sha256": _digest(listed), **options}
+    room = room_errors(table.parent, "run the same command again, which goes on where it was")
+    with room, Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
+        done_before = parts.end
+        left = listed[done_before:]
+        if workers is None:
+            workers = processors if len(left) > FEW_RECORDINGS else 0
+        bar = progress(len(left)) if progress else None
+        with closing(read_windows(left, reading, encoder.windowing, workers)) as windowed:
+            results = embed_windowed(encoder, _divided(windowed), batch_size, batches)
+            for part in _parts(results, done_before, mean, bar):
+                parts.add(part)
+        account = Account()
+        for part in parts:
+            account.include(part.account)
+        first = _write_refused(refused_path(table), parts)
+        if account.rows == 0:
+            parts.remove()
+            raise InputError(f"{first}; nothing was embedded, {refused_path(table)} says why")
+        with parts.path_for(table) as temporary:
+            WRITERS[table.suffix](temporary, parts, encoder)
+        parts.remove()
+    return Embedded(account, done_before, encoder.embedding_dim)
+
+
+def refused_path(table: Path) -> Path:
+    """The list of what could not be used, beside the table."""
+    return table.with_suffix(".refused.csv")
+
+
+def _parts(results: Iterable[Result | None], first: int, mean: bool, bar: Bar | None) -> Iterator[Part]:
+    """Results put together to parts, which marks end."""
+    collector = Collector(first, mean=mean)
+    for result in results:
+        if result is None:
+            yield collector.part()
+            collector = Collector(collector.account.end, mean=mean)
+            continue
+        collector.add(result)
+        if bar is not None:
+            bar.update(1)
+
+
+def _divided(recordings: Iterable[Windowed]) -> Iterator[Windowed | None]:
+    """Recordings with a mark where a part ends: by their windows alone, so that parts are the same in every run."""
+    size = 0
+    for recording in recordings:
+        yield recording
+        size += 1 if isinstance(recording[0], Refused) else 1 + len(recording[0].windows)
+        if size >= PART_WINDOWS:
+            yield None
+            size = 0
+    if size:
+        yield None
+
+
+def _digest(listed: Iterable[Listed]) -> str:
+    """SHA-256 over what is known of recordings before they are read."""
+    digest = hashlib.sha256()
+    for one in listed:
+        digest.update(repr((one.record_id, one.file, one.number, one.refusal)).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def _write_refused(path: Path, parts: Iterable[Part]) -> str:
+    """Write the list of what could not be used, or remove an old one; returns what is first in it."""
+    first = next((row for part in parts for row in part.account.refused), None)
+    path.unlink(missing_ok=True)
+    if first is None:
+        return ""
+    write_csv(path, ["id", "file", "reason"], (row for part in parts for row in part.account.refused))
+    return f"{first['file']}: {first['reason']}"

@@ -1,0 +1,123 @@
+"""Lead names and the algebra between leads."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from ecg_advmask.ecg.leads import (
+    DOWER,
+    INDEPENDENT_LEADS,
+    STANDARD_LEADS,
+    eight_from_twelve,
+    find_leads,
+    lead_index,
+    leads_from_heart_vector,
+    twelve_from_eight,
+)
+from ecg_advmask.errors import InputError
+
+
+@pytest.mark.parametrize(
+    "name", ["aVR", "AVR", "avr", " aVR ", "lead aVR", "Lead_AVR", "Lead-aVR", "ECG aVR", "EKG avr"]
+)
+def test_lead_names_in_any_spelling(name: str) -> None:
+    assert lead_index(name) == 3
+
+
+@pytest.mark.parametrize(
+    "name", ["", "VX", "V7", "I I", "MLII", "-aVR", "Lead -aVR", "lead", "ECG", "ECG1", "D1", "V1-V2", "aVR\n?"]
+)
+def test_other_names_are_no_leads(name: str) -> None:
+    with pytest.raises(KeyError):
+        lead_index(name)
+
+
+def test_limb_leads_in_latin_languages() -> None:
+    assert [lead_index(name) for name in ("DI", "dII", "DIII")] == [0, 1, 2]
+
+
+def test_derived_leads_follow_from_the_electrodes() -> None:
+    """Potentials of the arms and the foot give every limb lead by its definition; the algebra must agree."""
+    right, left, foot = np.random.default_rng(0).normal(size=(3, 100))
+    limb = {"I": left - right, "II": foot - right, "III": foot - left}
+    augmented = {
+        "aVR": right - (left + foot) / 2,
+        "aVL": left - (right + foot) / 2,
+        "aVF": foot - (right + left) / 2,
+    }
+    precordial = np.random.default_rng(1).normal(size=(6, 100))
+    eight = np.stack([limb["I"], limb["II"], *precordial], axis=-1)
+    expected = np.stack([*limb.values(), *augmented.values(), *precordial], axis=-1)
+    twelve = twelve_from_eight(eight)
+    np.testing.assert_allclose(twelve, expected, atol=1e-12)
+    np.testing.assert_array_equal(eight_from_twelve(twelve), eight)
+
+
+def test_float32_stays_float32() -> None:
+    assert twelve_from_eight(np.zeros((5, 8), np.float32)).dtype == np.float32
+
+
+def test_a_vector_to_the_left_is_positive_in_the_lateral_leads() -> None:
+    """Signs that any textbook shows: left is up in I, aVL, V5, V6; foot in II, III, aVF; back is down in V1 and V2."""
+    left, foot, back = (dict(zip(STANDARD_LEADS, row, strict=True)) for row in leads_from_heart_vector(np.eye(3)))
+    assert min(left[name] for name in ("I", "aVL", "V5", "V6")) > 0
+    assert min(foot[name] for name in ("II", "III", "aVF")) > 0
+    assert max(back[name] for name in ("V1", "V2")) < 0
+    assert left["V1"] == DOWER[INDEPENDENT_LEADS.index("V1"), 0]
+
+
+def from_electrodes(samples: int) -> np.ndarray:
+    """Twelve leads (samples, 12) of random potentials of the electrodes, each lead by its definition."""
+    rng = np.random.default_rng(4)
+    right, left, foot = rng.normal(size=(3, samples))
+    limb = [left - right, foot - right, foot - left]
+    augmented = [right - (left + foot) / 2, left - (right + foot) / 2, foot - (right + left) / 2]
+    return np.stack([*limb, *augmented, *rng.normal(size=(6, samples))], axis=-1)
+
+
+@pytest.mark.parametrize("pair", list(combinations(STANDARD_LEADS[:6], 2)))
+def test_any_two_limb_leads_give_the_others(pair: tuple[str, str]) -> None:
+    whole = from_electrodes(50)
+    names = [*STANDARD_LEADS[6:], *reversed(pair)]
+    found = find_leads(["time", *(name.upper() for name in names)], rebuild=True)
+    assert found.rebuilt == tuple(name for name in STANDARD_LEADS if name not in names)
+    recorded = np.column_stack([np.zeros(50), whole[:, [STANDARD_LEADS.index(name) for name in names]]])
+    np.testing.assert_allclose(found.twelve(recorded[:, found.columns]), whole, atol=1e-12)
+
+
+def test_leads_that_are_there_stay_as_they_are() -> None:
+    """Bit by bit; and what is rebuilt from I and II is what `twelve_from_eight` gives."""
+    signals = np.random.default_rng(5).normal(size=(40, 12)).astype(np.float32)  # not of one heart
+    all_there = find_leads(STANDARD_LEADS[::-1], rebuild=True)
+    assert all_there.columns == tuple(range(11, -1, -1)) and all_there.rebuilt == ()
+    assert all_there.twelve(signals) is signals
+    without = [lead for lead in STANDARD_LEADS if lead not in {"III", "aVL"}]
+    twelve = find_leads(without, rebuild=True).twelve(signals[:, [STANDARD_LEADS.index(lead) for lead in without]])
+    assert twelve.dtype == np.float32
+    expected = twelve_from_eight(eight_from_twelve(signals))
+    for column, lead in enumerate(STANDARD_LEADS):
+        np.testing.assert_array_equal(twelve[:, column], (signals if lead in without else expected)[:, column])
+
+
+def test_a_missing_sample_is_missing_in_what_is_rebuilt_of_it() -> None:
+    eight = np.ones((3, 8))
+    eight[1, 0] = np.nan
+    twelve = find_leads(INDEPENDENT_LEADS, rebuild=True).twelve(eight)
+    assert np.isnan(twelve[1, [0, 2, 3, 4, 5]]).all() and np.isfinite(twelve[1, [1, *range(6, 12)]]).all()
+    assert np.isfinite(twelve[[0, 2]]).all()
+
+
+@pytest.mark.parametrize(
+    ("names", "rebuild", "told"),
+    [
+        (INDEPENDENT_LEADS, False, "has 8 of the 12 standard leads, lacks III, aVR, aVL, aVF$"),
+        (INDEPENDENT_LEADS[1:], True, "has 7 of the 12 standard leads, lacks I, III, aVR, aVL, aVF; V1 to V6 and two"),
+        (STANDARD_LEADS[:-2], True, "has 10 of the 12 standard leads, lacks V5, V6; V1 to V6 and two limb leads"),
+        ((*INDEPENDENT_LEADS, "v6"), True, "has lead V6 twice"),
+        ((), True, "has 0 of the 12"),
+    ],
+)
+def test_leads_that_do_not_suffice(names: tuple[str, ...], rebuild: bool, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        find_leads(names, rebuild=rebuild)
