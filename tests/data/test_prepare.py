@@ -21,7 +21,7 @@ from ecg_advmask.data import finish as finish_module
 from ecg_advmask.data import parts
 from ecg_advmask.data.account import total
 from ecg_advmask.data.dataset import DataSet
-from ecg_advmask.data.parts import Outcome, make_parts
+from ecg_advmask.data.parts import Outcome, make_parts, read_entry
 from ecg_advmask.data.prepare import merge, prepare
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.quality import REFUSED
@@ -230,7 +230,7 @@ def test_work_goes_on_where_it_was_interrupted(archive: Path, tmp_path: Path, mo
         if len(read) == 20:
             raise KeyboardInterrupt
         read.append(entry.record_id)
-        return parts.read_entry(entry, *rest)
+        return read_entry(entry, *rest)
 
     with monkeypatch.context() as patch:
         patch.setattr(parts, "read_entry", read_some)
@@ -245,7 +245,7 @@ def test_work_goes_on_where_it_was_interrupted(archive: Path, tmp_path: Path, mo
 
     def note(entry: Entry, *rest: Any) -> Outcome:
         read_again.append(entry.record_id)
-        return parts.read_entry(entry, *rest)
+        return read_entry(entry, *rest)
 
     monkeypatch.setattr(parts, "read_entry", note)
     prepare(archive, tmp_path / "out", **settings)

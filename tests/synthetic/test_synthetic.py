@@ -13,7 +13,7 @@ from ecg_advmask.data import cinc2021
 from ecg_advmask.ecg.leads import STANDARD_LEADS, leads_from_heart_vector
 from ecg_advmask.ecg.sources import SourceOptions
 from ecg_advmask.errors import InputError
-from ecg_advmask.synthetic import archive
+from ecg_advmask.synthetic import archive as archives
 from ecg_advmask.synthetic.archive import LAYOUTS, generate, write_archive
 from ecg_advmask.synthetic.noise import Noise, electrode_noise_mv, independent_leads
 from ecg_advmask.synthetic.recording import Recording, draw_recording
@@ -284,7 +284,7 @@ def test_too_short_a_recording_is_refused() -> None:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_a_recording_depends_on_layout_seed_and_index_alone(layout: archive.Layout) -> None:
+def test_a_recording_depends_on_layout_seed_and_index_alone(layout: archives.Layout) -> None:
     first, again, other_seed = generate(layout, 4, 7), generate(layout, 4, 7), generate(layout, 5, 7)
     np.testing.assert_array_equal(first.recording.signals_mv, again.recording.signals_mv)
     assert first.recording.waves == again.recording.waves
@@ -458,7 +458,7 @@ def test_a_larger_archive_begins_with_the_smaller_one_whatever_the_workers(archi
 
 
 def test_folders_are_cut_as_in_the_challenge(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "RECORDS_PER_FOLDER", 2)
+    monkeypatch.setattr(archives, "RECORDS_PER_FOLDER", 2)
     write_archive(tmp_path / "out", ["cinc2021"], 12, 0)
     training = tmp_path / "out" / "cinc2021" / "training"
     expected = {}
