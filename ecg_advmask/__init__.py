@@ -4,4 +4,4 @@ Data flows one way: ``datasets -> pipeline -> pretrain -> evaluate -> report`` a
 Importing this package imports neither TensorFlow nor Keras; the modules that need them do.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
