@@ -4,6 +4,7 @@ import contextlib
 import csv
 import errno
 import fcntl
+import gzip
 import hashlib
 import importlib.metadata
 import json
@@ -11,6 +12,7 @@ import os
 import platform
 import re
 import shutil
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -90,17 +92,18 @@ def write_json(path: str | os.PathLike[str], value: Mapping[str, Any]) -> None:
 
 
 def read_json(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a JSON object.
+    """Read a JSON object; a file whose name ends in ``.gz`` is decompressed.
 
     Raises:
         InputError: the file is missing, is not JSON, or holds something other than an object.
     """
     try:
-        value = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = Path(path).read_bytes()
+        value = json.loads((gzip.decompress(content) if Path(path).suffix == ".gz" else content).decode("utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: not a JSON file ({error})") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a JSON file ({error})") from error
     if not isinstance(value, dict):
         raise InputError(f"{path}: expected a JSON object, found {type(value).__name__}")
     return value

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -174,10 +173,9 @@ def _level(axes: Axes | None, value: float, label: str) -> None:
         axes.legend(fontsize=8)
 
 
-# ---- Pictures for a page: not wider than needed, and with a palette of 256 colours, at a third of the size.
+# ---- Pictures for a page: not wider than needed, and with a palette, at a third of the size.
 
-_COMMON: Final = 128
-_COLOURS: Final = 256
+_PALETTES: Final = (128, 256)
 _MOST_SHIFT: Final = 24
 """A palette that moves any channel of any pixel by more (of 255) is not used."""
 
@@ -199,31 +197,10 @@ def compact(image: bytes, most_width: int, dots_per_inch: int) -> bytes:
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
-    """The commonest colours exactly, since areas show a shift most; then those farthest from any chosen one."""
-    pixels = np.asarray(picture, np.int32)
-    codes = pixels[..., 0] << 16 | pixels[..., 1] << 8 | pixels[..., 2]
-    found, place, counts = np.unique(codes, return_inverse=True, return_counts=True)
-    colours = np.stack([found >> 16, found >> 8 & 255, found & 255], axis=1).astype(np.int16)
-    chosen = np.argsort(-counts, kind="stable")[:_COMMON].tolist()
-    distances = np.full(len(colours), 256, np.int16)
-    nearest = np.zeros(len(colours), np.uint8)
-
-    def include(number: int) -> None:
-        to_it = np.abs(colours - colours[chosen[number]]).max(axis=1)
-        closer = to_it < distances
-        distances[closer], nearest[closer] = to_it[closer], number
-
-    for number in range(len(chosen)):
-        include(number)
-    while len(chosen) < _COLOURS and distances.max() > 0:
-        chosen.append(int(distances.argmax()))
-        include(len(chosen) - 1)
-    if distances.max() > _MOST_SHIFT:
-        return picture
-    indexed = Image.fromarray(nearest[place].reshape(codes.shape))
-    indexed.putpalette(_palette(colours[chosen]))
-    return indexed
-
-
-def _palette(colours: npt.NDArray[Any]) -> bytes:
-    return colours.astype(np.uint8).tobytes()
+    """The picture with the smallest palette that moves no colour visibly; as it is where there is none."""
+    for colours in _PALETTES:
+        indexed = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        shift = np.abs(np.asarray(indexed.convert("RGB"), np.int16) - np.asarray(picture, np.int16))
+        if shift.max() <= _MOST_SHIFT:
+            return indexed
+    return picture

@@ -123,13 +123,17 @@ def _at_most_labels(study: StudyResult, task: Entry, picture: Any) -> Iterator[B
 def write_study_report(folder: Path) -> tuple[Path, Path]:
     """Write ``report.html`` and ``report.md`` (with ``figures/``) into the folder of a study, from its results.
 
+    They are read from ``results.json`` or, where there is none, from ``results.json.gz``.
+
     Returns:
         The two files.
 
     Raises:
         InputError: ``results.json`` is missing or damaged, or a picture of masks cannot be read.
     """
-    study = StudyResult.read(folder / RESULTS_FILE)
+    results = folder / RESULTS_FILE
+    compressed = results.with_name(f"{RESULTS_FILE}.gz")
+    study = StudyResult.read(compressed if compressed.is_file() and not results.is_file() else results)
     title = str(study.content["name"])
     blocks = numbered(_blocks(study, folder))
     for picture in pictures(blocks):

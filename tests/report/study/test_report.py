@@ -2,6 +2,7 @@
 
 import base64
 import copy
+import gzip
 import io
 import json
 import re
@@ -15,6 +16,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.report.study import appendix
 from ecg_advmask.report.study import report as one_task
 from ecg_advmask.report.study.report import write_study_report
+from ecg_advmask.report.study.result import StudyResult
 from report.reading import Page
 from report.study.example import METHODS, study_result
 
@@ -171,6 +173,22 @@ def test_same_result_gives_the_same_bytes(tmp_path):
 
 
 @pytest.mark.usefixtures("plain_figures")
+def test_compressed_results_are_read_and_damaged_ones_refused(result, tmp_path):
+    path = tmp_path / "results.json.gz"
+    path.write_bytes(gzip.compress(json.dumps(result).encode()))
+    assert StudyResult.read(path).content == result
+    for damage in (path.read_bytes()[:-9], b"{}", path.read_bytes()[:40] + bytes(30) + path.read_bytes()[70:]):
+        path.write_bytes(damage)
+        with pytest.raises(InputError, match=r"results\.json\.gz"):
+            write_study_report(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["study-ptbxl", "study-ptbxl-variants"])
+def test_results_of_the_studies_in_the_documentation_can_be_read(name):
+    study = StudyResult.read(Path(__file__).parents[3] / "docs" / name / "results.json.gz")
+    assert study.baseline in study.methods and study.tasks
+
+
 def test_names_never_become_markup(tmp_path):
     result = study_result(("rhythm",), FEW[:2], counts=COUNTS[:2])
     text = json.dumps(result).replace(json.dumps("Untrained")[1:-1], json.dumps(HOSTILE)[1:-1])
