@@ -16,8 +16,10 @@ Labels = Sequence[Any] | npt.NDArray[Any]
 def split_by_patient(patients: Labels, labels: Labels, shares: Mapping[str, float], seed: int) -> npt.NDArray[np.str_]:
     """Put each recording into a part so that no patient is in two and each class is shared out in proportion.
 
-    A patient counts for the class that most of their recordings have. Within a class, patients are shuffled and taken
-    from the one with the most recordings on; each goes to the part that lacks most recordings of the class.
+    A patient counts for the class that most of their recordings have. Within a class, patients are shuffled. Those with
+    several recordings come first, the largest number first: each goes to the part that lacks most of such patients, of
+    the class and of all classes, so that every part has its share of them. The others bring the recordings of the class
+    into proportion: each goes to the part that lacks most of them.
 
     Args:
         patients: patient of each recording.
@@ -45,12 +47,21 @@ def split_by_patient(patients: Labels, labels: Labels, shares: Mapping[str, floa
     part_of_patient = np.zeros(len(names), dtype=int)
     fractions = np.asarray(list(shares.values()))
     generator = np.random.default_rng(seed)
+    due = np.zeros(len(fractions))  # patients with several recordings that each part lacks, of the classes so far
     for name in np.unique(main_class):
         members = generator.permutation(np.flatnonzero(main_class == name))
         members = members[np.argsort(-counts[members], kind="stable")]
         lacking = fractions * counts[members].sum()
+        due_of_class = np.zeros(len(fractions))
         for member in members:
-            part = int(np.argmax(lacking))
+            if counts[member] > 1:
+                due += fractions
+                due_of_class += fractions
+                part = int(np.argmax(due + due_of_class))
+                due[part] -= 1
+                due_of_class[part] -= 1
+            else:
+                part = int(np.argmax(lacking))
             part_of_patient[member] = part
             lacking[part] -= counts[member]
     return np.asarray(list(shares))[part_of_patient[inverse]]

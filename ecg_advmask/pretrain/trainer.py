@@ -3,6 +3,7 @@
 import contextlib
 import json
 from collections.abc import Callable, Sequence
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -93,10 +94,10 @@ def pretrain(
     """
     _check_fit(data, config)
     rows, copies = pretraining_rows(data, config)
-    steps = _steps(data, rows, config)
     resumes = resume and is_begun(path)
-    if resumes:
-        continued(path, config, data)  # refuses, if it does, before networks are built
+    if resumes:  # refuses, if it does, before networks are built
+        rows = seen_rows(data, continued(path, config, data))
+    steps = _steps(data, rows, config)
     model = build(config)
     probe = Probe(data, rows, config) if config.probe_tasks else None
     with held(path), room_errors(Path(path), "go on with --resume"):
@@ -107,12 +108,14 @@ def pretrain(
         history = History.of(run.path, finished)
         checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
         over = finished > 0 and is_over(config, run.probed(), finished)
-        distribute.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, config))
+        distribute.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, rows, config))
         if over:
             _end_again(run, model, finished, say)
             return run
         if copies:
             say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
+        if config.positives == "patient" and not repeats_patients(data, rows):
+            say("positives=patient: no patient has several recordings, so this is the same as positives=recording")
         say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
         if (devices := distribute.count()) > 1:
             say(f"{devices} devices, {config.batch_size // devices} recordings of every batch on each")
@@ -142,7 +145,7 @@ def follow(data: DataSet, config: Config) -> None:
     rows, _ = pretraining_rows(data, config)
     _steps(data, rows, config)
     model = build(config)
-    finished = distribute.begin_together(model.state, 0, _fingerprint(data, config))
+    finished = distribute.begin_together(model.state, 0, _fingerprint(data, rows, config))
     if finished < config.epochs:
         _fit(model, data, rows, finished, [])
 
@@ -195,9 +198,9 @@ def _steps(data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> int:
     return steps
 
 
-def _fingerprint(data: DataSet, config: Config) -> str:
+def _fingerprint(data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> str:
     """What is the same on all the machines of a run."""
-    return json.dumps([data.sha256, config.as_dict()], sort_keys=True)
+    return json.dumps([data.sha256, sha256(rows.tobytes()).hexdigest(), config.as_dict()], sort_keys=True)
 
 
 def _end_again(run: Run, model: SimCLR, finished: int, say: Callable[[str], None]) -> None:
@@ -229,6 +232,18 @@ def pretraining_rows(data: DataSet, config: Config) -> tuple[npt.NDArray[np.int6
         chosen = split_by_patient(patients, [None] * len(patients), shares, SPLIT_SEED) == "pretraining"
     is_copy = (data.records["duplicate_of"] != "").to_numpy(bool)
     return np.flatnonzero(chosen & ~is_copy), int((chosen & is_copy).sum())
+
+
+def seen_rows(data: DataSet, run: Run) -> npt.NDArray[np.int64]:
+    """Rows of the windows that a run was started on, (n,), as it lists them: `pretraining_rows` of the version that
+    started it may have divided patients otherwise."""
+    return np.flatnonzero(data.records["id"].isin(run.seen()["id"]))
+
+
+def repeats_patients(data: DataSet, rows: npt.NDArray[np.int64]) -> bool:
+    """Whether any patient has several recordings among these rows."""
+    pairs = data.records.iloc[rows][["patient", "id"]].drop_duplicates()
+    return bool(pairs["patient"].duplicated().any())
 
 
 def _check_fit(data: DataSet, config: Config) -> None:

@@ -15,8 +15,8 @@ from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, re
 from ecg_advmask.evaluate.embeddings import Embeddings, embed_recordings
 from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import read_json, write_json
-from ecg_advmask.pretrain.run import Run
-from ecg_advmask.pretrain.trainer import pretraining_rows
+from ecg_advmask.pretrain.run import Run, is_begun
+from ecg_advmask.pretrain.trainer import pretraining_rows, seen_rows
 from ecg_advmask.study.design import Study
 from ecg_advmask.study.jobs import Folder
 
@@ -48,9 +48,18 @@ class StudyData:
         """Every recording of the evaluation, with what pretraining sees of it, as `recordings_of` gives it."""
         if self.pretraining is None:
             return recordings_of(self.evaluation.records, None)
-        config = self.study.config(self.study.methods[0], 0)
-        rows, _ = pretraining_rows(self.pretraining, config)
+        paths = [self.folder.run(method, seed) for method in self.study.methods for seed in method.seeds]
+        begun = [run for run in map(Run.open, filter(is_begun, paths)) if self._has_share(run)]
+        if begun:
+            rows = seen_rows(self.pretraining, begun[0])
+        else:
+            rows, _ = pretraining_rows(self.pretraining, self.study.config(self.study.methods[0], 0))
         return recordings_of(self.evaluation.records, self.pretraining.records.iloc[rows])
+
+    def _has_share(self, run: Run) -> bool:
+        """Whether a run was started on this data set with the study's share of the patients."""
+        same_data = self.pretraining is not None and run.dataset.get("sha256") == self.pretraining.sha256
+        return same_data and run.config.pretraining_share == self.study.pretraining_share
 
     def targets(self, task: str) -> Targets:
         """The targets of `recordings`.

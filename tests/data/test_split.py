@@ -36,6 +36,40 @@ def test_no_patient_is_in_two_parts_and_classes_are_in_proportion(seed: int) -> 
         assert np.mean(parts == name) == pytest.approx(share, abs=0.01)
 
 
+@pytest.mark.parametrize("shares", [SHARES, {"train": 0.5, "validation": 0.1, "test": 0.4}, {"a": 0.7, "b": 0.3}])
+@pytest.mark.parametrize("classes", [1, 4, 60])
+@pytest.mark.parametrize("several", [0.03, 0.3, 1.0])
+def test_patients_of_several_recordings_go_to_every_part_in_its_share(
+    shares: dict[str, float], classes: int, several: float
+) -> None:
+    """The statistical unit is the patient: a part without repeated patients is no sample of the archive."""
+    generator = np.random.default_rng(classes)
+    times = np.where(generator.random(900) < several, generator.integers(2, 6, 900), 1)
+    of_patient = generator.integers(0, classes, 900)
+    patients, labels = np.repeat(np.arange(900), times), np.repeat(of_patient, times)
+    for seed in range(2):
+        parts = split_by_patient(patients, labels, shares, seed)
+        repeated = np.flatnonzero(times > 1)
+        part_of = np.asarray([parts[np.argmax(patients == patient)] for patient in repeated])
+        for name, share in shares.items():
+            assert abs(np.sum(part_of == name) - share * len(repeated)) <= 2
+            assert np.mean(parts == name) == pytest.approx(share, abs=0.02)
+
+
+def test_a_patient_of_most_recordings_does_not_keep_the_others_out_of_a_part() -> None:
+    patients = np.concatenate([np.zeros(400, int), np.repeat(np.arange(1, 101), 2)])
+    parts = split_by_patient(patients, ["x"] * len(patients), SHARES, 0)
+    others = [np.sum(parts[400:] == name) / 2 for name in SHARES]
+    np.testing.assert_allclose(others, [60, 20, 20], atol=1.5)
+
+
+def test_parts_of_single_recordings_are_those_of_earlier_versions() -> None:
+    """Runs and splits that are not stored are found again: worked out by the first version."""
+    labels = np.asarray(["a", "b"])[np.arange(12) % 2]
+    parts = split_by_patient([f"p{number:02d}" for number in range(12)], labels, SHARES, 3)
+    assert "".join(part[1] for part in parts) == "rraeraerrrrr"
+
+
 def test_the_seed_alone_decides() -> None:
     patients, labels = archive(0)
     parts = split_by_patient(patients, labels, SHARES, 5)

@@ -210,6 +210,26 @@ def test_a_share_of_the_patients_is_pretrained_on(data: DataSet) -> None:
     assert len(rows) / len(data.records) == pytest.approx(0.5, abs=0.05)
 
 
+def test_a_run_goes_on_with_the_recordings_that_it_lists(write_data: Callable[..., Path], tmp_path: Path) -> None:
+    """Whatever `pretraining_rows` gives by now: patients may have been divided otherwise when it was started."""
+    opened = DataSet.open(write_data(tmp_path / "set", np.ones((10, 250, 12), np.int16), [10]))
+    listed = opened.records.iloc[[5, 2, 9]]
+    listed[["id", "patient", "signal_hash"]].to_csv(tmp_path / "seen.csv", index=False)
+    assert trainer.seen_rows(opened, Run(tmp_path, TINY, {})).tolist() == [2, 5, 9]
+
+
+@pytest.mark.parametrize(("patients", "repeats"), [("abc", False), ("aba", True)])
+def test_patients_of_several_recordings_are_found(
+    write_data: Callable[..., Path], tmp_path: Path, patients: str, repeats: bool
+) -> None:
+    """Of several recordings, not of several windows of one."""
+    windows_uv = np.ones((4, 250, 12), np.int16)
+    columns = {"patient": [*patients, patients[-1]], "id": ["r0", "r1", "r2", "r2"]}
+    opened = DataSet.open(write_data(tmp_path / "set", windows_uv, [4], **columns))
+    assert trainer.repeats_patients(opened, np.arange(4)) is repeats
+    assert not trainer.repeats_patients(opened, np.arange(2))
+
+
 @pytest.fixture(scope="module")
 def longer(write_data: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     """70 windows of 3 s, some of them padded; rows 0, 10, ... belong to copies of row 1."""
