@@ -15,7 +15,7 @@ from ecg_advmask.errors import InputError
 def _settings_help() -> str:
     """Every setting with its default and help text, as they are declared."""
     lines = [
-        f"  {f.name} ({f.default}): {f.metadata['help']}" for f in dataclasses.fields(Config) if f.name != "preset"
+        f"  {f.name} ({f.default}): {f.metadata['help']}" for f in dataclasses.fields(Config) if f.name != "preset_name"
     ]
     return "\b\nSettings (defaults of the paper; presets change them):\n" + "\n".join(lines)
 

@@ -31,7 +31,7 @@ class Config:
         InputError: a value has the wrong type, lies outside its range, or does not fit the others.
     """
 
-    preset: str = _setting("custom", "name of the preset that these settings started from")
+    preset_name: str = _setting("custom", "name of the preset that these settings started from; ``preset`` in files")
     method: Literal["advmask", "simclr"] = _setting("advmask", "advmask: learnt masks; simclr: no adversary")
 
     sampling_rate_hz: int = _setting(500, "rate of the windows, in Hz; the data set must have it", 1)
@@ -138,6 +138,15 @@ class Config:
                 f"{self.view_samples} at {self.sampling_rate_hz} Hz, between 2 and that many do"
             )
 
+    @classmethod
+    def preset(cls, name: str, **settings: Any) -> "Config":
+        """The settings of a preset, with some of them replaced: ``Config.preset("cpu-advmask", epochs=5)``.
+
+        Raises:
+            InputError: there is no such preset, or a setting is unknown or not allowed.
+        """
+        return from_mapping(load(name).as_dict() | settings, f"preset {name}")
+
     @property
     def window_samples(self) -> int:
         """Samples in a window as networks get it; those of the data set may be longer."""
@@ -162,7 +171,8 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON and TOML hold them."""
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        values = {key: list(value) if isinstance(value, tuple) else value for key, value in vars(self).items()}
+        return {"preset": values.pop("preset_name"), **values}
 
 
 def from_mapping(values: Mapping[str, Any], origin: str) -> Config:
@@ -171,11 +181,13 @@ def from_mapping(values: Mapping[str, Any], origin: str) -> Config:
     Raises:
         InputError: a key is unknown, or a value is not allowed.
     """
-    known = {field.name for field in dataclasses.fields(Config)}
+    known = {field.name for field in dataclasses.fields(Config)} - {"preset_name"} | {"preset"}
     for key in values:
         if key not in known:
             raise InputError(f"{origin}: unknown setting {key!r} (ecg-advmask pretrain --help lists them)")
     plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    if "preset" in plain:
+        plain["preset_name"] = plain.pop("preset")
     try:
         return Config(**plain)
     except InputError as error:

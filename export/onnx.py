@@ -230,7 +230,7 @@ def _metadata(config: Config, encoder: keras.Model) -> dict[str, str]:
     return {
         "format": FORMAT,
         "ecg_advmask_version": __version__,
-        "preset": config.preset,
+        "preset": config.preset_name,
         "sampling_rate_hz": str(config.sampling_rate_hz),
         "window_samples": str(config.window_samples),
         "leads": ",".join(STANDARD_LEADS),

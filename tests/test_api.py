@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ecg_advmask as ecg
 from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.pretrain.run import Run
 from test_readme import blocks
@@ -20,6 +21,23 @@ SMALL = [
     "epochs=1", "batch_size=32", "jit_compile=false", "encoder_width=4", "embedding_dim=8", "projection_hidden=8",
     "projection_dim=8", "adversary_width=8", "window_seconds=5",
 ]  # fmt: skip
+
+
+def test_every_public_name_is_what_its_module_defines():
+    for name in ecg.__all__:
+        assert name in dir(ecg)
+        assert getattr(ecg, name) is getattr(ecg, name)
+    assert ecg.EcgEncoder.__module__ == "ecg_advmask.export.transformer"
+    with pytest.raises(AttributeError, match="no attribute 'pretrian'"):
+        _ = ecg.pretrian
+
+
+def test_pretrain_can_be_called_and_is_still_the_package(monkeypatch):
+    from ecg_advmask.pretrain import losses, trainer
+
+    monkeypatch.setattr(trainer, "pretrain", lambda *given, **options: (given, options))
+    assert ecg.pretrain(1, "run", 2, resume=True) == ((1, "run", 2), {"resume": True})
+    assert ecg.pretrain.losses is losses
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from ecg_advmask.errors import InputError
 @pytest.mark.parametrize("name", presets.names())
 def test_every_preset_loads_and_knows_its_name(name: str) -> None:
     config = configuration.load(name)
-    assert config.preset == name
+    assert config.preset_name == name
     assert config.view_samples % 125 == 0
     assert configuration.from_mapping(config.as_dict(), "stored") == config
 
@@ -76,14 +76,24 @@ def test_commas_within_parentheses_do_not_divide_augmentations(value: str, expec
     assert configuration.load("cpu-block-mask", overrides=[f"augmentations={value}"]).augmentations == expected
 
 
+def test_a_preset_with_settings_of_ones_own() -> None:
+    config = Config.preset("cpu-advmask", epochs=5, augmentations=["gaussian"])
+    expected = dataclasses.replace(configuration.load("cpu-advmask"), epochs=5, augmentations=("gaussian",))
+    assert config == expected and config.preset_name == "cpu-advmask"
+    assert config.as_dict()["preset"] == "cpu-advmask"  # what files call it
+    for name, settings in (("cpu", {}), ("cpu-advmask", {"epoch": 5}), ("cpu-advmask", {"epochs": 0.5})):
+        with pytest.raises(InputError, match="|".join([*settings, f"preset '{name}'"])):
+            Config.preset(name, **settings)
+
+
 def test_a_file_of_settings(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('alpha = 0.3\nmethod = "simclr"\n')
     config = configuration.load(file=file)
-    assert (config.alpha, config.method, config.preset) == (0.3, "simclr", "custom")
+    assert (config.alpha, config.method, config.preset_name) == (0.3, "simclr", "custom")
     file.write_text('base = "cpu-n4"\nalpha = 0.2\n')
     assert configuration.load(file=file) == dataclasses.replace(
-        configuration.load("cpu-n4"), alpha=0.2, preset="custom"
+        configuration.load("cpu-n4"), alpha=0.2, preset_name="custom"
     )
     file.write_text('base = "../paper"')
     with pytest.raises(InputError, match=r"mine.toml: base '../paper' is no preset"):

@@ -120,7 +120,7 @@ class RunOnData:
             "task": targets.task,
             "targets": {"kind": targets.kind, "names": list(targets.names)},
             "dataset": describe(self.data),
-            "run": {"path": self.run_path, "preset": self.config.preset, "method": self.config.method},
+            "run": {"path": self.run_path, "preset": self.config.preset_name, "method": self.config.method},
             "counts": account_of(self.recordings, self.targets, self.split, len(self.data.records)),
             "split": None if split_path is None else {"path": str(split_path), "sha256": sha256_of(split_path)},
             "sha256_of_ids": {part: self.split.digest(part) for part in PARTS},

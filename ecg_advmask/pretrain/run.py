@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import keras
 
     from ecg_advmask.data.dataset import DataSet
+    from ecg_advmask.export.onnx import Exported
 
 
 CONFIG_FILE: Final = "config.json"
@@ -122,6 +123,16 @@ class Run:
             if network := getattr(model, name.removesuffix(".keras"), None):
                 with atomic_path(self.path / name) as temporary:
                     network.save(temporary)
+
+    def export(self, path: str | Path, **options: Any) -> "Exported":
+        """Write the encoder to one ONNX file: `ecg_advmask.export.from_run.export_run`, which has the options.
+
+        Raises:
+            InputError: as for `encoder`; the path does not end in ``.onnx``, or the options do not go together.
+        """
+        from ecg_advmask.export.from_run import export_run
+
+        return export_run(self.path, path, **options)
 
     def seen(self) -> pd.DataFrame:
         """Recordings that the encoder was pretrained on: columns id, patient, signal_hash, all text.

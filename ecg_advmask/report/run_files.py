@@ -61,7 +61,7 @@ class RunFiles:
 
 def pretrain_command(run: RunFiles) -> str:
     """The command that repeats the run: its preset, and every setting that differs from it."""
-    preset = run.config.preset if run.config.preset in presets.names() else "paper"
+    preset = run.config.preset_name if run.config.preset_name in presets.names() else "paper"
     standard = load(preset).as_dict()
     changed = {key: value for key, value in run.config.as_dict().items() if key != "preset" and value != standard[key]}
     data_path = str(run.description.get("dataset", {}).get("path", "DATA"))

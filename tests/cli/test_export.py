@@ -16,7 +16,7 @@ from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.export.parity import Agreement
 from ecg_advmask.models.resnet import resnet18_1d
 
-CONFIG = Config(preset="demo", sampling_rate_hz=100, window_seconds=2.5, encoder_width=2, embedding_dim=3)
+CONFIG = Config(preset_name="demo", sampling_rate_hz=100, window_seconds=2.5, encoder_width=2, embedding_dim=3)
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def test_a_printed_preset_is_a_file_of_its_settings(tmp_path: Path) -> None:
     for name in ("paper", "cpu-3kg", "demo"):
         file = tmp_path / f"{name}.toml"
         file.write_text(CliRunner().invoke(main, ["presets", name]).stdout)
-        assert dataclasses.replace(configuration.load(file=file), preset=name) == configuration.load(name)
+        assert dataclasses.replace(configuration.load(file=file), preset_name=name) == configuration.load(name)
 
 
 def test_an_unknown_name_is_one_line() -> None:

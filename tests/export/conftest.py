@@ -12,7 +12,7 @@ import pytest
 def config() -> Any:
     from ecg_advmask.config import Config
 
-    return Config(preset="test", sampling_rate_hz=100, window_seconds=2.5, encoder_width=4, embedding_dim=8)
+    return Config(preset_name="test", sampling_rate_hz=100, window_seconds=2.5, encoder_width=4, embedding_dim=8)
 
 
 @pytest.fixture(scope="session")

@@ -22,7 +22,7 @@ from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.export.parity import Agreement, ParityError, agreements
 from ecg_advmask.models.resnet import resnet18_1d, weights_sha256
 
-CONFIG = Config(preset="test", sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)
+CONFIG = Config(preset_name="test", sampling_rate_hz=100, window_seconds=5.0, encoder_width=4, embedding_dim=8)
 
 
 def lead_means() -> keras.Model:

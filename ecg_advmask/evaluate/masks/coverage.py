@@ -115,7 +115,7 @@ def measure_masks(
         "kind": "masks",
         "run": {
             "path": str(run_path),
-            "preset": config.preset,
+            "preset": config.preset_name,
             "masks": config.masks,
             "alpha": config.alpha,
             "pairing": config.pairing,
