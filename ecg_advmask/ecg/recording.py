@@ -25,8 +25,20 @@ Sex = Literal["male", "female", ""]
 MILLIVOLTS_IN: Final = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
 """Factor to millivolts of each unit, by its name in lower case."""
 
-_SEX_OF: Final[dict[str, Sex]] = {"male": "male", "m": "male", "female": "female", "f": "female"}
-_OLDEST_YEARS = 120
+_MISSING: Final = {
+    "", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "-", "--", ".", "?",
+}  # fmt: skip
+_PATIENT: Final = {
+    *("patient", "patientid", "patientno", "patientnr", "patientnumber", "patientcode", "patientidentifier", "pid"),
+    *("ptid", "patid", "subject", "subjectid", "subjectno", "subjectnr", "subjectnumber", "person", "personid"),
+    *("participant", "participantid", "mrn", "medicalrecordnumber"),
+}
+_SEX_OF: Final[dict[str, Sex]] = {
+    **dict.fromkeys(("male", "m", "man", "boy", "männlich", "maennlich"), "male"),
+    **dict.fromkeys(("female", "f", "w", "woman", "girl", "weiblich"), "female"),
+}
+_YEARS_IN: Final = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
+_OLDEST_YEARS: Final = 120
 
 RATES_HZ: Final = (10.0, 100_000.0)
 """Sampling rates that are believed; resampling from one far below would take memory without bound."""
@@ -39,7 +51,10 @@ What claims more, such as a file of nothing but size, would use up the memory of
 _LONGEST_REASON = 400
 _LARGEST_CSV_BYTES = 1_000_000_000
 _LONGEST_CSV_LINE = 10_000
-_AGE = re.compile(r"\d{1,6}(\.\d*)?", re.ASCII)
+_AGE = re.compile(
+    r"(\d{1,6}(?:[.,]\d*)?)\s*(?:(y|m|w|d)|(y)rs?|(y)o|(y)ears?(?: old)?|(m)os?|(m)onths?|(w)ks?|(w)eeks?|(d)ays?)?\.?",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 class UnreadableRecordingError(InputError):
@@ -169,21 +184,42 @@ def _check_csv_text(text: str, first_row: list[str], path: str | os.PathLike[str
             raise UnreadableRecordingError(path, f"is separated by {meaning}, save it with commas")
 
 
-def parse_age(text: str) -> float | None:
-    """Age in years; None for anything but a decimal number from 0 to 120.
+def is_missing(text: str) -> bool:
+    """Whether a cell, or a value in a header, says that nothing is known: empty, or a word such as NA, nan, None, ?."""
+    return text.strip().casefold() in _MISSING
 
-    So -1 and 300, which archives write for unknown and for above 89, are unknown, and 0 is an infant.
+
+def means_patient(name: str) -> bool:
+    """Whether a column of a table, or a key in a header, names the patient: ``patient_id``, ``Subject ID``, ``pid``."""
+    return re.sub(r"[\s_.\-]+", "", name).casefold() in _PATIENT
+
+
+def parse_patient(text: str) -> str:
+    """Name of a patient: 100, 100.0 and " 100 " are one; empty where it is missing."""
+    return "" if is_missing(text) else re.sub(r"(?<=\d)\.0+$", "", text.strip())
+
+
+def parse_age(text: str) -> float | None:
+    """Age in years; None for anything but a decimal number from 0 to 120 years.
+
+    A unit may follow the number, as in DICOM (``062Y``, ``18M``, ``03W``, ``010D``: years, months, weeks, days) or as a
+    word (``62 years``); without one it is years. So -1 and 300, which archives write for unknown and for above 89, are
+    unknown, as are ``>89`` and ``90+``, and 0 is an infant.
     """
-    age = float(text) if _AGE.fullmatch(text.strip()) else math.inf
+    match = _AGE.fullmatch(text.strip())
+    if match is None:
+        return None
+    number, *units = match.groups()
+    age = float(number.replace(",", ".")) * _YEARS_IN[next(filter(None, units), "y").lower()]
     return age if age <= _OLDEST_YEARS else None
 
 
 def parse_sex(text: str) -> Sex:
-    """``male`` or ``female``, from the words or their first letters in any case; empty for anything else.
+    """``male`` or ``female``, from the words (also man, woman, W) or their first letters in any case; else empty.
 
     So are 0 and 1, whose meaning differs between archives.
     """
-    return _SEX_OF.get(text.strip().lower(), "")
+    return _SEX_OF.get(text.strip().casefold(), "")
 
 
 def lead_columns(names: Sequence[str], path: str | os.PathLike[str], *, rebuild: bool = False) -> LeadColumns:

@@ -14,7 +14,10 @@ from ecg_advmask.ecg.recording import (
     lead_columns,
     millivolts_in,
     one_line,
+    is_missing,
+    means_patient,
     parse_age,
+    parse_patient,
     parse_sex,
     positive_rate,
 )
@@ -115,7 +118,6 @@ _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sampl
     r"[+-]?(\d{1,18}\.?\d{0,18}|\.\d{1,18})(e[+-]?\d{1,2})?(\(-?\d*\))?(/\S*)?[ \t]+\d+([ \t]+-?\d+){4}[ \t]+\S.*",
     re.ASCII,
 )
-_NO_CODE: Final = {"unknown", "nan", "none"}
 
 
 def read_wfdb(header_path: str | os.PathLike[str], *, rebuild_leads: bool = False) -> Recording:
@@ -128,7 +130,8 @@ def read_wfdb(header_path: str | os.PathLike[str], *, rebuild_leads: bool = Fals
     these leads.
 
     Age, sex and codes come from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``, ``#<age>: 51 <sex>:
-    F``). What `parse_age` and `parse_sex` do not accept is unknown; codes come as found, each once.
+    F``), the patient from a key such as ``<subject_id>`` (MIMIC-IV-ECG). What `parse_age` and `parse_sex` do not accept
+    is unknown; codes come as found, each once.
 
     Raises:
         UnreadableRecordingError: the header or a signal file is missing, cut short, damaged or malformed, names
@@ -146,9 +149,10 @@ def read_wfdb(header_path: str | os.PathLike[str], *, rebuild_leads: bool = Fals
         record_id=path.stem,
         signals_mv=samples.signals_mv,
         sampling_rate_hz=positive_rate(header.frame_rate_hz * samples.per_frame, header_path),
+        patient=next((parse_patient(value) for key, value in told.items() if means_patient(key)), ""),
         age_years=parse_age(told.get("age", "")),
         sex=parse_sex(told.get("sex", "")),
-        codes=tuple(dict.fromkeys(code for code in codes if code and code.lower() not in _NO_CODE)),
+        codes=tuple(dict.fromkeys(code for code in codes if not is_missing(code))),
         file=os.fspath(header_path),
         rebuilt=samples.rebuilt,
     )

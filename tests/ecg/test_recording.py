@@ -9,7 +9,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.ecg.recording import UnreadableRecordingError, positive_rate, read_csv
+from ecg_advmask.ecg.recording import (
+    UnreadableRecordingError,
+    is_missing,
+    means_patient,
+    parse_age,
+    parse_patient,
+    parse_sex,
+    positive_rate,
+    read_csv,
+)
 
 HEADER = ",".join(STANDARD_LEADS)
 ROW = ",".join("123456789012")
@@ -111,3 +120,43 @@ def test_rates_that_are_not_believed(rate: object) -> None:
 
 def test_rates_that_are() -> None:
     assert [positive_rate(rate, "a.csv") for rate in (10, "257", 500.0, np.float32(1000))] == [10, 257, 500, 1000]
+
+
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [("062Y", 62), ("62 years", 62), ("62 yrs", 62), ("62yo", 62), ("62 Years old", 62), ("61,5", 61.5), ("1 year", 1)]
+    + [("18M", 1.5), ("6 months", 0.5), ("3 mo", 0.25), ("03W", 21 / 365.25), ("2 weeks", 14 / 365.25)]
+    + [("010D", 10 / 365.25), ("1 day", 1 / 365.25), ("1440M", 120)]
+    + [(text, None) for text in ("1441M", "300Y", "62 hours", "Y", "62 M 3", "-3 days", "62-65", "sixty")],
+)
+def test_ages_with_units(text: str, years: float | None) -> None:
+    assert parse_age(text) == pytest.approx(years)
+
+
+@pytest.mark.parametrize(("texts", "sex"), [("Woman W WOMAN girl Weiblich", "female"), ("man MAN boy", "male")])
+def test_words_for_a_sex(texts: str, sex: str) -> None:
+    assert {parse_sex(text) for text in texts.split()} == {sex}
+
+
+def test_words_for_missing_values() -> None:
+    for text in ("", " ", "NA", "NaN", "nan", "None", "NULL", "n/a", "#N/A", "<NA>", "NaT", "Unknown", "-", ".", "?"):
+        assert is_missing(text)
+    for text in ("0", "no", "none of these", "N", "a", "..."):
+        assert not is_missing(text)
+
+
+def test_names_for_a_patient() -> None:
+    for name in ("patient", "patient_id", "Subject ID", "subject-id", "PatientID", "pid", "SUBJECT_ID", "Patient No."):
+        assert means_patient(name)
+    for name in ("patients", "id", "inpatient", "patient_age", "subject_age", "spid", "rapid"):
+        assert not means_patient(name)
+
+
+def test_one_patient_written_in_several_ways() -> None:
+    assert [parse_patient(text) for text in ("100", "100.0", " 100 ", "100.00", "P7", "0100", "1.5")] == [
+        *["100"] * 4,
+        "P7",
+        "0100",
+        "1.5",
+    ]
+    assert {parse_patient(text) for text in ("", "NA", "nan", "None", "-", "unknown")} == {""}
