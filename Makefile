@@ -1,4 +1,5 @@
-# `make demo`: the whole job on generated ECGs. `make test`: everything that CI checks. Both prepare .venv first.
+# `make demo`: the whole way on generated ECGs. `make test`: everything that CI checks; `make test-all`: also the tests
+# marked `exhaustive`. All of them create .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +9,7 @@ DEMO_RECORDS ?= 600
 DEMO_SETTINGS ?=
 PYTEST_OPTIONS ?= --numprocesses 2 --dist worksteal
 
-.PHONY: demo test lint types constraints clean
+.PHONY: demo test test-all lint types constraints clean
 
 # ---- environment
 
@@ -17,7 +18,7 @@ PYTEST_OPTIONS ?= --numprocesses 2 --dist worksteal
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
-# ---- the whole job, from nothing
+# ---- the whole way, from nothing
 
 demo: .venv/installed
 	rm -rf $(DEMO)
@@ -36,6 +37,9 @@ demo: .venv/installed
 # ---- checks; pytest comes last, so that its summary is the last line
 
 test: lint types
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not exhaustive'
+
+test-all: lint types
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 lint: .venv/installed
@@ -48,7 +52,7 @@ types: .venv/installed
 	ln -s $(CURDIR)/ecg_advmask/* $(CURDIR)/cli $(CURDIR)/export build/typed/ecg_advmask/
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p ecg_advmask
 
-# ---- what CI and Docker install, exactly; made anew from the newest versions that the lower bounds admit
+# ---- what CI and Docker install, exactly: the newest versions that the lower bounds admit
 
 constraints:
 	rm -rf build/pins && $(PYTHON) -m venv build/pins

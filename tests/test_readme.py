@@ -1,8 +1,9 @@
-"""What the README tells a user to type is what the program understands."""
+"""What README and docs/ show is what the program understands: every command, every example, every link."""
 
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,12 @@ from ecg_advmask.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "CHANGELOG.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
 
 
 def blocks(text: str, language: str) -> list[str]:
@@ -39,21 +45,44 @@ def test_every_subcommand_but_the_generator_is_shown() -> None:
     assert {line.split()[1] for line in commands()} >= set(main.commands) - {"synth"}
 
 
-def test_the_python_example_runs(
-    generated_cinc: Path, lead_means_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (example,) = blocks(README, "python")
-    assert len(example.strip().splitlines()) <= 11
+@pytest.fixture
+def recordings(generated_cinc: Path, lead_means_onnx: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The current folder, with what the examples in Python need: an encoder and a few recordings."""
     (tmp_path / "encoder.onnx").symlink_to(lead_means_onnx)
-    (tmp_path / "new_recordings").symlink_to(next(generated_cinc.rglob("GENERATED_HR00001.hea")).parent)
+    (tmp_path / "new_recordings").mkdir()
+    for name, header in zip("abcde", sorted(generated_cinc.rglob("*.hea")), strict=False):
+        text = header.read_text()
+        for folder in (tmp_path, tmp_path / "new_recordings"):
+            (folder / f"{header.stem}.mat").write_bytes(header.with_suffix(".mat").read_bytes())
+            (folder / f"{name}.hea").write_text(text)
     monkeypatch.chdir(tmp_path)
-    names: dict[str, object] = {}
-    exec(compile(example, "README.md", "exec"), names)
-    assert names["one_for_all"].shape == (names["encoder"].embedding_dim,)
 
 
-def test_files_and_augmentations_that_are_named_exist() -> None:
-    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
-    assert links
-    assert all((ROOT / link).is_file() for link in links)
-    assert all(f"`{name}`" in README for name in AUGMENTATIONS)
+@pytest.mark.parametrize("page", ["README.md", "docs/export.md"])
+@pytest.mark.usefixtures("recordings")
+def test_the_examples_in_python_run(page: str) -> None:
+    (example,) = blocks((ROOT / page).read_text("utf-8"), "python")
+    names: dict[str, Any] = {}
+    exec(compile(example, page, "exec"), names)
+    if page == "README.md":
+        assert names["model"].classes_.tolist() == ["AFIB", "SR"]
+    else:
+        assert names["one_for_all"].shape == (names["encoder"].embedding_dim,)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_files_that_are_named_exist(path: Path) -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", path.read_text("utf-8")) if "://" not in link]
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_every_augmentation_is_named() -> None:
+    page = (ROOT / "docs" / "pretraining.md").read_text("utf-8")
+    assert [name for name in AUGMENTATIONS if f"`{name}`" not in page] == []
+
+
+def test_the_readme_is_short_and_opens_with_the_commands() -> None:
+    lines = README.splitlines()
+    assert len(lines) <= 165
+    assert lines.index("make demo   # the whole way on generated ECGs: two to three minutes on two cores, then open "
+                       "demo/report.html") < 30  # fmt: skip

@@ -11,11 +11,11 @@ import numpy as np
 from ecg_advmask.ecg.recording import (
     Recording,
     UnreadableRecordingError,
+    is_missing,
     lead_columns,
+    means_patient,
     millivolts_in,
     one_line,
-    is_missing,
-    means_patient,
     parse_age,
     parse_patient,
     parse_sex,
