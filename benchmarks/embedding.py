@@ -44,12 +44,12 @@ def exported(path: Path, preset: str) -> Path:
 
 def windows_in_memory(encoder: Path, sources: list[Path]) -> Any:
     """The first `IN_MEMORY` windows of the sources, repeated if there are fewer."""
-    from ecg_advmask.ecg.sources import Reading, list_recordings
+    from ecg_advmask.ecg.sources import FileSource
     from ecg_advmask.export.embed import read_windows
     from ecg_advmask.export.encoder import OnnxEncoder
 
-    reading, found = Reading(rebuild_leads=True), []
-    for _, windows in read_windows(list_recordings(sources, reading), reading, OnnxEncoder(encoder).windowing):
+    files, found = FileSource(paths=tuple(sources)), []
+    for _, windows in read_windows(files, files.entries(), OnnxEncoder(encoder).windowing):
         found += list(windows)
         if len(found) >= IN_MEMORY:
             break

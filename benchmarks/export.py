@@ -34,7 +34,7 @@ from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
 from ecg_advmask.data.dataset import DATASET_FILE, DataSet
 from ecg_advmask.data.scaling import scale_to_unit
-from ecg_advmask.ecg.sources import Refused, Windowing, list_recordings, read_listed
+from ecg_advmask.ecg.sources import FileSource, Refused, Windowing, read_or_refuse
 from ecg_advmask.export.conversion import generated_signals, in_float32, keras_embeddings
 from ecg_advmask.export.encoder import windows_to_embed
 from ecg_advmask.export.from_run import export_run
@@ -56,9 +56,12 @@ def all_windows(source: Path, config: Config) -> Iterator[Float32]:
         for row in range(data.windows):
             yield from dataset_windows(data, np.array([row]), config.window_samples)
         return
-    refused, listed = 0, list(list_recordings([source]))
+    files = FileSource(paths=(source,))
+    refused, listed = 0, list(files.entries())
     for one in listed:
-        outline, windows = windows_to_embed(read_listed(one), Windowing(config.sampling_rate_hz, config.window_samples))
+        outline, windows = windows_to_embed(
+            read_or_refuse(files, one), Windowing(config.sampling_rate_hz, config.window_samples)
+        )
         refused += isinstance(outline, Refused)
         yield from windows
     print(f"{len(listed)} recordings, {refused} of them without a usable window", flush=True)

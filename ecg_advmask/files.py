@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import errno
-import fcntl
 import gzip
 import hashlib
 import importlib.metadata
@@ -152,17 +151,24 @@ def locked(path: Path, *, wait_for_it: bool = False) -> Iterator[bool]:
 
     Where a file system knows no locks (some of clusters), the block runs unguarded.
     """
+    from filelock import FileLock, Timeout  # here, so that light commands start at once
+
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | (0 if wait_for_it else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            if error.errno not in _NO_LOCKS_HERE:
-                raise
+    lock = FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(timeout=-1 if wait_for_it else 0)
+    except Timeout:
+        yield False
+        return
+    except NotImplementedError:
+        pass
+    except OSError as error:
+        if error.errno not in _NO_LOCKS_HERE:
+            raise
+    try:
         yield True
+    finally:
+        lock.release()
 
 
 # ---- Which versions a result was made with.

@@ -2,45 +2,38 @@
 
 import hashlib
 import os
-import signal
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import cycle
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Final, Protocol
 
-import numpy as np
-
-from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.ecg.signals import FloatSignals
-from ecg_advmask.ecg.sources import Listed, Reading, Refused, Windowing, list_recordings, read_listed
+from ecg_advmask.ecg.sources import Entry, FileSource, Refused, Source, SourceOptions, Windowing, read_or_refuse
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.encoder import OnnxEncoder, Outline, Windowed, windows_to_embed
+from ecg_advmask.export.encoder import OnnxEncoder, Windowed, windows_to_embed
 from ecg_advmask.export.rows import Account, Collector, Part, Result, embed_windowed
 from ecg_advmask.export.tables import WRITERS, Parts, check_table
 from ecg_advmask.files import room_errors, sha256_of, write_csv
-from ecg_advmask.workers import spawn
+from ecg_advmask.workers import processors, worker_pool
 
 # ---- Recordings read, resampled, checked and cut by processes of their own, while others are embedded.
 #
-# The recordings come in the order in which they were listed, whoever read them, and a window is in memory only while it
-# is on its way: a process that is ahead waits until the windows of its recording are taken.
+# The recordings come in the order in which they were listed, whoever read them.
 
-_ASKED_AHEAD: Final = 4
-"""Recordings that each process is asked for at a time: the next one is known to it when it has sent the last."""
+_AHEAD: Final = 2
+"""Recordings that each process reads ahead of those that are embedded."""
 
 
 def read_windows(
-    recordings: Iterable[Listed], reading: Reading, windowing: Windowing, workers: int = 0
+    source: Source, entries: Iterable[Entry], windowing: Windowing, workers: int = 0
 ) -> Generator[Windowed, None, None]:
-    """Read listed recordings and cut them into windows, which must be taken before the next recording is.
+    """Read recordings and cut them into windows.
 
     Args:
-        recordings: what to read, in this order.
-        reading: how.
+        source: what reads them.
+        entries: what to read, in this order.
         windowing: the form of the windows.
         workers: processes that read; with 0 this one does.
 
@@ -48,53 +41,21 @@ def read_windows(
         InputError: a process died.
     """
     if workers == 0:
-        for listed in recordings:
-            yield windows_to_embed(read_listed(listed, reading), windowing)
+        for entry in entries:
+            yield _read(source, windowing, entry)
         return
-    readers = [spawn(_serve, reading, windowing) for _ in range(workers)]
-    asked: deque[Connection] = deque()
-    try:
-        for (connection, _), listed in zip(cycle(readers), recordings, strict=False):
-            if len(asked) == _ASKED_AHEAD * workers:
-                yield from _next(asked.popleft(), windowing)
-            connection.send(listed)
-            asked.append(connection)
-        while asked:
-            yield from _next(asked.popleft(), windowing)
-    except (EOFError, ConnectionError) as error:  # at the other end of a connection nobody is left
-        raise InputError(
-            "a reading process died, perhaps for lack of memory; the same command with fewer --workers goes on"
-        ) from error
-    finally:
-        for _, process in readers:
-            process.kill()
-            process.join()
+    with worker_pool(workers) as pool:
+        ahead: deque[Future[Windowed]] = deque()
+        for entry in entries:
+            ahead.append(pool.submit(_read, source, windowing, entry))
+            if len(ahead) > _AHEAD * workers:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
-def _next(connection: Connection, windowing: Windowing) -> Iterator[Windowed]:
-    """The next recording of a process; windows of it that nobody took are left behind."""
-    told: Outline | Refused = connection.recv()
-    windows = _windows(connection, 0 if isinstance(told, Refused) else len(told.windows), windowing)
-    yield told, windows
-    for _ in windows:
-        pass
-
-
-def _windows(connection: Connection, count: int, windowing: Windowing) -> Iterator[FloatSignals]:
-    for _ in range(count):
-        samples = np.frombuffer(connection.recv_bytes(), np.float32)
-        yield samples.reshape(windowing.window_samples, len(STANDARD_LEADS))
-
-
-def _serve(connection: Connection, reading: Reading, windowing: Windowing) -> None:
-    """Read one recording after the other, in a process of its own."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the process that began this one says what happened, and ends it
-        signal.signal(number, signal.SIG_IGN)
-    while True:
-        told, windows = windows_to_embed(read_listed(connection.recv(), reading), windowing)
-        connection.send(told)
-        for window in windows:
-            connection.send_bytes(np.ascontiguousarray(window).data.cast("B"))
+def _read(source: Source, windowing: Windowing, entry: Entry) -> Windowed:
+    return windows_to_embed(read_or_refuse(source, entry), windowing)
 
 
 PART_WINDOWS: Final = 1024
@@ -158,11 +119,15 @@ def embed_files(
     """
     table = Path(out)
     check_table(table)
-    processors = len(os.sched_getaffinity(0))
-    batches = min(threads or processors, MOST_BATCHES_AT_A_TIME)
-    encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or processors) // batches))
-    reading = Reading(sampling_rate_hz, unit, rebuild_leads=True)
-    listed = list(list_recordings(sources, reading))
+    cores = processors()
+    batches = min(threads or cores, MOST_BATCHES_AT_A_TIME)
+    encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or cores) // batches))
+    source = FileSource(
+        SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit),
+        paths=tuple(map(Path, sources)),
+        exclude=(table, refused_path(table)),
+    )
+    listed = list(source.entries())
     if not listed:
         raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
     options = {"mean": mean, "batch_size": batch_size, "sampling_rate_hz": sampling_rate_hz, "unit": unit}
@@ -172,9 +137,9 @@ def embed_files(
         done_before = parts.end
         left = listed[done_before:]
         if workers is None:
-            workers = processors if len(left) > FEW_RECORDINGS else 0
+            workers = cores if len(left) > FEW_RECORDINGS else 0
         bar = progress(len(left)) if progress else None
-        with closing(read_windows(left, reading, encoder.windowing, workers)) as windowed:
+        with closing(read_windows(source, left, encoder.windowing, workers)) as windowed:
             results = embed_windowed(encoder, _divided(windowed), batch_size, batches)
             for part in _parts(results, done_before, mean, bar):
                 parts.add(part)
@@ -222,7 +187,7 @@ def _divided(recordings: Iterable[Windowed]) -> Iterator[Windowed | None]:
         yield None
 
 
-def _digest(listed: Iterable[Listed]) -> str:
+def _digest(listed: Iterable[Entry]) -> str:
     """SHA-256 over what is known of recordings before they are read."""
     digest = hashlib.sha256()
     for one in listed:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ecg_advmask.config import Config
 from ecg_advmask.data import order
 from ecg_advmask.data.dataset import DATASET_FILE, DataSet
-from ecg_advmask.ecg.sources import Refused, Windowing, list_recordings, read_listed
+from ecg_advmask.ecg.sources import FileSource, Refused, Windowing, read_or_refuse
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.eligibility import windows_of
 from ecg_advmask.evaluate.embeddings import Embeddings, average_over_windows
@@ -52,13 +52,14 @@ def source_windows(source: Path, config: Config, most: int) -> Float32:
         data = DataSet.open(source)
         check_fit(config, data, "the encoder")
         return dataset_windows(data, np.array(spread(range(data.windows), most), np.int64), config.window_samples)
-    chosen = spread(list(list_recordings([source])), most)
+    files = FileSource(paths=(source,))
+    chosen = spread(list(files.entries()), most)
     of_each = 2 * most // len(chosen)  # enough where half of them cannot be used
     windowing = Windowing(config.sampling_rate_hz, config.window_samples, most_windows=of_each)
     windows: list[Float32] = []
     reason = ""
-    for listed in chosen:
-        outline, found = windows_to_embed(read_listed(listed), windowing)
+    for entry in chosen:
+        outline, found = windows_to_embed(read_or_refuse(files, entry), windowing)
         windows += found
         if isinstance(outline, Refused):
             reason = outline.reason

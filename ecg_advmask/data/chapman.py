@@ -12,14 +12,14 @@ Zheng et al. 2020, "A 12-lead electrocardiogram database for arrhythmia research
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
-from itertools import chain
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ecg_advmask.ecg.recording import Recording, parse_age, parse_sex, read_csv
-from ecg_advmask.ecg.sources import Entry, Found, SourceOptions, walk
-from ecg_advmask.ecg.wfdb import read_wfdb
+from ecg_advmask.ecg.formats import read_file
+from ecg_advmask.ecg.recording import Recording, parse_age, parse_sex
+from ecg_advmask.ecg.sources import Entry, Source
+from ecg_advmask.ecg.walking import Found
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import inside
 
@@ -41,48 +41,46 @@ _COLUMNS: Final = {
 """Columns of the table that are needed, each with its spellings without case, blanks and underscores."""
 
 
-def list_entries(folder: Path, options: SourceOptions) -> Iterator[Entry]:  # noqa: ARG001 (all layouts are called alike)
-    """Every recording of either layout, which is found by looking.
+@dataclass(frozen=True)
+class ChapmanSource(Source):
+    """Either layout, which is found by looking."""
 
-    On figshare's side a row without its file, and a file without its row, are refused; so is on PhysioNet's a record
-    that is not of this database.
+    folder: Path = Path()
 
-    Raises:
-        InputError: the folder is missing or holds neither layout, or the table cannot be read or lacks a column.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder, give the one that holds the recordings")
-    signals = next((folder / name for name in SIGNAL_FOLDERS if (folder / name).is_dir()), None)
-    if signals is not None:
-        return _list_figshare(signals)
-    records = walk(folder, (".hea",))
-    first = next(records, None)
-    if first is None:
-        raise InputError(
-            f"{folder}: holds neither a folder {' or '.join(SIGNAL_FOLDERS)} nor WFDB headers (JS*.hea), "
-            "give the folder of Chapman-Shaoxing as it is on figshare or PhysioNet"
-        )
-    return map(_wfdb_entry, chain([first], records))
+    def entries(self) -> Iterator[Entry]:
+        """Every recording.
 
+        Of figshare's layout a row without its file, and a file without its row, are refused; so is of PhysioNet's a
+        record that is not of this database.
 
-def read(entry: Entry, options: SourceOptions) -> Recording:  # noqa: ARG001
-    """The recording of an entry.
+        Raises:
+            InputError: the folder is missing or holds neither layout, or the table cannot be read or lacks a column.
+        """
+        folder = self.folder
+        if not folder.is_dir():
+            raise InputError(f"{folder}: is not a folder, give the one that holds the recordings")
+        signals = next((folder / name for name in SIGNAL_FOLDERS if (folder / name).is_dir()), None)
+        if signals is not None:
+            yield from _list_figshare(signals, self)
+            return
+        empty = True
+        for found in self.files(folder, (".hea",)):
+            empty = False
+            yield _wfdb_entry(found)
+        if empty:
+            raise InputError(
+                f"{folder}: holds neither a folder {' or '.join(SIGNAL_FOLDERS)} nor WFDB headers (JS*.hea), "
+                "give the folder of Chapman-Shaoxing as it is on figshare or PhysioNet"
+            )
 
-    Raises:
-        UnreadableRecordingError: its file is missing or damaged.
-    """
-    is_wfdb = Path(entry.file).suffix.lower() == ".hea"
-    recording = read_wfdb(entry.file) if is_wfdb else read_csv(entry.file, SAMPLING_RATE_HZ, unit="uV")
-    return replace(
-        recording,
-        record_id=entry.record_id,
-        source=entry.source,
-        patient=entry.patient,
-        age_years=recording.age_years if entry.age_years is None else entry.age_years,
-        sex=entry.sex or recording.sex,
-        codes=entry.codes or recording.codes,
-        file=entry.name,
-    )
+    def read(self, entry: Entry) -> Recording:
+        """The recording of an entry; the CSV files of figshare are in microvolts at 500 Hz, whatever the options.
+
+        Raises:
+            UnreadableRecordingError: its file is missing or damaged.
+        """
+        options = replace(self.options, sampling_rate_hz=SAMPLING_RATE_HZ, unit="uV")
+        return entry.complete(read_file(entry.file, options))
 
 
 def _wfdb_entry(found: Found) -> Entry:
@@ -92,39 +90,41 @@ def _wfdb_entry(found: Found) -> Entry:
     refusal = found.refusal
     if not refusal and number is None:
         refusal = "is no record of Chapman-Shaoxing or Ningbo (JS00001 and on), choose another --format"
-    return Entry(record_id, found.path, found.name, source, patient=f"{source}/{record_id}", refusal=refusal)
+    return Entry(record_id, found.path, found.name, source, refusal=refusal)
 
 
-def _list_figshare(signals: Path) -> Iterator[Entry]:
+def _list_figshare(signals: Path, source: Source) -> Iterator[Entry]:
     table = next((signals.parent / name for name in TABLES if (signals.parent / name).is_file()), None)
     if table is None:
         raise InputError(
             f"{signals.parent}: has no {' or '.join(TABLES)}, which tells rhythm, age and sex; fetch it from figshare"
         )
     rows = _read_table(table)
+    files = {found.stem: found for found in source.files(signals, (".csv",))}
+    for line, row in enumerate(rows, 2):
+        yield _figshare_entry(line, row, signals, files.get(row[0]), table.name)
     named = {row[0] for row in rows}
-    with_row = (_figshare_entry(number, row, signals, table.name) for number, row in enumerate(rows, 2))
-    return chain(with_row, _without_row(signals, named, table.name))
+    yield from (_without_row(found, signals, table.name) for stem, found in files.items() if stem not in named)
 
 
-def _figshare_entry(line: int, row: tuple[str, ...], signals: Path, table: str) -> Entry:
+def _figshare_entry(line: int, row: tuple[str, ...], signals: Path, found: Found | None, table: str) -> Entry:
     record_id, rhythm, age, sex = row
     name = f"{signals.name}/{record_id}.csv"
-    refusal = ""
-    try:
-        if not record_id or not record_id.isprintable():
-            raise ValueError
-        if not inside(signals, f"{record_id}.csv").is_file():
+    refusal = "" if found is None else found.refusal
+    if found is None:
+        try:
+            if not record_id or not record_id.isprintable():
+                raise InputError("no name of a file")
+            inside(signals, f"{record_id}.csv")
             refusal = f"missing file: {table} has a row for it, but there is no {name}"
-    except (InputError, ValueError, OSError):
-        refusal = f"missing file: {table} names {record_id[:80]!r}, which is not a file inside {signals.name}"
-        record_id = ascii(record_id)[1:-1] or f"line {line} of {table}"
+        except InputError:
+            refusal = f"missing file: {table} names {record_id[:80]!r}, which is not a file inside {signals.name}"
+            record_id = ascii(record_id)[1:-1] or f"line {line} of {table}"
     return Entry(
         record_id,
-        str(signals / f"{record_id}.csv"),
+        str(signals / f"{record_id}.csv") if found is None else found.path,
         name,
         CHAPMAN,
-        patient=f"{CHAPMAN}/{record_id}",
         refusal=refusal,
         age_years=parse_age(age),
         sex=parse_sex(sex),
@@ -132,30 +132,20 @@ def _figshare_entry(line: int, row: tuple[str, ...], signals: Path, table: str) 
     )
 
 
-def _without_row(signals: Path, named: set[str], table: str) -> Iterator[Entry]:
-    """Signal files that the table does not know, and links that are not followed."""
-    for found in walk(signals, (".csv",)):
-        if found.stem in named:
-            continue
-        refusal = found.refusal or f"missing row: {table} has none for this file, its rhythm, age and sex are unknown"
-        yield Entry(
-            found.stem,
-            found.path,
-            f"{signals.name}/{found.name}",
-            CHAPMAN,
-            patient=f"{CHAPMAN}/{found.stem}",
-            refusal=refusal,
-        )
+def _without_row(found: Found, signals: Path, table: str) -> Entry:
+    """A signal file that the table does not know, or a link that is not followed."""
+    refusal = found.refusal or f"missing row: {table} has none for this file, its rhythm, age and sex are unknown"
+    return Entry(found.stem, found.path, f"{signals.name}/{found.name}", CHAPMAN, refusal=refusal)
 
 
 def _read_table(path: Path) -> list[tuple[str, ...]]:
     """The cells of the needed columns, in the order of `_COLUMNS`."""
-    import openpyxl  # noqa: F401  (pandas reads .xlsx by it, and is less clear about its absence)
     import pandas as pd
+    import python_calamine  # noqa: F401  (pandas reads .xlsx by it, and is less clear about its absence)
 
     try:
         if path.suffix == ".xlsx":
-            table = pd.read_excel(path, dtype=str, keep_default_na=False)
+            table = pd.read_excel(path, dtype=str, keep_default_na=False, engine="calamine")
         else:
             table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", index_col=False)
     except Exception as error:  # damaged workbooks raise errors of many kinds

@@ -13,14 +13,12 @@ import functools
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ecg_advmask.data.chapman import LAST_OF_CHAPMAN
-from ecg_advmask.ecg.recording import Recording
-from ecg_advmask.ecg.sources import Entry, SourceOptions, walk
-from ecg_advmask.ecg.wfdb import read_wfdb
+from ecg_advmask.ecg.sources import Entry, Source
 from ecg_advmask.errors import InputError
 
 CHAPMAN: Final = "chapman_shaoxing"
@@ -59,32 +57,27 @@ _PASSED_OVER = re.compile(r"g?\d+|WFDB|WFDBRecords", re.IGNORECASE | re.ASCII)
 """Folders that do not name a source: the numbered ones, and those that archives of several sources have alike."""
 
 
-def list_entries(folder: Path, options: SourceOptions) -> Iterator[Entry]:
-    """Every WFDB header in a folder and below, in the order of the file system.
+@dataclass(frozen=True)
+class CincSource(Source):
+    """WFDB records below a folder; each is of the source that its folder or its name says."""
 
-    Raises:
-        InputError: the folder is missing or cannot be listed, or it holds no header.
-    """
-    top, empty = Path(os.path.realpath(folder)), True  # silent on a link that leads back to itself
-    for found in walk(folder, (".hea",)):
-        empty = False
-        record_id = Path(found.stem).name
-        source = source_of(top / found.name)
-        refusal = found.refusal
-        if source == CHAPMAN and not options.include_chapman:
-            refusal = refusal or CHAPMAN_REFUSAL
-        yield Entry(record_id, found.path, found.name, source, f"{source}/{record_id}", refusal)
-    if empty:
-        raise InputError(f"{folder}: holds no recordings (files *.hea)")
+    folder: Path = Path()
 
+    def entries(self) -> Iterator[Entry]:
+        """Every WFDB header in the folder and below, in the order of the file system.
 
-def read(entry: Entry, _options: SourceOptions) -> Recording:
-    """The recording of an entry.
-
-    Raises:
-        UnreadableRecordingError: its files are missing or damaged.
-    """
-    return replace(read_wfdb(entry.file), source=entry.source, patient=entry.patient, file=entry.name)
+        Raises:
+            InputError: the folder is missing or cannot be listed, or it holds no header.
+        """
+        top, empty = Path(os.path.realpath(self.folder)), True  # silent on a link that leads back to itself
+        for found in self.files(self.folder, (".hea",)):
+            empty = False
+            source = source_of(top / found.name)
+            left_out = source == CHAPMAN and not self.options.include_chapman
+            refusal = found.refusal or (CHAPMAN_REFUSAL if left_out else "")
+            yield Entry(Path(found.stem).name, found.path, found.name, source, refusal=refusal)
+        if empty:
+            raise InputError(f"{self.folder}: holds no recordings (files *.hea)")
 
 
 def source_of(path: Path) -> str:

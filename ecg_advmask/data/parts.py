@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from ecg_advmask.data.account import Account, kind
-from ecg_advmask.data.archives import LAYOUTS
 from ecg_advmask.data.dataset import WindowWriter
 from ecg_advmask.data.diagnoses import classes_of
-from ecg_advmask.ecg.recording import UnreadableRecordingError, one_line
+from ecg_advmask.ecg.recording import one_line
 from ecg_advmask.ecg.signals import microvolts, signal_hash
-from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.sources import Entry, Refused, Source, read_or_refuse
 from ecg_advmask.ecg.windows import Cut, Windowing, cut
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, read_json, sha256_of, write_text
-from ecg_advmask.workers import spawn
+from ecg_advmask.workers import worker_pool
 
 
 @dataclass(frozen=True)
@@ -37,29 +35,27 @@ class Outcome:
     account: Account
 
 
-def read_entry(entry: Entry, layout: str, options: SourceOptions, windowing: Windowing) -> Outcome:
+def read_entry(entry: Entry, source: Source, windowing: Windowing) -> Outcome:
     """Read the recording of an entry and cut it into windows; what cannot be used comes back with its reason."""
-    if entry.refusal:
-        return _refused(entry.refusal)
+    recording = read_or_refuse(source, entry)
+    if isinstance(recording, Refused):
+        return _refused(recording.reason)
     try:
-        recording = LAYOUTS[layout].read(entry, options)
         pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
         if not pieces.windows:
             return _refused(_reason(pieces), pieces)
-        age = recording.age_years if entry.age_years is None else entry.age_years
+        age = recording.age_years
         known = {
             "id": entry.record_id,
-            "source": entry.source,
-            "patient": entry.patient,
+            "source": recording.source,
+            "patient": recording.patient,
             "age_years": "" if age is None else f"{age:g}",
-            "sex": entry.sex or recording.sex,
-            "codes": ";".join(entry.codes or recording.codes),
+            "sex": recording.sex,
+            "codes": ";".join(recording.codes),
             "signal_hash": signal_hash(recording.signals_mv),
             "file": entry.name,
             "original_rate_hz": f"{recording.sampling_rate_hz:.10g}",
         }
-    except UnreadableRecordingError as error:
-        return _refused(error.reason)
     except InputError as error:
         return _refused(str(error))
     except Exception as error:  # one recording must not end the work on a hundred thousand
@@ -116,8 +112,7 @@ class Job:
     """How to make any shard: where it goes, and how its recordings are read and cut."""
 
     folder: Path
-    layout: str
-    options: SourceOptions
+    source: Source
     windowing: Windowing
 
 
@@ -146,7 +141,7 @@ def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
     path = _shard_path(job.folder, shard)
     with atomic_path(path) as temporary, WindowWriter(temporary) as writer:
         for entry in entries:
-            outcome = read_entry(entry, job.layout, job.options, job.windowing)
+            outcome = read_entry(entry, job.source, job.windowing)
             for window_uv in outcome.windows_uv:
                 writer.write(window_uv)
             rows += outcome.rows
@@ -213,7 +208,7 @@ def _account_path(folder: Path, shard: int) -> Path:
     return folder / WORK / f"shard-{shard:05d}.json"
 
 
-# ---- Shards made by several processes at a time, which end with the one that began them.
+# ---- Shards made by several processes at a time.
 
 Work = tuple[int, Sequence[Entry]]
 
@@ -221,7 +216,7 @@ Work = tuple[int, Sequence[Entry]]
 def make_parts(job: Job, work: Iterator[Work], workers: int) -> Iterator[int]:
     """Make shards of the entries given for each; yields the number of recordings of each shard as it is done.
 
-    A process gets its next shard when it has done the last, so memory is bounded by the number of processes.
+    The next shard is handed out when one is done, so memory is bounded by the number of processes.
 
     Raises:
         InputError: one of the processes died.
@@ -230,56 +225,13 @@ def make_parts(job: Job, work: Iterator[Work], workers: int) -> Iterator[int]:
         for shard, entries in work:
             yield make_part(job, shard, entries)
         return
-    processes: dict[Connection, BaseProcess] = {}
-    try:
-        for task in work:
-            if len(processes) < workers:
-                connection, process = spawn(_serve, job)
-                processes[connection] = process
-            else:
-                connection = _next_done(processes)
-                yield _received(connection)
-            connection.send(task)
-        while processes:
-            connection = _next_done(processes)
-            yield _received(connection)
-            processes.pop(connection).terminate()
-    except (EOFError, OSError) as error:  # at the other end of a connection nobody is left
-        if isinstance(error, OSError) and error.filename is not None:
-            raise
-        raise InputError(
-            "a reading process died, perhaps for lack of memory; run the same command again with fewer workers"
-        ) from error
-    finally:
-        for process in processes.values():
-            process.kill()
-
-
-def _next_done(processes: dict[Connection, BaseProcess]) -> Connection:
-    """The connection of a process that has answered, or died."""
-    (first, *_) = wait(list(processes))
-    assert isinstance(first, Connection)
-    return first
-
-
-def _received(connection: Connection) -> int:
-    """The number of recordings in the shard that was made.
-
-    Raises:
-        EOFError: the process is gone.
-        Exception: what went wrong in it.
-    """
-    answer = connection.recv()
-    if isinstance(answer, Exception):
-        raise answer
-    return int(answer)
-
-
-def _serve(connection: Connection, job: Job) -> None:
-    """Make one shard after the other, in a process of its own."""
-    while True:
-        shard, entries = connection.recv()
-        try:
-            connection.send(make_part(job, shard, entries))
-        except Exception as error:  # told to the one who waits for the shard, where it is raised again
-            connection.send(error)
+    with worker_pool(workers) as pool:
+        running: set[Future[int]] = set()
+        for shard, entries in work:
+            running.add(pool.submit(make_part, job, shard, entries))
+            if len(running) > workers:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                yield from (one.result() for one in done)
+        while running:
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (one.result() for one in done)

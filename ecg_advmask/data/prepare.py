@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from ecg_advmask import __version__
 from ecg_advmask.data.account import Account
-from ecg_advmask.data.archives import LAYOUTS
+from ecg_advmask.data.archives import open_source
 from ecg_advmask.data.dataset import DATASET_FILE
 from ecg_advmask.data.finish import complete, finish
 from ecg_advmask.data.label_table import completed, read_label_table
@@ -26,6 +26,7 @@ from ecg_advmask.ecg.sources import Entry, SourceOptions
 from ecg_advmask.ecg.windows import Windowing
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import read_json, write_json
+from ecg_advmask.workers import processors
 
 RECORDINGS_PER_SHARD: Final = 128
 SHARDS_AT_LEAST: Final = 16
@@ -145,7 +146,7 @@ def prepare(
     Args:
         source: folder of the archive.
         destination: folder to make; it may exist if it is empty.
-        layout: a name in `LAYOUTS`.
+        layout: a name in `ecg_advmask.data.archives.LAYOUTS`.
         sampling_rate_hz: rate of the windows.
         seconds: length of a window.
         min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
@@ -163,10 +164,9 @@ def prepare(
     Raises:
         InputError: a setting or path does not serve, no recording can be used, or a reading process died.
     """
-    if layout not in LAYOUTS:
-        raise InputError(f"layout {layout!r} is not known, there are: {', '.join(LAYOUTS)}")
+    opened = open_source(source, layout, options, () if labels is None else (Path(labels),))
     windowing = _windowing(sampling_rate_hz, seconds, min_seconds, max_windows, refuse)
-    processes = len(os.sched_getaffinity(0)) if workers is None else workers
+    processes = processors() if workers is None else workers
     if processes < 1:
         raise InputError(f"workers {processes}: must be at least 1")
     number, of = shard or (1, 1)
@@ -174,7 +174,7 @@ def prepare(
         raise InputError(f"shard {number}/{of}: must be from 1/{of} to {of}/{of}")
     target = _free(destination)
     table = None if labels is None else read_label_table(labels)
-    entries: Iterable[Entry] = LAYOUTS[layout].list_entries(Path(source), options)
+    entries = opened.entries()
     plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
     if plan.recordings == 0:
         raise InputError(f"{source}: holds no recordings in the layout {layout}")
@@ -203,7 +203,7 @@ def prepare(
     }
     folder = partial_folder(target)
     if _begin(folder, stated):
-        job = Job(folder, layout, options, windowing)
+        job = Job(folder, opened, windowing)
         mine = range(number - 1, plan.shards, of)
         bar = progress(sum(map(plan.size_of, mine))) if progress else None
         for recordings in make_parts(job, ((k, plan.of_shard(k)) for k in mine), processes):

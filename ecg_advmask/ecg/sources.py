@@ -1,48 +1,67 @@
-"""What every archive layout tells `prepare` before a signal is read: one entry per recording."""
+"""The door for recordings: a source lists what it holds, one `Entry` each, and reads one by its entry.
+
+`FileSource` is any files and folders, in order, as `embed` takes them; the layouts of archives, as `prepare` takes
+them, are sources too (`ecg_advmask.data.archives.open_source`). What a file of a suffix holds is known to
+`ecg_advmask.ecg.formats` alone. No TensorFlow here.
+
+The readers, and what is done to the samples (`ecg_advmask.ecg.signals`, `ecg_advmask.ecg.windows`), are importable from
+here.
+"""
 
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
 
-from ecg_advmask.ecg.npz import opened, read_numpy
+from ecg_advmask.ecg.formats import FORMATS, SourceOptions, read_file, suffix_of
+from ecg_advmask.ecg.npz import read_numpy
 from ecg_advmask.ecg.recording import Recording, Sex, UnreadableRecordingError, one_line, read_csv
 from ecg_advmask.ecg.signals import microvolts, resample, signal_hash
+from ecg_advmask.ecg.walking import Found, walk
 from ecg_advmask.ecg.wfdb import read_wfdb
 from ecg_advmask.ecg.windows import Cut, Window, Windowing, cut
 from ecg_advmask.errors import InputError, printable
 
-
-@dataclass(frozen=True)
-class SourceOptions:
-    """What the user says about an archive as a whole.
-
-    ``include_chapman``: take the Chapman-Shaoxing part of CinC 2021 in. ``sampling_rate_hz`` and ``unit`` are those of
-    files that do not state their own (CSV and plain NumPy arrays).
-    """
-
-    include_chapman: bool = False
-    sampling_rate_hz: float | None = None
-    unit: str = "mV"
+__all__ = [
+    "Cut",
+    "Entry",
+    "FileSource",
+    "Recording",
+    "Refused",
+    "Source",
+    "SourceOptions",
+    "UnreadableRecordingError",
+    "Window",
+    "Windowing",
+    "cut",
+    "entries_of",
+    "microvolts",
+    "read_csv",
+    "read_numpy",
+    "read_or_refuse",
+    "read_recordings",
+    "read_wfdb",
+    "resample",
+    "signal_hash",
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A recording of an archive, not yet read.
+    """A recording of a source, not yet read.
 
-    ``file`` is where it is and ``name`` the same within the archive; ``number`` is its place in a file that holds
-    several. ``refusal`` says why it is left out although it is there; empty if it is to be read. Age, sex and codes are
-    those that a table beside the signals gives, and go before those in the signal files. ``labels`` are further columns
-    of such a table, name and value.
+    ``file`` is where it is and ``name`` the same within the source; ``number`` is its place in a file that holds
+    several. ``refusal`` says why it is left out although it is there; empty if it is to be read. Patient, age, sex and
+    codes are those that a table beside the signals gives, and override those in the signal files. ``labels`` are
+    further columns of such a table, name and value.
     """
 
     record_id: str
     file: str
     name: str
     source: str
-    patient: str
+    patient: str = ""
     refusal: str = ""
     age_years: float | None = None
     sex: Sex = ""
@@ -50,105 +69,23 @@ class Entry:
     labels: tuple[tuple[str, str], ...] = ()
     number: int | None = None
 
+    def complete(self, recording: Recording) -> Recording:
+        """The recording as it was read, with what the entry knows of it.
 
-# ---- Walking a folder for the files of recordings, one at a time, so that any number of them takes little memory.
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A file; ``name`` is its path within the folder, and ``refusal`` why it must not be read (empty if it may)."""
-
-    path: str
-    name: str
-    refusal: str = ""
-
-    @property
-    def stem(self) -> str:
-        """The name without its suffix."""
-        folder, slash, file = self.name.rpartition("/")
-        stem, dot, _ = file.rpartition(".")
-        return f"{folder}{slash}{stem if dot and stem else file}"
-
-
-def walk(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Found]:
-    """Files below a folder that end in one of ``suffixes`` (lower case), in any order.
-
-    Links to folders are never followed. They are given with a refusal, as are links that lead out of the folder or
-    nowhere, files that are no regular ones (opening a pipe would wait for ever), and names that cannot be printed.
-
-    Raises:
-        InputError: ``folder`` is no folder, or a folder in it cannot be listed.
-    """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is not a folder, give the one that holds the recordings")
-    root = folder.resolve()
-    waiting = [(os.fspath(folder), "")]
-    while waiting:
-        place, within = waiting.pop()
-        try:
-            with os.scandir(place) as items:
-                for item in items:
-                    name = f"{within}{item.name}"
-                    if item.is_dir(follow_symlinks=False):
-                        waiting.append((item.path, f"{name}/"))
-                    elif item.name.lower().endswith(suffixes) or _is_link_to_folder(item):
-                        yield Found(item.path, printable(name), _refusal(item, name, root))
-        except OSError as error:
-            raise InputError(f"{printable(place)}: cannot be listed ({error.strerror}), make it readable") from error
-
-
-def _refusal(item: "os.DirEntry[str]", name: str, root: Path) -> str:
-    if name != printable(name):
-        return "its name cannot be printed, rename it"
-    if item.is_symlink():
-        try:
-            target = Path(item.path).resolve(strict=True)
-        except (OSError, RuntimeError):  # a link to nothing, or to itself
-            return "is a link that leads nowhere"
-        if target.is_dir():
-            return "is a link to a folder and was not followed, give its target as the source"
-        if not target.is_relative_to(root):
-            return "is a link that leads out of the folder and was not followed, give its target as the source"
-    return "" if item.is_file() else "is not a regular file"
-
-
-def _is_link_to_folder(item: "os.DirEntry[str]") -> bool:
-    try:
-        return item.is_symlink() and item.is_dir()
-    except OSError:  # a link that leads back to itself
-        return False
-
-
-# ---- Recordings in a file or folder: found in order, read from any of the formats, refused with a reason.
-#
-# This is the door for code that needs recordings: the readers (`ecg_advmask.ecg.recording`, `ecg_advmask.ecg.wfdb`) and
-# what is done to the samples (`ecg_advmask.ecg.signals`, `ecg_advmask.ecg.windows`) are importable from here. No
-# TensorFlow.
-
-__all__ = [
-    "Cut",
-    "Listed",
-    "Reading",
-    "Recording",
-    "Refused",
-    "UnreadableRecordingError",
-    "Window",
-    "Windowing",
-    "cut",
-    "find_recordings",
-    "list_recordings",
-    "microvolts",
-    "read_csv",
-    "read_listed",
-    "read_numpy",
-    "read_recordings",
-    "read_wfdb",
-    "resample",
-    "signal_hash",
-]
-
-SUFFIXES: Final = (".hea", ".csv", ".npz", ".npy")
-"""Files that `find_recordings` looks for."""
+        The patient of an archive is the one that a table gives, else ``<source>/<patient>`` of the file, else
+        ``<source>/<id>``: each recording is of a patient of its own until something says otherwise.
+        """
+        of_file = f"{self.source}/{recording.patient or self.record_id}" if self.source else recording.patient
+        return replace(
+            recording,
+            record_id=self.record_id,
+            source=self.source or recording.source,
+            patient=self.patient or of_file,
+            age_years=recording.age_years if self.age_years is None else self.age_years,
+            sex=self.sex or recording.sex,
+            codes=self.codes or recording.codes,
+            file=self.name,
+        )
 
 
 @dataclass(frozen=True)
@@ -161,84 +98,130 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Reading:
-    """How files are read: rate and unit of those that do not state them (CSV and plain NumPy).
+class Source:
+    """Recordings that are found in one way and read in one way.
 
-    With ``rebuild_leads`` a file may lack limb leads that follow from the others (`ecg_advmask.ecg.leads.LeadColumns`).
+    ``exclude`` are files that are no recordings whatever their names, such as a table of labels. ``own`` are the names
+    of what this package wrote and that was met while the entries were listed: it is no recording.
     """
 
-    sampling_rate_hz: float | None = None
-    unit: str = "mV"
-    rebuild_leads: bool = False
+    options: SourceOptions = field(default_factory=SourceOptions)
+    exclude: tuple[Path, ...] = field(default=(), kw_only=True)
+    own: list[str] = field(default_factory=list, kw_only=True, compare=False)
+
+    def entries(self) -> Iterator[Entry]:
+        """One entry per recording.
+
+        Raises:
+            InputError: there is no such source, or it holds no recordings.
+        """
+        raise NotImplementedError
+
+    def read(self, entry: Entry) -> Recording:
+        """The recording of an entry that is not refused.
+
+        Raises:
+            UnreadableRecordingError: its files are missing or damaged.
+        """
+        return entry.complete(read_file(entry.file, self.options, entry.number))
+
+    def files(self, folder: Path, suffixes: tuple[str, ...]) -> Iterator[Found]:
+        """Files below a folder (`walk`) but for those to exclude."""
+        excluded = {os.path.realpath(path) for path in self.exclude}
+        names = {os.path.basename(path) for path in excluded}  # noqa: PTH119
+        for found in walk(folder, suffixes, follow_links=self.options.follow_links, own=self.own):
+            if os.path.basename(found.path) in names and os.path.realpath(found.path) in excluded:  # noqa: PTH119
+                continue
+            yield found
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A recording that was found and is not yet read.
+def entries_of(found: Found, options: SourceOptions, stem: str, source: str = "") -> Iterator[Entry]:
+    """The recordings in a file, of which only headers are read; one entry with the reason if it is of no use.
 
-    ``number`` is its place in a NumPy file, None in others; ``refusal`` says why it is not to be read, empty if it is.
+    Ids are those that the file states, else ``stem``, with the place in a file of several (``stem-00012``).
     """
-
-    record_id: str
-    file: str
-    number: int | None = None
-    refusal: str = ""
-
-
-def find_recordings(source: str | os.PathLike[str]) -> list[Path]:
-    """Files of recordings in a folder and all folders below, sorted; or ``source`` itself if it is a file.
-
-    Links to folders are not followed; they are listed, so that reading them tells why they were left out.
-
-    Raises:
-        InputError: ``source`` does not exist, or a folder cannot be listed, or there is no such file.
-    """
-    return [Path(found.path) for found in _find(Path(source))]
-
-
-def list_recordings(sources: Iterable[str | os.PathLike[str]], reading: Reading = Reading()) -> Iterator[Listed]:
-    """Every recording of the files and folders, without its samples, source by source in the order of the paths.
-
-    Ids are file names without their suffix, or what a NumPy file states. Within a source, a file name that occurs more
-    than once gives way to the path; an id that came before gets the path of its folder in front, and is refused if it
-    is still not new.
-
-    Raises:
-        InputError: a source does not exist or holds no recordings.
-    """
-    taken: set[str] = set()
-    for source in sources:
-        for listed in _listed(Path(source), reading):
-            record_id = listed.record_id
-            if record_id in taken:
-                record_id = f"{Path(listed.file).parent.as_posix()}/{record_id}"
-            refusal = listed.refusal
-            if not record_id.isprintable():
-                record_id, refusal = printable(record_id), refusal or "its id cannot be printed, change it"
-            elif record_id in taken:
-                refusal = refusal or "a recording with this id came before, give it another"
-            taken.add(record_id)
-            yield Listed(record_id, listed.file, listed.number, refusal)
-
-
-def read_listed(listed: Listed, reading: Reading = Reading()) -> Recording | Refused:
-    """Read one recording; whatever is wrong with it comes as `Refused`."""
+    one = FORMATS.get(suffix_of(found.path))  # none for a link to a folder
+    whole = Entry(stem, found.path, found.name, source, refusal=found.refusal)
+    if found.refusal or one is None or one.opened is None:
+        yield whole
+        return
     try:
-        if listed.refusal:
-            raise UnreadableRecordingError(listed.file, listed.refusal)
-        recording = _read(listed, reading)
+        file = one.opened(found.path, options)
     except UnreadableRecordingError as error:
-        return Refused(listed.record_id, listed.file, error.reason)
+        yield replace(whole, refusal=error.reason)
+        return
+    for number in range(len(file)):
+        record_id = file.stated_id(number) or (stem if len(file) == 1 else f"{stem}-{number:05d}")
+        if record_id.isprintable():
+            yield replace(whole, record_id=record_id, number=number)
+        else:
+            refusal = "ids: its id holds characters that cannot be printed, change it"
+            yield replace(whole, record_id=printable(record_id), number=number, refusal=refusal)
+
+
+@dataclass(frozen=True)
+class FileSource(Source):
+    """Files and folders of recordings in any of the formats, in the order of the paths.
+
+    Ids are file names without their suffix, or what a file states. Of file names that occur more than once among the
+    files of one path the id is the path within it; an id that came before gets the path of its folder in front, and is
+    refused if it is still not new. A WFDB record may be named without its suffix.
+    """
+
+    paths: tuple[Path, ...] = ()
+
+    def entries(self) -> Iterator[Entry]:
+        """Every recording, without its samples, path by path.
+
+        Raises:
+            InputError: a path does not exist or holds no recordings.
+        """
+        taken: set[str] = set()
+        for path in self.paths:
+            found_files = self._find(path)
+            times_seen = Counter(found.stem.rpartition("/")[2] for found in found_files)
+            for found in found_files:
+                stem = found.stem.rpartition("/")[2]
+                for entry in entries_of(found, self.options, stem if times_seen[stem] == 1 else found.stem):
+                    record_id, refusal = entry.record_id, entry.refusal
+                    if record_id in taken:
+                        record_id = printable(f"{Path(entry.file).parent.as_posix()}/{record_id}")
+                    if record_id in taken:
+                        refusal = refusal or "a recording with this id came before, give it another"
+                    taken.add(record_id)
+                    yield replace(entry, record_id=record_id, name=entry.file, refusal=refusal)
+
+    def _find(self, path: Path) -> list[Found]:
+        if path.is_dir():
+            if files := sorted(self.files(path, tuple(FORMATS)), key=lambda found: Path(found.path)):
+                return files
+            raise InputError(f"{path}: holds no recordings (files {', '.join('*' + suffix for suffix in FORMATS)})")
+        header = path.with_name(path.name + ".hea")
+        for file in (path, header):
+            if file.is_file():
+                return [Found(os.fspath(file), printable(file.name))]
+        raise InputError(f"{path}: does not exist, give a file or folder with recordings")
+
+
+def read_or_refuse(source: Source, entry: Entry) -> Recording | Refused:
+    """Read one recording; whatever is wrong with it comes as `Refused`."""
+    if entry.refusal:
+        return Refused(entry.record_id, entry.name, entry.refusal)
+    try:
+        return source.read(entry)
+    except UnreadableRecordingError as error:
+        return Refused(entry.record_id, entry.name, error.reason)
+    except InputError as error:
+        return Refused(entry.record_id, entry.name, printable(str(error)))
     except ImportError:  # this is about the installation, not about the recording
         raise
     except Exception as error:  # one recording must not end the work on a hundred thousand
         reason = f"unexpected: {type(error).__name__} ({one_line(error)}), please report it"
-        return Refused(listed.record_id, listed.file, printable(reason))
-    return recording if recording.record_id == listed.record_id else replace(recording, record_id=listed.record_id)
+        return Refused(entry.record_id, entry.name, printable(reason))
 
 
 def read_recordings(
-    source: str | os.PathLike[str],
+    source: str | os.PathLike[str] | Iterable[str | os.PathLike[str]],
     *,
     sampling_rate_hz: float | None = None,
     unit: str = "mV",
@@ -247,66 +230,12 @@ def read_recordings(
     """Every recording in a file or folder, in the order of the paths; what cannot be read comes as `Refused`.
 
     ``sampling_rate_hz`` and ``unit`` are for files that do not state them (CSV and plain NumPy), ``rebuild_leads`` is
-    that of `Reading`; ids are those of `list_recordings`.
+    that of `SourceOptions`; ids are those of `FileSource`.
 
     Raises:
         InputError: ``source`` does not exist or holds no recordings.
     """
-    reading = Reading(sampling_rate_hz, unit, rebuild_leads)
-    return (read_listed(listed, reading) for listed in list_recordings([source], reading))
-
-
-def _find(source: Path) -> list[Found]:
-    if source.is_dir():
-        if files := sorted(walk(source, SUFFIXES), key=lambda found: Path(found.path)):
-            return files
-        raise InputError(f"{source}: holds no recordings (files {', '.join('*' + suffix for suffix in SUFFIXES)})")
-    header = source.with_name(source.name + ".hea")  # a WFDB record may be named without its suffix
-    for file in (source, header):
-        if file.is_file():
-            return [Found(os.fspath(file), file.name)]
-    raise InputError(f"{source}: does not exist, give a file or folder with recordings")
-
-
-def _listed(source: Path, reading: Reading) -> Iterator[Listed]:
-    """The recordings of one source, with ids that may repeat."""
-    found_files = _find(source)
-    times_seen = Counter(_stem(found.path) for found in found_files)
-    for found in found_files:
-        stem = _stem(found.path)
-        unique = times_seen[stem] == 1
-        file_id = found.stem.rpartition("/")[2] if unique else found.stem
-        if found.refusal or not found.path.lower().endswith((".npz", ".npy")):
-            yield Listed(file_id, found.path, refusal=found.refusal)
-            continue
-        try:
-            file = opened(found.path, reading.sampling_rate_hz, reading.unit, reading.rebuild_leads)
-        except UnreadableRecordingError as error:
-            yield Listed(file_id, found.path, refusal=error.reason)
-            continue
-        for number in range(len(file)):
-            own_id = file.id_of(number)
-            yield Listed(own_id if unique else _within(file_id, stem, own_id), found.path, number)
-
-
-def _stem(path: str) -> str:
-    return os.path.splitext(os.path.basename(path))[0]  # noqa: PTH119, PTH122 (a Path for each of a million files takes long)
-
-
-def _within(file_id: str, stem: str, own_id: str) -> str:
-    """The id of a recording in a file whose name another file has too."""
-    return f"{file_id}{own_id.removeprefix(stem) if own_id.startswith(stem) else own_id}"
-
-
-def _read(listed: Listed, reading: Reading) -> Recording:
-    path, rate, rebuild = listed.file, reading.sampling_rate_hz, reading.rebuild_leads
-    if listed.number is not None:
-        return opened(path, rate, reading.unit, rebuild).read(listed.number)
-    suffix = Path(path).suffix.lower()
-    if suffix == ".hea":
-        return read_wfdb(path, rebuild_leads=rebuild)
-    if suffix != ".csv":
-        raise UnreadableRecordingError(path, f"is none of {', '.join(SUFFIXES)}")
-    if rate is None:
-        raise UnreadableRecordingError(path, "a CSV file does not state its sampling rate, give it")
-    return read_csv(path, rate, reading.unit, rebuild_leads=rebuild)
+    paths = (source,) if isinstance(source, str | os.PathLike) else source
+    options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, rebuild_leads=rebuild_leads)
+    files = FileSource(options, paths=tuple(map(Path, paths)))
+    return (read_or_refuse(files, entry) for entry in files.entries())

@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_advmask.data import archives
+from ecg_advmask.data.archives import open_source
+from ecg_advmask.ecg import npz
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.npz import NumpyFile
 from ecg_advmask.ecg.recording import UnreadableRecordingError
 from ecg_advmask.ecg.sources import Entry, SourceOptions
 from ecg_advmask.errors import InputError
 
-List = Callable[[Path, SourceOptions], Iterator[Entry]]
 Write = Callable[..., Path]
 OPTIONS = SourceOptions(sampling_rate_hz=250, unit="uV")
 
@@ -33,14 +33,14 @@ def by_id(entries: Iterator[Entry]) -> dict[str, Entry]:
 def test_wfdb_records_are_found_by_their_path(tmp_path: Path, write_wfdb: Write) -> None:
     for number, name in enumerate(("a", "g1/a", "g1/2020/b")):
         write_wfdb(tmp_path / "mine" / f"{name}.hea", signals(number), 300)
-    entries = by_id(archives.list_wfdb(tmp_path / "mine", SourceOptions()))
+    entries = by_id(open_source(tmp_path / "mine", "wfdb").entries())
     assert set(entries) == {"a", "g1/a", "g1/2020/b"}
     entry = entries["g1/2020/b"]
-    assert (entry.name, entry.source, entry.patient) == ("g1/2020/b.hea", "mine", "mine/g1/2020/b")
+    assert (entry.name, entry.source) == ("g1/2020/b.hea", "mine")
     told = replace(entry, patient="p7", age_years=33.0, sex="male")
-    for one, age, sex in ((entry, 61.0, "female"), (told, 33.0, "male")):
-        found = archives.read(one, SourceOptions())
-        assert (found.record_id, found.source, found.patient) == ("g1/2020/b", "mine", one.patient)
+    for one, patient, age, sex in ((entry, "mine/g1/2020/b", 61.0, "female"), (told, "p7", 33.0, "male")):
+        found = open_source(tmp_path / "mine", "wfdb").read(one)
+        assert (found.record_id, found.source, found.patient) == ("g1/2020/b", "mine", patient)
         assert (found.age_years, found.sex, found.codes) == (age, sex, ("426177001", "164934002"))
         assert (found.sampling_rate_hz, found.file) == (300, "g1/2020/b.hea")
         np.testing.assert_array_equal(found.signals_mv, (signals(2) / 1000).astype(np.float32))
@@ -51,16 +51,16 @@ def test_csv_files_take_rate_and_unit_from_the_options(tmp_path: Path) -> None:
     header = ",".join(["time", *STANDARD_LEADS[::-1]])
     rows = np.column_stack([np.arange(60), signals(1)[:, ::-1]])
     np.savetxt(tmp_path / "b.CSV", rows, delimiter=",", fmt="%d", header=header, comments="")
-    entries = by_id(archives.list_csv(tmp_path, OPTIONS))
+    entries = by_id(open_source(tmp_path, "csv", OPTIONS).entries())
     assert set(entries) == {"a", "b"}
     for number, name in enumerate("ab"):
-        found = archives.read(entries[name], OPTIONS)
+        found = open_source(tmp_path, "csv", OPTIONS).read(entries[name])
         assert found.sampling_rate_hz == 250
         np.testing.assert_array_equal(found.signals_mv, (signals(number) / 1000).astype(np.float32))
     with pytest.raises(InputError, match=r"do not state their sampling rate, give it \(--source-rate HZ\)"):
-        archives.list_csv(tmp_path, SourceOptions())
+        list(open_source(tmp_path, "csv").entries())
     with pytest.raises(UnreadableRecordingError, match="does not state its sampling rate"):
-        archives.read(entries["a"], SourceOptions())
+        open_source(tmp_path, "csv").read(entries["a"])
 
 
 def test_recordings_of_numpy_files_are_listed_one_by_one(tmp_path: Path) -> None:
@@ -71,18 +71,18 @@ def test_recordings_of_numpy_files_are_listed_one_by_one(tmp_path: Path) -> None
     np.save(tmp_path / "sub" / "one.npy", batch[1])
     (tmp_path / "bad.npz").write_bytes(b"PK no archive")
     np.savez(tmp_path / "odd.npz", signals=batch[:2], ids=["q", "line\nbreak"])
-    entries = by_id(archives.list_numpy(tmp_path, OPTIONS))
+    entries = by_id(open_source(tmp_path, "npz", OPTIONS).entries())
     many = {f"sub/many-0000{number}": number for number in range(3)}
     places = {name: entry.number for name, entry in entries.items()}
-    expected = {"x": 0, "y/1": 1, "z": 2, **many, "sub/one": 0, "bad": None, "q": 0, "'line\\nbreak'": 1}
+    expected = {"x": 0, "y/1": 1, "z": 2, **many, "sub/one": 0, "bad": None, "q": 0, "line\\nbreak": 1}
     assert places == expected
     refusals = {name: entry.refusal for name, entry in entries.items() if entry.refusal}
-    assert set(refusals) == {"bad", "'line\\nbreak'"}
-    assert "cannot be read as NumPy arrays" in refusals["bad"] and "cannot be printed" in refusals["'line\\nbreak'"]
+    assert set(refusals) == {"bad", "line\\nbreak"}
+    assert "cannot be read as NumPy arrays" in refusals["bad"] and "cannot be printed" in refusals["line\\nbreak"]
     rng = np.random.default_rng(0)
     for name in rng.permutation(sorted(set(entries) - set(refusals))):
         entry = entries[name]
-        found = archives.read(entry, OPTIONS)
+        found = open_source(tmp_path, "npz", OPTIONS).read(entry)
         factor, rate = (1, 500) if entry.name == "stated.npz" else (1e-3, 250)
         number = 1 if name == "sub/one" else entry.number
         assert (found.record_id, found.sampling_rate_hz, found.file) == (name, rate, entry.name)
@@ -93,7 +93,8 @@ def test_recordings_of_numpy_files_are_listed_one_by_one(tmp_path: Path) -> None
 def test_a_compressed_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in "ab":
         np.savez_compressed(tmp_path / f"{name}.npz", signals=np.stack([signals(0)] * 4))
-    entries = list(archives.list_numpy(tmp_path, OPTIONS))
+    entries = list(open_source(tmp_path, "npz", OPTIONS).entries())
+    npz._opened.cache_clear()
     opened: list[object] = []
     original = NumpyFile.open.__func__  # type: ignore[attr-defined]
 
@@ -104,29 +105,31 @@ def test_a_compressed_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(NumpyFile, "open", classmethod(counting))
     for entry in [*entries[::2], *entries[1::2]]:
-        archives.read(entry, OPTIONS)
+        open_source(tmp_path, "npz", OPTIONS).read(entry)
     assert len(opened) == 2
     np.savez_compressed(tmp_path / "a.npz", signals=np.stack([signals(5)] * 3))
     first = next(entry for entry in entries if entry.record_id == "a-00000")
-    np.testing.assert_allclose(archives.read(first, OPTIONS).signals_mv, signals(5) / 1000, rtol=1e-6)
+    np.testing.assert_allclose(
+        open_source(tmp_path, "npz", OPTIONS).read(first).signals_mv, signals(5) / 1000, rtol=1e-6
+    )
 
 
-@pytest.mark.parametrize("list_entries", [archives.list_wfdb, archives.list_csv, archives.list_numpy])
-def test_links_are_refused_and_empty_folders_told(tmp_path: Path, list_entries: List) -> None:
+@pytest.mark.parametrize("layout", ["wfdb", "csv", "npz"])
+def test_links_are_refused_and_empty_folders_told(tmp_path: Path, layout: str) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match="in: holds no "):
-        list(list_entries(tmp_path / "in", OPTIONS))
+        list(open_source(tmp_path / "in", layout, OPTIONS).entries())
     for suffix in (".hea", ".csv", ".npy"):
         (tmp_path / f"x{suffix}").touch()
         (tmp_path / "in" / f"x{suffix}").symlink_to(tmp_path / f"x{suffix}")
-    (entry,) = list_entries(tmp_path / "in", OPTIONS)
+    (entry,) = open_source(tmp_path / "in", layout, OPTIONS).entries()
     assert entry.record_id == "x" and "leads out of the folder" in entry.refusal
     with pytest.raises(InputError, match="is not a folder"):
-        list(list_entries(tmp_path / "absent", OPTIONS))
+        list(open_source(tmp_path / "absent", layout, OPTIONS).entries())
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     for name in ("a.hea", "a.csv", "a.npz"):
         entry = Entry("a", str(tmp_path / name), name, "mine", "mine/a")
         with pytest.raises(UnreadableRecordingError):
-            archives.read(entry, OPTIONS)
+            open_source(tmp_path, "npz", OPTIONS).read(entry)

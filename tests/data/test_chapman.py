@@ -7,18 +7,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_advmask.data import chapman
+from ecg_advmask.data.archives import open_source
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.recording import UnreadableRecordingError
-from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.sources import Entry
 from ecg_advmask.errors import InputError
 
-OPTIONS = SourceOptions()
 COLUMNS = ["FileName", "Rhythm", "PatientAge", "Gender"]
 
 
 def listed(folder: Path) -> dict[str, Entry]:
-    return {entry.record_id: entry for entry in chapman.list_entries(folder, OPTIONS)}
+    return {entry.record_id: entry for entry in open_source(folder, "chapman").entries()}
 
 
 def microvolts(number: int) -> np.ndarray:
@@ -53,7 +52,7 @@ def test_rows_and_files_are_matched(archive: Path) -> None:
 
 
 def test_a_recording_has_the_table_s_age_sex_and_rhythm(archive: Path) -> None:
-    recording = chapman.read(listed(archive)["MUSE_1"], OPTIONS)
+    recording = open_source(archive, "chapman").read(listed(archive)["MUSE_1"])
     assert (recording.record_id, recording.patient, recording.source) == ("MUSE_1", "chapman/MUSE_1", "chapman")
     assert (recording.age_years, recording.sex, recording.codes) == (85.0, "male", ("AFIB",))
     assert (recording.sampling_rate_hz, recording.file) == (500, "ECGDataDenoised/MUSE_1.csv")
@@ -70,7 +69,7 @@ def test_other_spellings_a_csv_table_and_header_rows_are_known(archive: Path) ->
         "\ufeffGENDER,Patient Age,rhythm,Beat,file_name\nFemale,59,SB,NONE,MUSE_2\n"
     )
     entry = listed(archive)["MUSE_2"]
-    recording = chapman.read(entry, OPTIONS)
+    recording = open_source(archive, "chapman").read(entry)
     assert (entry.refusal, recording.age_years, recording.sex, recording.codes) == ("", 59.0, "female", ("SB",))
     np.testing.assert_allclose(recording.signals_mv, microvolts(1) / 1000, atol=1e-6)
 
@@ -79,7 +78,7 @@ def test_a_file_that_leads_out_is_not_read(archive: Path, tmp_path_factory: pyte
     outside = tmp_path_factory.mktemp("outside") / "x.csv"
     (archive / "ECGDataDenoised" / "MUSE_1.csv").rename(outside)
     (archive / "ECGDataDenoised" / "MUSE_1.csv").symlink_to(outside)
-    assert "not a file inside ECGDataDenoised" in listed(archive)["MUSE_1"].refusal
+    assert "leads out of the folder" in listed(archive)["MUSE_1"].refusal
 
 
 def test_physionet_records_are_told_apart_by_their_number(tmp_path: Path, write_wfdb: Callable[..., Path]) -> None:
@@ -91,7 +90,7 @@ def test_physionet_records_are_told_apart_by_their_number(tmp_path: Path, write_
     chapman_s, ningbo_s = ("JS00001", "JS10646"), ("JS10647", "JS45551")
     assert sources == dict.fromkeys(chapman_s, "chapman") | dict.fromkeys(ningbo_s, "ningbo")
     assert "no record of Chapman-Shaoxing" in entries["A0001"].refusal
-    recording = chapman.read(entries["JS10647"], OPTIONS)
+    recording = open_source(tmp_path, "chapman").read(entries["JS10647"])
     assert (recording.source, recording.patient) == ("ningbo", "ningbo/JS10647")
     assert (recording.age_years, recording.sex) == (61.0, "female")
     assert recording.codes == ("426177001", "164934002")
@@ -99,7 +98,7 @@ def test_physionet_records_are_told_apart_by_their_number(tmp_path: Path, write_
     np.testing.assert_array_equal(recording.signals_mv, (values / 1000).astype(np.float32))
     (tmp_path / "WFDBRecords" / "10" / "109" / "JS10647.mat").unlink()
     with pytest.raises(UnreadableRecordingError):
-        chapman.read(entries["JS10647"], OPTIONS)
+        open_source(tmp_path, "chapman").read(entries["JS10647"])
 
 
 def test_real_physionet_records_are_read(shared: Path) -> None:
@@ -109,7 +108,7 @@ def test_real_physionet_records_are_read(shared: Path) -> None:
     assert set(entries) == headers
     assert all(entry.source == "chapman" and not entry.refusal for entry in entries.values())
     for entry in list(entries.values())[:2]:
-        assert chapman.read(entry, OPTIONS).codes
+        assert open_source(folder, "chapman").read(entry).codes
 
 
 def test_missing_parts_are_input_errors(archive: Path, tmp_path: Path) -> None:
@@ -132,7 +131,7 @@ def test_missing_parts_are_input_errors(archive: Path, tmp_path: Path) -> None:
 
 def test_real_table_and_recordings(shared: Path) -> None:
     folder = shared / "data" / "chapman"
-    table = pd.read_excel(folder / "Diagnostics.xlsx")
+    table = pd.read_excel(folder / "Diagnostics.xlsx", engine="calamine")
     files = {path.stem for path in (folder / "ECGDataDenoised").glob("*.csv")}
     entries = listed(folder)
     assert set(entries) == files | set(table["FileName"])
@@ -140,7 +139,7 @@ def test_real_table_and_recordings(shared: Path) -> None:
     assert {entry.record_id for entry in readable} == files & set(table["FileName"])
     for entry in readable[:2]:
         (row,) = table[table["FileName"] == entry.record_id].itertuples()
-        recording = chapman.read(entry, OPTIONS)
+        recording = open_source(folder, "chapman").read(entry)
         assert (recording.codes, recording.sex) == ((row.Rhythm,), str(row.Gender).lower())
         raw = np.loadtxt(folder / "ECGDataDenoised" / f"{entry.record_id}.csv", delimiter=",")
         np.testing.assert_allclose(recording.signals_mv, raw / 1000, atol=1e-4)

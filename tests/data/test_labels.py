@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_advmask.data import chapman, targets
+from ecg_advmask.data import targets
+from ecg_advmask.data.archives import open_source
 from ecg_advmask.data.diagnoses import scored_classes
-from ecg_advmask.ecg.sources import SourceOptions
 
 
 @pytest.mark.parametrize(
@@ -66,10 +66,10 @@ def test_a_column_of_the_user_is_text_by_recording() -> None:
 
 
 def test_merging_chapman_s_rhythms_gives_the_published_counts(shared: Path) -> None:
-    entries = list(chapman.list_entries(shared / "data" / "chapman", SourceOptions()))
+    entries = list(open_source(shared / "data" / "chapman", "chapman").entries())
     records = pd.DataFrame({"codes": [";".join(entry.codes) for entry in entries], "sex": [e.sex for e in entries]})
     counts = {task: targets.CLASSES_OF_TASK[task](records).value_counts().to_dict() for task in ("rhythm", "sex")}
-    table = pd.read_excel(shared / "data" / "chapman" / "Diagnostics.xlsx")
+    table = pd.read_excel(shared / "data" / "chapman" / "Diagnostics.xlsx", engine="calamine")
     merged = {"AFIB": ["AFIB", "AF"], "GSVT": ["SVT", "AT", "SAAWR", "ST", "AVNRT", "AVRT"], "SB": ["SB"]}
     merged["SR"] = ["SR", "SA"]
     assert counts["rhythm"] == {name: int(table["Rhythm"].isin(found).sum()) for name, found in merged.items()}

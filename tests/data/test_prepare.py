@@ -26,7 +26,7 @@ from ecg_advmask.data.prepare import merge, prepare
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.quality import REFUSED
 from ecg_advmask.ecg.signals import signal_hash
-from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.sources import Entry, FileSource, SourceOptions
 from ecg_advmask.ecg.windows import Windowing
 from ecg_advmask.errors import InputError
 
@@ -143,7 +143,10 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
     write_wfdb(folder / "same.hea", good, 100)
     write_wfdb(folder / "short.hea", samples(490), 100)
     write_wfdb(
-        folder / "eleven.hea", samples(1000, leads=11), 100, leads=["I", "II", "III", *(f"V{n}" for n in range(1, 9))]
+        folder / "eleven.hea",
+        samples(1000, leads=11),
+        100,
+        leads=["I", "II", "III", "aVR", "aVL", "aVF", *(f"V{n}" for n in range(2, 7))],
     )
     flat, gaps, high, partly = samples(1000, 1), samples(1000, 2), samples(1000, 3), samples(3000, 4)
     flat[:, 7], gaps[3:8, 8], high[5, 0], partly[1200:1210, 5] = 12, -32768, 32767, -32768
@@ -170,7 +173,8 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
         "JS1": "left out: Chapman-Shaoxing is kept for judging encoders, --include-chapman takes it into the data set",
         "address": "names 'https://example.org/x.mat', which is not a file beside it",
         "cut": "cut.mat is cut short, it has 7000 bytes of at least 24024, fetch it again",
-        "eleven": "leads: has 9 of the 12 standard leads, lacks aVR, aVL, aVF",
+        "eleven": "leads: has 11 of the 12 standard leads, lacks V1; V1 to V6 and two limb leads are needed, from "
+        "which the others follow",
         "flat": "flat: lead V2 is flat, its deviation 0 uV is below 1 uV",
         "gaps": "finite: lead V3 has 5 missing or infinite samples",
         "high": "amplitude: lead I reaches 36.41 mV, more than 20 mV",
@@ -408,7 +412,7 @@ class Deadly:
 
 @pytest.mark.parametrize("when", ["at the start", "with the second shard"])
 def test_a_process_that_dies_is_told_of(tmp_path: Path, when: str) -> None:
-    job = parts.Job(tmp_path, "cinc2021", Deadly() if when == "at the start" else SourceOptions(), Windowing(100, 100))  # type: ignore[arg-type]
+    job = parts.Job(tmp_path, Deadly() if when == "at the start" else FileSource(), Windowing(100, 100))  # type: ignore[arg-type]
     entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
     second: Any = [Deadly()]
     with pytest.raises(InputError, match="a reading process died"):
@@ -417,7 +421,7 @@ def test_a_process_that_dies_is_told_of(tmp_path: Path, when: str) -> None:
 
 def test_an_error_in_a_process_is_that_of_the_whole(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way of a folder")
-    job = parts.Job(tmp_path / "file", "cinc2021", SourceOptions(), Windowing(100, 100))
+    job = parts.Job(tmp_path / "file", FileSource(), Windowing(100, 100))
     entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
     with pytest.raises(OSError, match="file") as raised:
         list(make_parts(job, iter([(0, entries), (1, entries)]), workers=2))

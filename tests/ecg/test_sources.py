@@ -9,11 +9,10 @@ import pytest
 from ecg_advmask.ecg import recording
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.sources import (
+    FileSource,
     Recording,
     Refused,
     UnreadableRecordingError,
-    find_recordings,
-    list_recordings,
     read_csv,
     read_numpy,
     read_recordings,
@@ -150,9 +149,9 @@ def test_one_file_or_record_name_is_enough(tmp_path: Path, write_wfdb: Write) ->
 
 def test_nothing_to_read_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist"):
-        find_recordings(tmp_path / "absent")
+        list(read_recordings(tmp_path / "absent"))
     with pytest.raises(InputError, match="holds no recordings"):
-        find_recordings(tmp_path)
+        list(read_recordings(tmp_path))
 
 
 @pytest.mark.parametrize(
@@ -206,7 +205,7 @@ def test_limb_leads_are_rebuilt_where_that_is_asked(form: str, tmp_path: Path, w
 def test_ids_of_several_sources_stay_apart(tmp_path: Path, write_wfdb: Write) -> None:
     first, second = (write_wfdb(tmp_path / name / "r.hea", samples(seed=1)) for name in "ab")
     np.savez(tmp_path / "z.npz", signals=np.zeros((3, 30, 12)), sampling_rate_hz=100, ids=["x", "r", "b\ab"])
-    listed = list(list_recordings([first, second, second, tmp_path / "z.npz"]))
+    listed = list(FileSource(paths=(first, second, second, tmp_path / "z.npz")).entries())
     told = [(one.record_id, one.number, one.refusal[:24]) for one in listed]
     here, there = f"{tmp_path.as_posix()}/r", f"{second.parent.as_posix()}/r"
     assert told[:4] == [("r", None, ""), (there, None, ""), (there, None, "a recording with this id"), ("x", 0, "")]

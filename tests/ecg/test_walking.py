@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ecg_advmask.ecg.sources import Found, walk
+from ecg_advmask.ecg.walking import Found, walk
 from ecg_advmask.errors import InputError
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.ecg.sources import Reading, Recording, list_recordings, read_listed
+from ecg_advmask.ecg.sources import Recording, read_recordings
 from ecg_advmask.errors import InputError
 from ecg_advmask.export import embed
 from ecg_advmask.export.embed import embed_files
@@ -55,8 +55,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def by_hand(encoder: Path, folder: Path) -> dict[tuple[str, int], tuple[float, Array, Array]]:
     """Start, embedding and prediction of each window, one recording at a time."""
     one_at_a_time, found = OnnxEncoder(encoder), {}
-    for listed in list_recordings([folder]):
-        recording = read_listed(listed, Reading(rebuild_leads=True))
+    for recording in read_recordings(folder, rebuild_leads=True):
         if isinstance(recording, Recording):
             try:
                 result = one_at_a_time.embed(recording.signals_mv, recording.sampling_rate_hz)
@@ -349,10 +348,10 @@ def test_killed_at_random_moments(classifier_onnx: Path, folder: Path, tmp_path:
     script = [
         "import sys, time",
         "from ecg_advmask.cli import main",
-        "from ecg_advmask.export import embedding",
-        "embedding.PART_WINDOWS = 8",
-        "add = embedding.Parts.add",
-        "embedding.Parts.add = lambda *given: (add(*given), time.sleep(0.15))",
+        "from ecg_advmask.export import embed",
+        "embed.PART_WINDOWS = 8",
+        "add = embed.Parts.add",
+        "embed.Parts.add = lambda *given: (add(*given), time.sleep(0.15))",
         "if __name__ == '__main__': main(sys.argv[1:])",
     ]
     (tmp_path / "slowly.py").write_text("\n".join(script))

@@ -10,8 +10,8 @@ import pytest
 import wfdb
 
 from ecg_advmask.data import cinc2021
+from ecg_advmask.data.archives import open_source
 from ecg_advmask.ecg.leads import STANDARD_LEADS, leads_from_heart_vector
-from ecg_advmask.ecg.sources import SourceOptions
 from ecg_advmask.errors import InputError
 from ecg_advmask.synthetic import archive as archives
 from ecg_advmask.synthetic.archive import LAYOUTS, generate, write_archive
@@ -369,7 +369,7 @@ def test_lengths_and_ages_of_a_source(source: Source) -> None:
 
 
 def test_a_generated_archive_lists_as_the_eight_sources(archive: Path) -> None:
-    entries = list(cinc2021.list_entries(archive / "cinc2021", SourceOptions()))
+    entries = list(open_source(archive / "cinc2021", "cinc2021").entries())
     expected = {generate("cinc2021", 3, index).record: place_of(index)[0].name for index in range(24)}
     assert {entry.record_id: entry.source for entry in entries} == expected
     assert {entry.source for entry in entries if entry.refusal} == {cinc2021.CHAPMAN}

@@ -1,0 +1,121 @@
+"""The files that hold recordings: one table of suffixes and readers, for every command that reads recordings.
+
+A new format is a row of `FORMATS`: `prepare`, `embed` and all others then find and read its files.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from ecg_advmask.ecg import npz
+from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, read_csv
+from ecg_advmask.ecg.wfdb import read_wfdb
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the user says about all recordings of a source.
+
+    Attributes:
+        include_chapman: take the Chapman-Shaoxing part of CinC 2021 in.
+        sampling_rate_hz, unit: those of files that do not state their own (CSV and plain NumPy arrays).
+        rebuild_leads: limb leads that a file lacks are computed where they follow from others; else it is refused.
+        follow_links: read what links lead to, wherever that is; else links out of the source's folder are refused.
+    """
+
+    include_chapman: bool = False
+    sampling_rate_hz: float | None = None
+    unit: str = "mV"
+    rebuild_leads: bool = True
+    follow_links: bool = False
+
+
+class Container(Protocol):
+    """An opened file of several recordings; its length is their number."""
+
+    def __len__(self) -> int: ...
+
+    def stated_id(self, number: int) -> str:
+        """The id that the file gives to a recording; empty if it gives none."""
+
+    def read(self, number: int) -> Recording:
+        """One recording, by its place."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """How the files of a suffix are read.
+
+    Either ``read`` is set (a file is one recording) or ``opened`` (a file holds several); both raise
+    `UnreadableRecordingError`. ``layout`` is the name for folders of such files (``prepare --format``), ``meaning``
+    what they are called in sentences. ``needs_rate``: the files never state their sampling rate. ``part_of``: suffixes
+    of files that such a file belongs to, if one with the same stem lies beside it; then it is no recording of its own.
+    """
+
+    layout: str
+    meaning: str
+    read: Callable[[str, SourceOptions], Recording] | None = None
+    opened: Callable[[str, SourceOptions], Container] | None = None
+    needs_rate: bool = False
+    part_of: tuple[str, ...] = ()
+
+
+def _read_wfdb(path: str, options: SourceOptions) -> Recording:
+    return read_wfdb(path, rebuild_leads=options.rebuild_leads)
+
+
+def _read_csv(path: str, options: SourceOptions) -> Recording:
+    if options.sampling_rate_hz is None:
+        raise UnreadableRecordingError(path, "a CSV file does not state its sampling rate, give it (--source-rate HZ)")
+    return read_csv(path, options.sampling_rate_hz, options.unit, rebuild_leads=options.rebuild_leads)
+
+
+def _opened_numpy(path: str, options: SourceOptions) -> Container:
+    return npz.opened(path, options.sampling_rate_hz, options.unit, options.rebuild_leads)
+
+
+_NUMPY: Final = Format("npz", "NumPy files", opened=_opened_numpy)
+
+FORMATS: Final[dict[str, Format]] = {
+    ".hea": Format("wfdb", "WFDB headers", read=_read_wfdb),
+    ".csv": Format("csv", "CSV files", read=_read_csv, needs_rate=True),
+    ".npz": _NUMPY,
+    ".npy": _NUMPY,
+}
+"""Format by suffix, in lower case; of a file whose name ends in several (``.csv.gz``), the longest counts."""
+
+
+def suffix_of(name: str) -> str:
+    """The suffix in `FORMATS` that a file's name ends in, in lower case; empty if there is none."""
+    lower = name.lower()
+    return max((suffix for suffix in FORMATS if lower.endswith(suffix)), key=len, default="")
+
+
+def suffixes_of(layout: str) -> tuple[str, ...]:
+    """Suffixes of the files of a layout."""
+    return tuple(suffix for suffix, one in FORMATS.items() if one.layout == layout)
+
+
+def stem_of(name: str) -> str:
+    """A file's name, or its path, without its suffix; of names such as ``.hea`` nothing is removed."""
+    folder, slash, file = name.rpartition("/")
+    known = suffix_of(file)
+    stem = file[: -len(known)] if known else os.path.splitext(file)[0]  # noqa: PTH122 (a Path for each of a million files takes long)
+    return f"{folder}{slash}{stem or file}"
+
+
+def read_file(path: str, options: SourceOptions = SourceOptions(), number: int | None = None) -> Recording:
+    """The recording in a file; of a file that holds several, the one at the place ``number`` (default: the first).
+
+    Raises:
+        UnreadableRecordingError: the file is missing, damaged, of no known format, or does not say what it must.
+    """
+    suffix = suffix_of(path)
+    if not suffix:
+        raise UnreadableRecordingError(path, f"is none of {', '.join(f'*{one}' for one in FORMATS)}")
+    one = FORMATS[suffix]
+    if one.opened is not None:
+        return one.opened(path, options).read(number or 0)
+    assert one.read is not None
+    return one.read(path, options)
