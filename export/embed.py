@@ -10,7 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-from ecg_advmask.ecg.sources import Entry, FileSource, Refused, Source, SourceOptions, Windowing, read_or_refuse
+from ecg_advmask.ecg.sources import (
+    Entry,
+    FileSource,
+    RecordingSource,
+    Refused,
+    SourceOptions,
+    Windowing,
+    read_or_refuse,
+)
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.encoder import OnnxEncoder, Windowed, windows_to_embed
 from ecg_advmask.export.rows import Account, Collector, Part, Result, embed_windowed
@@ -27,7 +35,7 @@ _AHEAD: Final = 2
 
 
 def read_windows(
-    source: Source, entries: Iterable[Entry], windowing: Windowing, workers: int = 0
+    source: RecordingSource, entries: Iterable[Entry], windowing: Windowing, workers: int = 0
 ) -> Generator[Windowed, None, None]:
     """Read recordings and cut them into windows.
 
@@ -54,7 +62,7 @@ def read_windows(
             yield ahead.popleft().result()
 
 
-def _read(source: Source, windowing: Windowing, entry: Entry) -> Windowed:
+def _read(source: RecordingSource, windowing: Windowing, entry: Entry) -> Windowed:
     return windows_to_embed(read_or_refuse(source, entry), windowing)
 
 

@@ -35,8 +35,8 @@ AGAINST = {
 
 HEAVY = {"tensorflow", "keras", "tf2onnx"}
 ONLY_FOR_TRAINING = (
-    *HEAVY, "google_crc32c", "matplotlib", "neurokit2", "onnx", "openpyxl", "sklearn", "tensorboard", "threadpoolctl",
-    "tqdm", "pyarrow",
+    *HEAVY, "google_crc32c", "matplotlib", "neurokit2", "onnx", "openpyxl", "python_calamine", "sklearn",
+    "tensorboard", "threadpoolctl", "tqdm", "pyarrow",
 )  # fmt: skip
 """What the base install does not bring."""
 

@@ -1,4 +1,4 @@
-"""The archive layouts that `prepare` knows, by name, each a `Source`: one function opens them all."""
+"""The archive layouts that `prepare` knows, by name, each a `RecordingSource`: one function opens them all."""
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,12 +10,12 @@ from typing import Final
 from ecg_advmask.data.chapman import ChapmanSource
 from ecg_advmask.data.cinc2021 import CincSource
 from ecg_advmask.ecg.formats import FORMATS, suffixes_of
-from ecg_advmask.ecg.sources import Entry, Source, SourceOptions, entries_of
+from ecg_advmask.ecg.sources import Entry, RecordingSource, SourceOptions, entries_of
 from ecg_advmask.errors import InputError
 
 
 @dataclass(frozen=True)
-class FolderSource(Source):
+class FolderSource(RecordingSource):
     """A user's own recordings: any folder of files of one format, ``layout`` in `FORMATS`.
 
     The id of a recording is its path within the folder without the suffix, such as ``2019/a17``. In a file of several
@@ -52,7 +52,7 @@ def _name(folder: Path) -> str:
     return name if name.isprintable() else ascii(name)
 
 
-LAYOUTS: Final[Mapping[str, Callable[..., Source]]] = {
+LAYOUTS: Final[Mapping[str, Callable[..., RecordingSource]]] = {
     "cinc2021": CincSource,
     "chapman": ChapmanSource,
     **{one.layout: partial(FolderSource, layout=one.layout) for one in FORMATS.values()},
@@ -65,7 +65,7 @@ def open_source(
     layout: str,
     options: SourceOptions = SourceOptions(),  # noqa: B008 (immutable)
     exclude: Sequence[Path] = (),
-) -> Source:
+) -> RecordingSource:
     """The source in a folder.
 
     Args:

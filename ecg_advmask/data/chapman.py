@@ -18,7 +18,7 @@ from typing import Final
 
 from ecg_advmask.ecg.formats import read_file
 from ecg_advmask.ecg.recording import Recording, parse_age, parse_sex
-from ecg_advmask.ecg.sources import Entry, Source
+from ecg_advmask.ecg.sources import Entry, RecordingSource
 from ecg_advmask.ecg.walking import Found
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import inside
@@ -42,7 +42,7 @@ _COLUMNS: Final = {
 
 
 @dataclass(frozen=True)
-class ChapmanSource(Source):
+class ChapmanSource(RecordingSource):
     """Either layout, which is found by looking."""
 
     folder: Path = Path()
@@ -93,7 +93,7 @@ def _wfdb_entry(found: Found) -> Entry:
     return Entry(record_id, found.path, found.name, source, refusal=refusal)
 
 
-def _list_figshare(signals: Path, source: Source) -> Iterator[Entry]:
+def _list_figshare(signals: Path, source: RecordingSource) -> Iterator[Entry]:
     table = next((signals.parent / name for name in TABLES if (signals.parent / name).is_file()), None)
     if table is None:
         raise InputError(

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from ecg_advmask.data.chapman import LAST_OF_CHAPMAN
-from ecg_advmask.ecg.sources import Entry, Source
+from ecg_advmask.ecg.sources import Entry, RecordingSource
 from ecg_advmask.errors import InputError
 
 CHAPMAN: Final = "chapman_shaoxing"
@@ -58,7 +58,7 @@ _PASSED_OVER = re.compile(r"g?\d+|WFDB|WFDBRecords", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True)
-class CincSource(Source):
+class CincSource(RecordingSource):
     """WFDB records below a folder; each is of the source that its folder or its name says."""
 
     folder: Path = Path()

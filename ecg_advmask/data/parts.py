@@ -15,7 +15,7 @@ from ecg_advmask.data.dataset import WindowWriter
 from ecg_advmask.data.diagnoses import classes_of
 from ecg_advmask.ecg.recording import one_line
 from ecg_advmask.ecg.signals import microvolts, signal_hash
-from ecg_advmask.ecg.sources import Entry, Refused, Source, read_or_refuse
+from ecg_advmask.ecg.sources import Entry, RecordingSource, Refused, read_or_refuse
 from ecg_advmask.ecg.windows import Cut, Windowing, cut
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, read_json, sha256_of, write_text
@@ -35,7 +35,7 @@ class Outcome:
     account: Account
 
 
-def read_entry(entry: Entry, source: Source, windowing: Windowing) -> Outcome:
+def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> Outcome:
     """Read the recording of an entry and cut it into windows; what cannot be used comes back with its reason."""
     recording = read_or_refuse(source, entry)
     if isinstance(recording, Refused):
@@ -112,7 +112,7 @@ class Job:
     """How to make any shard: where it goes, and how its recordings are read and cut."""
 
     folder: Path
-    source: Source
+    source: RecordingSource
     windowing: Windowing
 
 

@@ -28,8 +28,8 @@ __all__ = [
     "Entry",
     "FileSource",
     "Recording",
+    "RecordingSource",
     "Refused",
-    "Source",
     "SourceOptions",
     "UnreadableRecordingError",
     "Window",
@@ -98,7 +98,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Source:
+class RecordingSource:
     """Recordings that are found in one way and read in one way.
 
     ``exclude`` are files that are no recordings whatever their names, such as a table of labels. ``own`` are the names
@@ -160,7 +160,7 @@ def entries_of(found: Found, options: SourceOptions, stem: str, source: str = ""
 
 
 @dataclass(frozen=True)
-class FileSource(Source):
+class FileSource(RecordingSource):
     """Files and folders of recordings in any of the formats, in the order of the paths.
 
     Ids are file names without their suffix, or what a file states. Of file names that occur more than once among the
@@ -203,7 +203,7 @@ class FileSource(Source):
         raise InputError(f"{path}: does not exist, give a file or folder with recordings")
 
 
-def read_or_refuse(source: Source, entry: Entry) -> Recording | Refused:
+def read_or_refuse(source: RecordingSource, entry: Entry) -> Recording | Refused:
     """Read one recording; whatever is wrong with it comes as `Refused`."""
     if entry.refusal:
         return Refused(entry.record_id, entry.name, entry.refusal)
