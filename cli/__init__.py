@@ -11,6 +11,7 @@ import click
 
 from ecg_advmask import __version__
 from ecg_advmask.cli.embed import embed
+from ecg_advmask.cli.environment import output_may_close
 from ecg_advmask.cli.evaluate import finetune, linear_eval
 from ecg_advmask.cli.export import export
 from ecg_advmask.cli.info import info
@@ -29,7 +30,8 @@ class _Group(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with output_may_close():
+                return super().invoke(ctx)
         except InputError as error:
             click.echo(f"ecg-advmask {ctx.invoked_subcommand}: {error}", err=True)
             sys.exit(2)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ecg_advmask.cli.environment import stoppable
+from ecg_advmask.cli.source_options import given, old_spelling, source_options
 
 if TYPE_CHECKING:
     from ecg_advmask.export.embed import Bar
@@ -23,13 +24,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="FILE.npz, FILE.csv or FILE.parquet (with the extra [parquet]).",
 )
-@click.option("--sampling-rate", type=float, metavar="HZ", help="Rate of CSV and NumPy files that do not state theirs.")
+@source_options
+@old_spelling("--sampling-rate", "--source-rate", type=float)
+@old_spelling("--unit", "--source-unit")
 @click.option(
-    "--unit",
-    type=click.Choice(["mV", "uV"], case_sensitive=False),
-    default="mV",
-    show_default=True,
-    help="Unit of CSV and NumPy files that do not state theirs.",
+    "--min-seconds",
+    type=float,
+    help="Shorter recordings are refused; those up to a window's length are padded.  [default: half a window]",
 )
 @click.option("--mean", is_flag=True, help="One embedding per recording: the mean over its windows.")
 @click.option("--batch-size", type=click.IntRange(min=1), default=32, show_default=True, help="Windows at once.")
@@ -39,13 +40,17 @@ if TYPE_CHECKING:
     type=click.IntRange(min=0),
     help="Processes that read.  [default: one for each processor, none for a few recordings]",
 )
+@click.pass_context
 def embed(
+    context: click.Context,
     *,
     encoder_path: Path,
     sources: tuple[Path, ...],
     out: Path,
-    sampling_rate: float | None,
-    unit: str,
+    source_rate: float | None,
+    source_unit: str,
+    follow_links: bool,
+    min_seconds: float | None,
     mean: bool,
     batch_size: int,
     threads: int | None,
@@ -54,8 +59,8 @@ def embed(
     """Embed recordings with an exported encoder or classifier.
 
     Each SOURCE is a folder (searched with its subfolders), a WFDB header (.hea), or a CSV, .npz or .npy file, at any
-    sampling rate. Recordings longer than the encoder's window give one embedding per window. Limb leads that are
-    missing are rebuilt from two others.
+    sampling rate. Recordings longer than the encoder's window give one embedding per window, those of at least half a
+    window are padded. Limb leads that are missing are rebuilt from two others.
 
     An .npz file holds ids, windows (number within the recording), start_s and embeddings (N, D) float32; a .csv file
     has the columns id, window, start_s, e0, e1, ..., a .parquet file has lists in the column embedding instead. A
@@ -66,6 +71,7 @@ def embed(
     Until it is complete, the table of many recordings is made in FILE.parts; after an interruption the same command
     goes on there.
     """
+    from ecg_advmask.errors import some_of
     from ecg_advmask.export.embed import embed_files, refused_path
 
     with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command goes on where it was"):
@@ -80,8 +86,10 @@ def embed(
             encoder_path,
             sources,
             out,
-            sampling_rate_hz=sampling_rate,
-            unit=unit,
+            sampling_rate_hz=given(context, "--source-rate", source_rate),
+            unit=given(context, "--source-unit", source_unit),
+            min_seconds=min_seconds,
+            follow_links=follow_links,
             mean=mean,
             batch_size=batch_size,
             threads=threads,
@@ -96,6 +104,10 @@ def embed(
         click.echo(
             f"refused: recordings: {refused}, windows of others: {account.refused_windows}; see {refused_path(out)}"
         )
+    if done.own:
+        click.echo(f"ignored, since ecg-advmask wrote them ({len(done.own)}): {some_of(done.own)}")
+    if account.padded:
+        click.echo(f"windows padded, of recordings shorter than a window: {account.padded}")
     if account.rebuilt:
         click.echo(f"limb leads rebuilt from others: {account.rebuilt} recordings")
     if account.trailing:

@@ -6,7 +6,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TextIO
 
 import click
 
@@ -64,3 +64,43 @@ def stoppable(what_to_do: Callable[[], str]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+# ---- A reader of the output that stops reading, such as head: the work goes on, and ends as it would have ended.
+
+
+class _OutputUntilClosed:
+    """A stream that writes nowhere once its reader has gone."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        return self._unless_closed(lambda: self._stream.write(text)) or 0
+
+    def flush(self) -> None:
+        self._unless_closed(self._stream.flush)
+
+    def _unless_closed(self, do: Callable[[], int | None]) -> int | None:
+        try:
+            return do()
+        except BrokenPipeError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
+            return None
+
+
+@contextlib.contextmanager
+def output_may_close() -> Iterator[None]:
+    """To be put around a command: that nobody reads its output any longer does not end it."""
+    before = sys.stdout
+    sys.stdout = _OutputUntilClosed(before)
+    try:
+        yield
+        sys.stdout.flush()
+    finally:
+        sys.stdout = before

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ecg_advmask.cli.source_options import source_options
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import read_json
 
@@ -50,10 +51,7 @@ if TYPE_CHECKING:
     help="CSV file with a column id (or record) and any of patient, age, sex, codes; other columns are labels, which "
     "linear-eval takes as tasks.",
 )
-@click.option("--source-rate", type=float, help="Sampling rate of files that do not state theirs (csv, npz), in Hz.")
-@click.option(
-    "--source-unit", default="mV", show_default=True, help="Unit of files that do not state theirs (csv, npz)."
-)
+@source_options
 @click.option("--workers", type=int, help="Processes that read.  [default: one for each processor]")
 @click.option(
     "--shard",
@@ -78,6 +76,7 @@ def prepare(
     labels: str | None,
     source_rate: float | None,
     source_unit: str,
+    follow_links: bool,
     workers: int | None,
     shard: str | None,
     include_chapman: bool,
@@ -104,10 +103,11 @@ def prepare(
                 max_windows=max_windows,
                 refuse=REFUSED if refuse is None else [name.strip() for name in refuse.split(",") if name.strip()],
                 labels=labels,
-                options=SourceOptions(include_chapman, source_rate, source_unit),
+                options=SourceOptions(include_chapman, source_rate, source_unit, follow_links=follow_links),
                 workers=workers,
                 shard=None if shard is None else _part(shard),
                 progress=bars,
+                log=lambda text: click.echo(text, err=True),
             )
         except KeyboardInterrupt:
             raise InputError(f"{dest}: interrupted; the same command goes on where it was") from None

@@ -44,6 +44,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """See that a file or folder can be made at a path, before any work is done.
+
+    Raises:
+        InputError: what lies above it is no folder, or cannot be written to.
+    """
+    above = next(parent for parent in path.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        reason = "cannot be written to" if above.is_dir() else "is not a folder"
+        raise InputError(f"{path}: nothing can be written there, {above} {reason}; choose another place")
+
+
 def clear_temporaries(folder: Path, *names: str) -> None:
     """Remove what processes that were killed left of files with these names, in which ``*`` stands for anything."""
     for name in names:

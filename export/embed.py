@@ -84,11 +84,15 @@ class Bar(Protocol):
 
 @dataclass(frozen=True)
 class Embedded:
-    """What became of an embedding job: the account of its recordings, and how many an earlier run had done."""
+    """What became of an embedding job: the account of its recordings, and how many an earlier run had done.
+
+    ``own`` names tables and folders among the sources that this package wrote, which are no recordings.
+    """
 
     account: Account
     done_before: int
     embedding_dim: int
+    own: tuple[str, ...] = ()
 
 
 def embed_files(
@@ -98,6 +102,8 @@ def embed_files(
     *,
     sampling_rate_hz: float | None = None,
     unit: str = "mV",
+    min_seconds: float | None = None,
+    follow_links: bool = False,
     mean: bool = False,
     batch_size: int = 32,
     threads: int | None = None,
@@ -116,6 +122,8 @@ def embed_files(
             they lack are rebuilt where they follow from the others.
         out: the table, by its ending NPZ, CSV or Parquet.
         sampling_rate_hz, unit: of files that do not state theirs.
+        min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
+        follow_links: read what links lead to.
         mean: one embedding per recording, the mean over its windows, instead of one per window.
         batch_size: windows that go through the network at once.
         threads: threads that embed; by default one for each processor that may be used.
@@ -127,19 +135,24 @@ def embed_files(
     """
     table = Path(out)
     check_table(table)
+    options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, follow_links=follow_links)
     cores = processors()
     batches = min(threads or cores, MOST_BATCHES_AT_A_TIME)
     encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or cores) // batches))
-    source = FileSource(
-        SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit),
-        paths=tuple(map(Path, sources)),
-        exclude=(table, refused_path(table)),
-    )
+    windowing = encoder.windowing if min_seconds is None else encoder.windowing.with_shortest(min_seconds)
+    source = FileSource(options, paths=tuple(map(Path, sources)), exclude=(table, refused_path(table)))
     listed = list(source.entries())
     if not listed:
         raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
-    options = {"mean": mean, "batch_size": batch_size, "sampling_rate_hz": sampling_rate_hz, "unit": unit}
-    state = {"encoder_file_sha256": sha256_of(encoder_path), "listing_sha256": _digest(listed), **options}
+    state = {
+        "encoder_file_sha256": sha256_of(encoder_path),
+        "listing_sha256": _digest(listed),
+        "mean": mean,
+        "batch_size": batch_size,
+        "sampling_rate_hz": sampling_rate_hz,
+        "unit": unit,
+        "shortest_samples": windowing.shortest_samples,
+    }
     room = room_errors(table.parent, "run the same command again, which goes on where it was")
     with room, Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
         done_before = parts.end
@@ -147,7 +160,7 @@ def embed_files(
         if workers is None:
             workers = cores if len(left) > FEW_RECORDINGS else 0
         bar = progress(len(left)) if progress else None
-        with closing(read_windows(source, left, encoder.windowing, workers)) as windowed:
+        with closing(read_windows(source, left, windowing, workers)) as windowed:
             results = embed_windowed(encoder, _divided(windowed), batch_size, batches)
             for part in _parts(results, done_before, mean, bar):
                 parts.add(part)
@@ -161,7 +174,7 @@ def embed_files(
         with parts.path_for(table) as temporary:
             WRITERS[table.suffix](temporary, parts, encoder)
         parts.remove()
-    return Embedded(account, done_before, encoder.embedding_dim)
+    return Embedded(account, done_before, encoder.embedding_dim, tuple(source.own))
 
 
 def refused_path(table: Path) -> Path:

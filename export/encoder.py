@@ -7,7 +7,7 @@ that form by the same `ecg_advmask.ecg.windows.cut` that made the training data.
 import json
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,7 +31,8 @@ class Outline:
 
     ``windows`` (n,) int64 counts the recording's windows from 0, refused ones included, and ``start_s`` (n,) float64 is
     where they start. ``refused_windows`` holds number and reason; ``trailing_s`` is the length of the last piece, too
-    short for a window; ``rebuilt`` names the leads that were computed from others.
+    short for a window; ``rebuilt`` names the leads that were computed from others; of ``padded`` windows the end is
+    padding.
     """
 
     record_id: str
@@ -41,6 +42,7 @@ class Outline:
     refused_windows: tuple[tuple[int, str], ...]
     trailing_s: float
     rebuilt: tuple[str, ...]
+    padded: int = 0
 
 
 Windowed = tuple[Outline | Refused, Iterable[FloatSignals]]
@@ -66,6 +68,7 @@ def windows_to_embed(recording: Recording | Refused, windowing: Windowing) -> Wi
         refused_windows=tuple(pieces.refused),
         trailing_s=pieces.trailing_s,
         rebuilt=recording.rebuilt,
+        padded=sum(window.valid_samples < windowing.window_samples for window in pieces.windows),
     )
     return outline, [window.signals_mv for window in pieces.windows]
 
@@ -88,8 +91,8 @@ class EmbeddedRecording(Outline):
     ``embeddings`` is (n, D) float32; ``predictions`` (n, C) float32 if the file is a classifier, else None.
     """
 
-    embeddings: FloatArray
-    predictions: FloatArray | None
+    embeddings: FloatArray = field(kw_only=True)
+    predictions: FloatArray | None = field(kw_only=True)
 
     @property
     def mean(self) -> FloatArray:
@@ -155,8 +158,8 @@ class OnnxEncoder:
 
     @property
     def windowing(self) -> Windowing:
-        """How recordings are cut for this encoder."""
-        return Windowing(self.sampling_rate_hz, self.window_samples)
+        """How recordings are cut for this encoder: those from half a window to a window are padded."""
+        return Windowing(self.sampling_rate_hz, self.window_samples, max(1, round(self.window_samples / 2)))
 
     def run(self, windows_mv: FloatArray) -> tuple[FloatArray, FloatArray | None]:
         """Embeddings (n, D) and, of a classifier, predictions (n, C) of windows as they are, without any check.

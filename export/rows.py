@@ -1,7 +1,7 @@
 """Results of recordings put together to rows of a table, with an account of what became of each recording."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -9,9 +9,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.sources import Recording, Refused
-from ecg_advmask.errors import printable
+from ecg_advmask.errors import InputError, printable
 from ecg_advmask.export.encoder import EmbeddedRecording, FloatArray, OnnxEncoder, Outline, Windowed, windows_to_embed
 
 # ---- Embedding many recordings: batches are filled across recordings and computed while the next ones are read.
@@ -80,8 +79,8 @@ class _Batches:
 
     def __init__(self, encoder: OnnxEncoder, size: int, pool: ThreadPoolExecutor, threads: int) -> None:
         self._encoder, self._pool, self._most_running = encoder, pool, threads + 1
-        self._shape = (size, encoder.window_samples, len(STANDARD_LEADS))
-        self._windows = np.empty(self._shape, np.float32)
+        self._size = size
+        self._windows: list[FloatArray] = []
         self._owners: list[tuple[_Open, int]] = []  # recording and row of each window in the batch
         self._running: deque[tuple[Future[Outputs], list[tuple[_Open, int]]]] = deque()
 
@@ -94,21 +93,27 @@ class _Batches:
         predictions = None if names is None else np.empty((count, len(names)), np.float32)
         opened = _Open(EmbeddedRecording(**vars(outline), embeddings=embeddings, predictions=predictions), count)
         for row, window in enumerate(windows):
-            self._windows[len(self._owners)] = window
+            self._windows.append(window)
             self._owners.append((opened, row))
-            if len(self._owners) == len(self._windows):
+            if len(self._owners) == self._size:
                 self.submit()
         return opened
 
     def submit(self) -> None:
         """End the batch that is being filled, and wait if more run than should."""
         if self._owners:
-            self._running.append(
-                (self._pool.submit(self._encoder.run, self._windows[: len(self._owners)]), self._owners)
-            )
-            self._windows, self._owners = np.empty(self._shape, np.float32), []
+            self._running.append((self._pool.submit(self._run, self._windows), self._owners))
+            self._windows, self._owners = [], []
         while len(self._running) > self._most_running or (self._running and self._running[0][0].done()):
             self._collect()
+
+    def _run(self, windows: Sequence[FloatArray]) -> Outputs:
+        try:
+            return self._encoder.run(np.stack(windows))
+        except MemoryError as error:
+            raise InputError(
+                f"--batch-size {self._size}: there is no memory for so large a batch, reduce it"
+            ) from error
 
     def finish(self) -> None:
         """End the last batch, and wait for all that run."""
@@ -142,7 +147,8 @@ class Account:
     """What became of the listed recordings from ``first`` on, ``end`` not included.
 
     ``rows`` are those in the table, ``refused`` what could not be used (id, file, reason). ``trailing_s`` adds up what
-    was left over at the ends of ``trailing`` recordings; ``rebuilt`` counts recordings of which leads were rebuilt.
+    was left over at the ends of ``trailing`` recordings; ``rebuilt`` counts recordings of which leads were rebuilt,
+    ``padded`` windows longer than their recording.
     """
 
     first: int = 0
@@ -153,6 +159,7 @@ class Account:
     trailing: int = 0
     trailing_s: float = 0.0
     rebuilt: int = 0
+    padded: int = 0
     longest_id: int = 0
     refused: list[dict[str, str]] = field(default_factory=list)
 
@@ -165,6 +172,7 @@ class Account:
             self.trailing += result.trailing_s > 0
             self.trailing_s += result.trailing_s
             self.rebuilt += bool(result.rebuilt)
+            self.padded += result.padded
             self.refused_windows += len(result.refused_windows)
             self.longest_id = max(self.longest_id, len(result.record_id))
             reasons = [f"window {index}: {reason}" for index, reason in result.refused_windows]
@@ -180,6 +188,7 @@ class Account:
         self.trailing += following.trailing
         self.trailing_s += following.trailing_s
         self.rebuilt += following.rebuilt
+        self.padded += following.padded
         self.longest_id = max(self.longest_id, following.longest_id)
 
 

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.export.rows import COLUMNS, Account, Part
-from ecg_advmask.files import atomic_path, locked, read_json, write_json
+from ecg_advmask.files import atomic_path, check_writable, locked, read_json, write_json
 
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
 """Time of the members of an archive, so that the same table is the same bytes."""
@@ -34,6 +34,7 @@ def check_table(path: Path) -> None:
     """
     if path.suffix not in WRITERS or path.is_dir():
         raise InputError(f"--out {path}: is a folder or has an unknown ending, give FILE.npz, FILE.csv or FILE.parquet")
+    check_writable(path)
     if path.suffix == ".parquet" and importlib.util.find_spec("pyarrow") is None:
         raise InputError(
             f"--out {path}: Parquet needs the package pyarrow, pip install 'ecg-advmask[parquet]' brings it"

@@ -33,7 +33,8 @@ class Account:
     ``reported`` windows that were kept although a check fails, by check. ``codes``, ``classes_2020`` and
     ``classes_2021`` count kept recordings, by diagnosis code and by scored class of the PhysioNet/CinC Challenges.
     ``windows_left_out`` are those beyond the limit for a recording; ``trailing_seconds`` at the ends of recordings did
-    not fill a window. ``duplicates`` are kept recordings whose signal an earlier one has.
+    not fill a window. ``duplicates`` are kept recordings whose signal an earlier one has,
+    ``rebuilt`` those of which limb leads were computed from others.
     """
 
     recordings_in: int = 0
@@ -45,6 +46,7 @@ class Account:
     windows_left_out: int = 0
     trailing_seconds: float = 0.0
     duplicates: int = 0
+    rebuilt: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     window_reasons: Counter[str] = field(default_factory=Counter)
     reported: Counter[str] = field(default_factory=Counter)
@@ -58,8 +60,10 @@ class Account:
             setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, counters sorted by name."""
+        """Plain values, counters sorted by name; ``rebuilt`` is absent if it is 0."""
         plain = {name: dict(sorted(v.items())) if isinstance(v, Counter) else v for name, v in vars(self).items()}
+        if not self.rebuilt:  # as in data sets of versions that did not rebuild
+            del plain["rebuilt"]
         return plain | {"trailing_seconds": round(self.trailing_seconds, 3)}
 
     @classmethod

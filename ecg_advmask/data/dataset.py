@@ -103,6 +103,9 @@ RECORD_COLUMNS: Final = (
     "reported",
     "duplicate_of",
 )
+REBUILT_COLUMN: Final = "rebuilt"
+"""A further column, if limb leads of any recording were computed from others: their names, with semicolons between."""
+
 _NUMBERS: Final = {"window": int, "start_s": float, "age_years": float, "original_rate_hz": float, "valid_samples": int}
 _AGAIN: Final = "prepare the data set again"
 
@@ -171,14 +174,16 @@ class DataSet:
 
     @cached_property
     def records(self) -> pd.DataFrame:
-        """One row per window, in the order of the shards; columns as in `RECORD_COLUMNS`.
+        """One row per window, in the order of the shards; columns as in `RECORD_COLUMNS`, and `REBUILT_COLUMN`.
 
         Raises:
             InputError: the table was altered or is damaged.
         """
         records = self._table(RECORDS_FILE)
         try:
-            records = records[list(RECORD_COLUMNS)].replace({"age_years": {"": "nan"}}).astype(_NUMBERS)
+            if REBUILT_COLUMN not in records:
+                records[REBUILT_COLUMN] = ""
+            records = records[[*RECORD_COLUMNS, REBUILT_COLUMN]].replace({"age_years": {"": "nan"}}).astype(_NUMBERS)
         except (KeyError, ValueError) as error:
             raise InputError(f"{self.path / RECORDS_FILE}: cannot be read ({error}), {_AGAIN}") from error
         if len(records) != self.windows:

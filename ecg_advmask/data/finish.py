@@ -13,6 +13,7 @@ from ecg_advmask.data.dataset import (
     DATASET_FILE,
     FORMAT_VERSION,
     LABELS_FILE,
+    REBUILT_COLUMN,
     RECORD_COLUMNS,
     RECORDS_FILE,
     REFUSED_FILE,
@@ -48,7 +49,11 @@ def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> dict[str, Acc
         shutil.rmtree(folder)
         raise InputError(message)
     label_columns = list(plan["label_columns"])
-    write_csv(folder / RECORDS_FILE, RECORD_COLUMNS, _rows(parts, accounts))
+    columns_of_records = list(RECORD_COLUMNS)
+    if total(accounts.values()).rebuilt:
+        columns_of_records.append(REBUILT_COLUMN)
+    rows = ({name: row[name] for name in columns_of_records} for row in _rows(parts, accounts))
+    write_csv(folder / RECORDS_FILE, columns_of_records, rows)
     write_csv(folder / REFUSED_FILE, REFUSED_COLUMNS, (row for part in parts() for row in part.refused))
     tables = [RECORDS_FILE, REFUSED_FILE]
     if label_columns:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecg_advmask.data.account import Account, kind
-from ecg_advmask.data.dataset import WindowWriter
+from ecg_advmask.data.dataset import REBUILT_COLUMN, WindowWriter
 from ecg_advmask.data.diagnoses import classes_of
 from ecg_advmask.ecg.recording import one_line
 from ecg_advmask.ecg.signals import microvolts, signal_hash
@@ -55,6 +55,7 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
             "signal_hash": signal_hash(recording.signals_mv),
             "file": entry.name,
             "original_rate_hz": f"{recording.sampling_rate_hz:.10g}",
+            REBUILT_COLUMN: ";".join(recording.rebuilt),
         }
     except InputError as error:
         return _refused(str(error))
@@ -74,6 +75,7 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
         windows_padded=sum(piece.valid_samples < windowing.window_samples for piece in pieces.windows),
         windows_left_out=pieces.beyond_limit,
         trailing_seconds=pieces.trailing_s,
+        rebuilt=bool(recording.rebuilt),
     )
     account.window_reasons.update(kind(reason) for _, reason in pieces.refused)
     account.reported.update(name for piece in pieces.windows for name in piece.reported)

@@ -24,8 +24,8 @@ from ecg_advmask.data.parts import PLAN_FILE, WORK, Job, load_part, make_parts, 
 from ecg_advmask.ecg.quality import REFUSED
 from ecg_advmask.ecg.sources import Entry, SourceOptions
 from ecg_advmask.ecg.windows import Windowing
-from ecg_advmask.errors import InputError
-from ecg_advmask.files import read_json, write_json
+from ecg_advmask.errors import InputError, some_of
+from ecg_advmask.files import check_writable, read_json, write_json
 from ecg_advmask.workers import processors
 
 RECORDINGS_PER_SHARD: Final = 128
@@ -138,6 +138,7 @@ def prepare(
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
     progress: Callable[[int], Bar] | None = None,
+    log: Callable[[str], object] = lambda _: None,
 ) -> dict[str, Account] | None:
     """Make the data set ``destination`` of the archive ``source``; it appears there only when it is complete.
 
@@ -157,6 +158,7 @@ def prepare(
         workers: processes that read; default: one for each processor that may be used.
         shard: (i, n), 1 <= i <= n: make every n-th shard only, as one of n jobs; `merge` completes the data set.
         progress: makes a progress bar for a number of recordings.
+        log: takes what is to be said before the work starts.
 
     Returns:
         Counts by source, in which every recording is kept or refused; None for one of several jobs.
@@ -176,6 +178,8 @@ def prepare(
     table = None if labels is None else read_label_table(labels)
     entries = opened.entries()
     plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
+    if opened.own:
+        log(f"ignored, since ecg-advmask wrote them ({len(opened.own)}): {some_of(opened.own)}")
     if plan.recordings == 0:
         raise InputError(f"{source}: holds no recordings in the layout {layout}")
     unused = [] if table is None else table.unused()
@@ -193,7 +197,10 @@ def prepare(
             "max_windows": max_windows,
             "refuse": list(refuse),
             "labels": None if labels is None else str(labels),
-            **{name: getattr(options, name) for name in SourceOptions.__dataclass_fields__},
+            "include_chapman": options.include_chapman,
+            "sampling_rate_hz": options.sampling_rate_hz,
+            "unit": options.unit,
+            **({"follow_links": True} if options.follow_links else {}),
         },
         "label_columns": [] if table is None else list(table.columns),
         "labels_without_recording": len(unused),
@@ -263,18 +270,15 @@ def _windowing(
     samples = sampling_rate_hz * seconds
     if sampling_rate_hz < 1 or not 1 <= samples < 10_000_000 or abs(samples - round(samples)) > 1e-6:
         raise InputError(f"window of {seconds:g} s at {sampling_rate_hz} Hz: must be a whole number of samples")
-    shortest = seconds / 2 if min_seconds is None else min_seconds
-    if not 0 < shortest <= seconds:
-        raise InputError(f"least length of {shortest:g} s: must be above 0 and at most a window of {seconds:g} s")
-    return Windowing(
-        sampling_rate_hz, round(samples), max(1, round(shortest * sampling_rate_hz)), max_windows, tuple(refuse)
-    )
+    windowing = Windowing(sampling_rate_hz, round(samples), most_windows=max_windows, refuse=tuple(refuse))
+    return windowing.with_shortest(seconds / 2 if min_seconds is None else min_seconds)
 
 
 def _free(destination: str | Path) -> Path:
     target = Path(os.path.normpath(destination))
     if target.exists() and not (target.is_dir() and not any(target.iterdir())):
         raise InputError(f"{target}: already exists, choose another folder or remove it")
+    check_writable(target)
     return target
 
 

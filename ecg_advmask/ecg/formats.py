@@ -9,8 +9,12 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from ecg_advmask.ecg import npz
-from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, read_csv
+from ecg_advmask.ecg.recording import MILLIVOLTS_IN, RATES_HZ, Recording, UnreadableRecordingError, read_csv
 from ecg_advmask.ecg.wfdb import read_wfdb
+from ecg_advmask.errors import InputError
+
+UNITS: Final = ("mV", "uV", "nV", "V")
+"""Units as the user writes them."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class SourceOptions:
         sampling_rate_hz, unit: those of files that do not state their own (CSV and plain NumPy arrays).
         rebuild_leads: limb leads that a file lacks are computed where they follow from others; else it is refused.
         follow_links: read what links lead to, wherever that is; else links out of the source's folder are refused.
+
+    Raises:
+        InputError: the rate or the unit cannot be.
     """
 
     include_chapman: bool = False
@@ -29,6 +36,13 @@ class SourceOptions:
     unit: str = "mV"
     rebuild_leads: bool = True
     follow_links: bool = False
+
+    def __post_init__(self) -> None:
+        if str(self.unit).strip().lower() not in MILLIVOLTS_IN:
+            raise InputError(f"--source-unit {self.unit}: is no unit of voltage, give one of {', '.join(UNITS)}")
+        rate, (least, most) = self.sampling_rate_hz, RATES_HZ
+        if rate is not None and not least <= rate <= most:
+            raise InputError(f"--source-rate {rate:g}: must be from {least:g} to {most:g} Hz")
 
 
 class Container(Protocol):
@@ -62,7 +76,7 @@ class Format:
 
 
 def _read_wfdb(path: str, options: SourceOptions) -> Recording:
-    return read_wfdb(path, rebuild_leads=options.rebuild_leads)
+    return read_wfdb(path, rebuild_leads=options.rebuild_leads, follow_links=options.follow_links)
 
 
 def _read_csv(path: str, options: SourceOptions) -> Recording:

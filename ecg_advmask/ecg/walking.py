@@ -73,7 +73,7 @@ class _Walk:
         waiting = [(os.fspath(folder), "")]
         while waiting or self.links:
             place, within = waiting.pop() if waiting else self._followed()
-            if within and (found := self._not_searched(place, within)) is not None:
+            if (found := self._not_searched(place, within)) is not None:
                 yield from found
                 continue
             try:
@@ -97,7 +97,7 @@ class _Walk:
 
     def _not_searched(self, place: str, within: str) -> list[Found] | None:
         """None for a folder that is to be searched; else what is to be said of it."""
-        if any(os.path.exists(f"{place}/{name}") for name in _OWN_FOLDERS) and _is_own_folder(place):  # noqa: PTH110
+        if within and any(os.path.exists(f"{place}/{name}") for name in _OWN_FOLDERS) and _is_own_folder(place):  # noqa: PTH110
             self.own.append(within)
             return []
         if self.follow_links:

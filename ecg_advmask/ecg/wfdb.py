@@ -120,11 +120,14 @@ _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sampl
 )
 
 
-def read_wfdb(header_path: str | os.PathLike[str], *, rebuild_leads: bool = False) -> Recording:
+def read_wfdb(
+    header_path: str | os.PathLike[str], *, rebuild_leads: bool = False, follow_links: bool = False
+) -> Recording:
     """Read a single-segment WFDB record by its header (``.hea``).
 
     The twelve leads are taken by name, whatever their order and case; others, such as the Frank leads of PTB, are left
-    aside. With ``rebuild_leads`` a record may lack limb leads that follow from the others. Gains, baselines and missing
+    aside. With ``rebuild_leads`` a record may lack limb leads that follow from the others; with
+    ``follow_links`` a signal file may be a link that leads out of the header's folder. Gains, baselines and missing
     samples are those of WFDB (a gain of 0 or none is 200 units per millivolt); the checksums that the header states
     must hold. A record with several samples a frame is taken at the rate of its samples, which must be one for all of
     these leads.
@@ -141,7 +144,7 @@ def read_wfdb(header_path: str | os.PathLike[str], *, rebuild_leads: bool = Fals
     path = Path(header_path).absolute()
     if path.suffix != ".hea":
         raise UnreadableRecordingError(header_path, "is not the path of a WFDB header (*.hea)")
-    header = read_header(path)
+    header = read_header(path, follow_links=follow_links)
     samples = read_plain(header, rebuild_leads=rebuild_leads) or _read_by_package(header, rebuild_leads)
     told = _comments(header.comments)
     codes = re.split(r"[\s,]+", told.get("dx", ""))

@@ -61,7 +61,7 @@ class Header:
         raise UnreadableRecordingError(self.path, reason)
 
 
-def read_header(path: Path) -> Header:
+def read_header(path: Path, *, follow_links: bool = False) -> Header:
     """Read and check a header; of the files that it names only the type and the size are looked at.
 
     A number of frames that is absent or 0, which stands for unknown, follows from the size of the first file.
@@ -88,7 +88,7 @@ def read_header(path: Path) -> Header:
         raise UnreadableRecordingError(path, f"has {record[3]} samples, expected a whole number")
 
     files: dict[str, Path] = {}
-    signals = tuple(_signal_line(path, line, files) for line in signal_lines)
+    signals = tuple(_signal_line(path, line, files, follow_links) for line in signal_lines)
     frames = _checked_frames(path, signals, stated)
     if frames > LONGEST_HOURS * 3600 * frame_rate_hz:
         hours = frames / frame_rate_hz / 3600
@@ -132,11 +132,11 @@ def _frame_rate_hz(path: Path, record: Sequence[str]) -> float:
     return rate_hz
 
 
-def _signal_line(path: Path, line: str, files: dict[str, Path]) -> SignalLine:
+def _signal_line(path: Path, line: str, files: dict[str, Path], follow_links: bool) -> SignalLine:
     name, signal_format, fields = [*line.split(maxsplit=2), "", ""][:3]
     match = _FORMAT.fullmatch(signal_format)
     if name not in files:
-        files[name] = _file_beside(path, name)
+        files[name] = _file_beside(path, name, follow_links)
     if not match or match[1] not in BYTES_PER_SAMPLE or match[2] == "0":
         raise UnreadableRecordingError(
             path, f"has the signal format {signal_format!r}, expected one of {', '.join(BYTES_PER_SAMPLE)}"
@@ -145,13 +145,13 @@ def _signal_line(path: Path, line: str, files: dict[str, Path]) -> SignalLine:
     return SignalLine(files[name], match[1], samples_per_frame, skew, offset, fields)
 
 
-def _file_beside(path: Path, name: str) -> Path:
+def _file_beside(path: Path, name: str, follow_links: bool) -> Path:
     """The regular file of this name in the header's folder; only a link can lead from a bare name out of it."""
     file = path.parent / name
     try:
         if name in {".", ".."} or any(mark in name for mark in "/\\:\0"):
             raise InputError("has path parts")
-        if file.is_symlink():
+        if file.is_symlink() and not follow_links:
             file = inside(path.parent, name)
     except (InputError, OSError, RuntimeError) as error:  # the last two: a circle of links
         raise UnreadableRecordingError(path, f"names {name!r}, which is not a file beside it") from error

@@ -4,7 +4,7 @@ Making a data set and embedding new recordings go through the same function here
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -49,6 +49,17 @@ class Windowing:
         unknown = [name for name in self.refuse if name not in CHECKS]
         if unknown:
             raise InputError(f"no check is named {', '.join(unknown)}, the checks are {', '.join(CHECKS)}")
+
+    def with_shortest(self, seconds: float) -> "Windowing":
+        """The same for recordings from so many seconds on.
+
+        Raises:
+            InputError: the seconds are not above 0, or more than a window.
+        """
+        window_s = self.window_samples / self.sampling_rate_hz
+        if not 0 < seconds <= window_s:
+            raise InputError(f"least length of {seconds:g} s: must be above 0 and at most a window of {window_s:g} s")
+        return replace(self, shortest_samples=max(1, round(seconds * self.sampling_rate_hz)))
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,8 @@ def remarks(whole: Account) -> list[str]:
         said.append(f"windows beyond the limit for one recording: {whole.windows_left_out}")
     if whole.windows_padded:
         said.append(f"windows padded, of recordings shorter than a window: {whole.windows_padded}")
+    if whole.rebuilt:
+        said.append(f"recordings of which limb leads were rebuilt from others (column rebuilt): {whole.rebuilt}")
     if whole.trailing_seconds >= 0.005:
         said.append(f"seconds at the ends of recordings that did not fill a window: {whole.trailing_seconds:.2f}")
     for name, number in whole.reported.most_common():

@@ -157,7 +157,7 @@ def test_window_that_fails_a_check_is_told_and_left_out(encoder: OnnxEncoder) ->
         (signals(200)[:, :11], 100, STANDARD_LEADS[:11], "has 11 of the 12 standard leads, lacks V6"),
         (signals(200), 100, ("II", *STANDARD_LEADS[1:]), "has lead II twice"),
         (signals(200)[:, 0], 100, None, "shape"),
-        (signals(199), 100, None, "shorter than a window"),
+        (signals(99), 100, None, "length: 0.99 s"),
         (signals(200), 0, None, "sampling rate"),
         (signals(200) * np.nan, 100, None, "no usable window; window 0"),
     ],
@@ -171,14 +171,14 @@ def test_recordings_that_cannot_be_embedded(
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
 def test_batches_across_recordings_change_nothing(encoder: OnnxEncoder, batch_size: int) -> None:
-    lengths = [200, 900, 100, 450, 400]
+    lengths = [200, 900, 99, 450, 400]
     given: list[Recording | Refused] = [Recording(f"r{n}", signals(n, seed=n), 100) for n in lengths]
     given.insert(1, Refused("bad", "bad.hea", "as it came"))
     results = list(embed_recordings(encoder, given, batch_size))
-    assert [result.record_id for result in results] == ["r200", "bad", "r900", "r100", "r450", "r400"]
+    assert [result.record_id for result in results] == ["r200", "bad", "r900", "r99", "r450", "r400"]
     assert results[1] is given[1]
     assert isinstance(results[3], Refused)
-    assert "shorter than a window" in results[3].reason
+    assert results[3].reason.startswith("length: 0.99 s")
     for recording, result in zip(given, results, strict=True):
         if isinstance(result, EmbeddedRecording):
             assert isinstance(recording, Recording)
