@@ -31,7 +31,15 @@ def info(path: Path, verify: bool) -> None:
 def _print_data_set(path: Path, verify: bool) -> None:
     from ecg_advmask.data.account import Account, total
     from ecg_advmask.data.dataset import DataSet
-    from ecg_advmask.report.data_account import checks_table, classes_table, codes_line, recordings_table, remarks
+    from ecg_advmask.report.data_account import (
+        checks_table,
+        classes_table,
+        codes_line,
+        patients_line,
+        recordings_table,
+        remarks,
+        table_lines,
+    )
 
     data = DataSet.open(path, verify=verify)
     stated = read_json(path / "dataset.json")
@@ -69,8 +77,8 @@ def _print_data_set(path: Path, verify: bool) -> None:
                 for name, values in given.items()
             },
         )
-    if stated.get("labels_without_recording"):
-        click.echo(f"rows of the table of labels that name no recording: {stated['labels_without_recording']}")
+    for line in [*table_lines(stated), *filter(None, [patients_line(stated)])]:
+        click.echo(line)
     if verify:
         click.echo("\nEvery file has the contents it was written with.")
 

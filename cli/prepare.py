@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from ecg_advmask.data.account import Account
+    from ecg_advmask.ecg.recording import Sex
 
 
 @click.command("prepare")
@@ -48,8 +49,13 @@ if TYPE_CHECKING:
     "--labels",
     "--patients",
     type=click.Path(),
-    help="CSV file with a column id (or record) and any of patient, age, sex, codes; other columns are labels, which "
-    "linear-eval takes as tasks.",
+    help="CSV file with a column id (or record) and any of patient (or patient_id, subject_id), age, sex, codes and "
+    "sampling_rate_hz; other columns are labels, which linear-eval takes as tasks.",
+)
+@click.option(
+    "--sex-codes",
+    metavar="CODES",
+    help="What the column sex of that table means by numbers, such as 0=male,1=female; without this they are refused.",
 )
 @source_options
 @click.option("--workers", type=int, help="Processes that read.  [default: one for each processor]")
@@ -74,6 +80,7 @@ def prepare(
     max_windows: int | None,
     refuse: str | None,
     labels: str | None,
+    sex_codes: str | None,
     source_rate: float | None,
     source_unit: str,
     follow_links: bool,
@@ -103,6 +110,7 @@ def prepare(
                 max_windows=max_windows,
                 refuse=REFUSED if refuse is None else [name.strip() for name in refuse.split(",") if name.strip()],
                 labels=labels,
+                sex_codes=None if sex_codes is None else _sexes(sex_codes),
                 options=SourceOptions(include_chapman, source_rate, source_unit, follow_links=follow_links),
                 workers=workers,
                 shard=None if shard is None else _part(shard),
@@ -137,6 +145,15 @@ def _part(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
+def _sexes(text: str) -> "dict[str, Sex]":
+    from ecg_advmask.ecg.recording import parse_sex
+
+    codes = [(code.strip(), parse_sex(sex)) for code, _, sex in (one.partition("=") for one in text.split(","))]
+    if not all(code and sex for code, sex in codes) or len(dict(codes)) < len(codes):
+        raise InputError(f"--sex-codes {text}: expected CODE=male,CODE=female, such as 0=male,1=female")
+    return dict(codes)
+
+
 class _Bars:
     """Makes the progress bar when the number of recordings is known, and closes it whatever happens."""
 
@@ -156,14 +173,15 @@ class _Bars:
 
 def _print_account(dest: str, accounts: "Mapping[str, Account]") -> None:
     from ecg_advmask.data.account import total
-    from ecg_advmask.report.data_account import recordings_table, remarks
+    from ecg_advmask.report.data_account import patients_line, recordings_table, remarks, table_lines
 
     whole = total(accounts.values())
     click.echo(recordings_table(accounts))
     for line in remarks(whole):
         click.echo(line)
-    if unused := read_json(Path(dest) / "dataset.json")["labels_without_recording"]:
-        click.echo(f"rows of the table of labels that name no recording: {unused}")
+    stated = read_json(Path(dest) / "dataset.json")
+    for line in [*table_lines(stated), patients_line(stated)]:
+        click.echo(line)
     click.echo(
         f"Wrote {Path(dest)}: {whole.windows_kept} windows of {whole.recordings_kept} recordings, "
         f"{whole.recordings_refused} recordings refused ({Path(dest) / 'refused.csv'} tells why)"

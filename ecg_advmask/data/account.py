@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import pandas as pd
 
@@ -25,6 +25,12 @@ _KINDS = {
 }
 
 
+TABLE: Final = "a table"
+FILE: Final = "the files of the recordings"
+UNKNOWN_PATIENT: Final = "unknown"
+"""Where the patient of a recording comes from."""
+
+
 @dataclass
 class Account:
     """Counts of one source. A recording is kept if a window of it is; every recording is kept or refused.
@@ -35,6 +41,8 @@ class Account:
     ``windows_left_out`` are those beyond the limit for a recording; ``trailing_seconds`` at the ends of recordings did
     not fill a window. ``duplicates`` are kept recordings whose signal an earlier one has,
     ``rebuilt`` those of which limb leads were computed from others.
+    ``patients_from`` counts kept recordings by where their patient comes from: `TABLE`, `FILE` or `UNKNOWN_PATIENT`,
+    each a patient of its own.
     """
 
     recordings_in: int = 0
@@ -47,6 +55,7 @@ class Account:
     trailing_seconds: float = 0.0
     duplicates: int = 0
     rebuilt: int = 0
+    patients_from: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     window_reasons: Counter[str] = field(default_factory=Counter)
     reported: Counter[str] = field(default_factory=Counter)

@@ -34,7 +34,7 @@ class FolderSource(RecordingSource):
         """
         formats = {suffix: FORMATS[suffix] for suffix in suffixes_of(self.layout)}
         kind = next(iter(formats.values()))
-        if kind.needs_rate and self.options.sampling_rate_hz is None:
+        if kind.needs_rate and self.options.sampling_rate_hz is None and not self.has_rates:
             raise InputError(
                 f"{self.folder}: {kind.meaning} do not state their sampling rate, give it (--source-rate HZ)"
             )

@@ -1,5 +1,6 @@
 """From finished shards to a data set: its tables, its account, and its name, in constant memory."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -69,6 +70,7 @@ def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> dict[str, Acc
             **{name: value for name, value in plan.items() if name != "shards"},
             "checks": [{name: getattr(check, name) for name in _CHECK_FIELDS} for check in CHECKS.values()],
             "counts": total(accounts.values()).as_dict(),
+            "patients": _patients(parts),
             "sources": {source: accounts[source].as_dict() for source in sorted(accounts)},
             "shards": files[:shards],
             "tables": files[shards:],
@@ -107,6 +109,21 @@ def _rows(parts: Callable[[], Iterator[Part]], accounts: Mapping[str, Account]) 
                 if number in needed:
                     originals[number] = (row["id"], row["signal_hash"])
             yield {**row, "duplicate_of": duplicate_of}
+
+
+def _patients(parts: Callable[[], Iterator[Part]]) -> dict[str, int]:
+    """How many patients the recordings kept are of, how many of them have several, and the most of one."""
+    hashes = (
+        int.from_bytes(hashlib.blake2b(row["patient"].encode(), digest_size=8).digest())
+        for part in parts()
+        for row in _first_windows(part.rows)
+    )
+    _, times = np.unique(np.fromiter(hashes, np.uint64), return_counts=True)
+    return {
+        "number": len(times),
+        "with_several_recordings": int((times > 1).sum()),
+        "most_recordings": int(times.max()),
+    }
 
 
 def _first_windows(rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

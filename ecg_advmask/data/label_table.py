@@ -1,68 +1,115 @@
 """The label table of a user: a CSV file that says of each recording what its signal file does not.
 
-A row names a recording by ``id`` (or ``record``), which is the id or, where the id is a path, its last part alone.
-Known columns are ``patient``, ``age`` (or ``age_years``), ``sex`` and ``codes`` (or ``dx``), in upper or lower case;
-every other column is a label, by whose name a task can be evaluated.
+A row names a recording by ``id`` (or ``record``): its id or, where that is a path, the last part of it. Columns with a
+meaning of their own are patient, age, sex, codes and sampling rate, under their usual names (``patient_id``, ``Subject
+ID``, ``pid``; ``age_years``; ``gender``; ``dx``, ``scp_codes``; ``sampling_rate_hz``). Every other column is a label,
+by whose name a task can be evaluated.
 """
 
-import csv
+import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from ecg_advmask.ecg.recording import Sex, parse_age, parse_sex
+from ecg_advmask.data.cells import class_key, names_of, plain, rows_of
+from ecg_advmask.ecg.recording import (
+    RATES_HZ,
+    Sex,
+    is_missing,
+    means_patient,
+    parse_age,
+    parse_patient,
+    parse_sex,
+)
 from ecg_advmask.ecg.sources import Entry
-from ecg_advmask.errors import InputError
+from ecg_advmask.errors import InputError, some_of
 
-_MEANING_OF: Final[Mapping[str, str]] = {
-    "id": "id",
-    "record": "id",
-    "patient": "patient",
-    "age": "age",
-    "age_years": "age",
-    "sex": "sex",
-    "codes": "codes",
-    "dx": "codes",
+_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
+    "id": ("id", "record"),
+    "age": ("age", "ageyears", "ageinyears", "patientage"),
+    "sex": ("sex", "gender", "patientsex", "patientgender"),
+    "codes": ("codes", "dx", "dxcodes", "scpcodes", "snomedcodes", "snomedctcodes"),
+    "rate": ("samplingratehz", "samplingrate", "samplingfrequencyhz", "samplingfrequency", "fshz", "fs"),
 }
+"""Columns with a meaning: their names without case, blanks, dashes, underscores and brackets."""
+
+_OTHER_IDS: Final = ("recordid", "recording", "recordingid", "ecgid", "examid", "filename", "file", "path")
+"""Names of the column of ids where none of those above is there, the first of them that is."""
+
+_EXPECTED: Final = {"age": "ages in years (or with a unit, such as 18M)", "sex": "male and female, or m and f"}
+_SUFFIXES: Final = re.compile(
+    r"(\.(hea|dat|mat|csv|npz|npy|xml|dcm|ecg|scp|edf|h5|hdf5|json|txt))?(\.gz|\.zip)?$", re.IGNORECASE
+)
 _NAMES_SHOWN: Final = 3
+_LISTED: Final = 100
 
 
 class Row(NamedTuple):
-    """What the table says of one recording; empty, or None, where it says nothing."""
+    """What the table says of one recording; empty, or None, where it says nothing.
+
+    ``not_understood`` are the meanings whose cell holds something that is not understood: then the value is unknown,
+    whatever the file of the recording says.
+    """
 
     line: int
     patient: str
     age_years: float | None
     sex: Sex
     codes: tuple[str, ...]
+    sampling_rate_hz: float | None
     labels: tuple[str, ...]
+    not_understood: tuple[str, ...]
 
 
 @dataclass
 class LabelTable:
-    """An opened table; ``columns`` are the names of the label columns.
+    """An opened table; ``columns`` are the names of the label columns, ``remarks`` lines on how cells were taken.
 
-    It remembers which rows have named a recording, so that the others can be told at the end.
+    It remembers which rows have named a recording and which recordings had none, to be reported at the end.
     """
 
     path: str
     columns: tuple[str, ...]
     rows: Mapping[str, Row]
+    remarks: tuple[str, ...] = ()
+    without_row: int = 0
+    _without_row: list[str] = field(default_factory=list, repr=False)
     _named: dict[str, str] = field(default_factory=dict, repr=False)
+    _by_key: dict[str, list[str]] = field(default_factory=dict, repr=False)
+    _by_last_part: dict[str, list[str]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in self.rows:
+            key = id_key(name)
+            self._by_key.setdefault(key, []).append(name)
+            if "/" in key:
+                self._by_last_part.setdefault(key.rpartition("/")[2], []).append(name)
+
+    @property
+    def states_rates(self) -> bool:
+        """Whether it gives the sampling rate of any recording."""
+        return any(row.sampling_rate_hz is not None for row in self.rows.values())
 
     def row(self, record_id: str) -> Row | None:
-        """The row of a recording, by its whole id or the last part of it.
+        """The row of a recording, by its whole id or the last part of it, as `id_key` compares them.
 
         Raises:
-            InputError: the row has no more than the last part, which is that of another recording too.
+            InputError: several rows may be meant; or the row has no more than the last part, which is that of another
+                recording too.
         """
-        key = record_id if record_id in self.rows else record_id.rpartition("/")[2]
-        found = self.rows.get(key)
-        if found is not None and self._named.setdefault(key, record_id) != record_id:
+        name = self._name_of(record_id)
+        if name is None:
+            self.without_row += 1
+            if len(self._without_row) < _LISTED:
+                self._without_row.append(record_id)
+            return None
+        found = self.rows[name]
+        if self._named.setdefault(name, record_id) != record_id:
             raise InputError(
-                f"{self.path}: line {found.line} names {key}, which may be {self._named[key]} or {record_id}; "
+                f"{self.path}: line {found.line} names {name}, which may be {self._named[name]} or {record_id}; "
                 "write the whole path in the table"
             )
         return found
@@ -70,6 +117,46 @@ class LabelTable:
     def unused(self) -> list[str]:
         """Names in the table that were no recording's so far, in the order of the table."""
         return [name for name in self.rows if name not in self._named]
+
+    def unmatched(self) -> dict[str, dict[str, Any]]:
+        """How many rows named no recording and how many recordings had no row, and the first of each.
+
+        Raises:
+            InputError: no row named a recording.
+        """
+        unused = self.unused()
+        if len(unused) == len(self.rows):
+            first = f", the recordings {some_of(self._without_row[:1])}" if self._without_row else ""
+            raise InputError(
+                f"{self.path}: names none of the {self.without_row} recordings, check its ids: the table has "
+                f"{unused[0]}{first}"
+            )
+        return {
+            "rows_without_recording": {"count": len(unused), "first": unused[:_LISTED]},
+            "recordings_without_row": {"count": self.without_row, "first": list(self._without_row)},
+        }
+
+    def _name_of(self, record_id: str) -> str | None:
+        """The id in the table that means a recording."""
+        if record_id in self.rows:
+            return record_id
+        key = id_key(record_id)
+        last_part = key.rpartition("/")[2]
+        longer = [name for name in self._by_last_part.get(last_part, ()) if id_key(name).endswith(f"/{key}")]
+        names = self._by_key.get(key) or self._by_key.get(last_part) or longer
+        if len({self.rows[name][1:] for name in names}) > 1:
+            lines = " and ".join(str(self.rows[name].line) for name in names[:2])
+            raise InputError(f"{self.path}: lines {lines} may both mean {record_id} and differ, remove one of them")
+        return names[0] if names else None
+
+
+def id_key(name: str) -> str:
+    """What ids are compared by: without a file's suffix, a leading ``./`` and a final ``.0``, one slash."""
+    key = plain(name).replace("\\", "/")
+    while key.startswith("./"):
+        key = key[2:]
+    key = _SUFFIXES.sub("", key) or key
+    return re.sub(r"(^|/)(\d+)\.0+$", r"\1\2", key)
 
 
 def completed(entry: Entry, table: LabelTable) -> Entry:
@@ -81,88 +168,163 @@ def completed(entry: Entry, table: LabelTable) -> Entry:
     row = table.row(entry.record_id)
     if row is None:
         return entry
-    told = {name: value for name, value in zip(table.columns, row.labels, strict=True) if value}
+    labels = {name: cell for name, cell in zip(table.columns, row.labels, strict=True) if not is_missing(cell)}
+    no_rate = "sampling rate: that in the table of labels is no number of Hz" if "rate" in row.not_understood else ""
     return replace(
         entry,
         patient=row.patient or entry.patient,
-        age_years=entry.age_years if row.age_years is None else row.age_years,
-        sex=row.sex or entry.sex,
+        age_years=row.age_years if row.age_years is not None or "age" in row.not_understood else entry.age_years,
+        sex=row.sex if row.sex or "sex" in row.not_understood else entry.sex,
+        unknown=tuple(meaning for meaning in row.not_understood if meaning != "rate"),
         codes=row.codes or entry.codes,
-        labels=tuple({**dict(entry.labels), **told}.items()),
+        sampling_rate_hz=row.sampling_rate_hz or entry.sampling_rate_hz,
+        labels=tuple({**dict(entry.labels), **labels}.items()),
+        refusal=entry.refusal or no_rate,
     )
 
 
-def read_label_table(path: str | Path) -> LabelTable:
+def read_label_table(path: str | Path, sex_codes: Mapping[str, Sex] | None = None) -> LabelTable:
     """Read a table: UTF-8, commas between the cells, the names of the columns in the first line.
 
-    Several codes in a cell are separated by semicolons, commas or blanks. Ages that are no number from 0 to 120, and
-    sexes that are no spelling of male or female, are not known.
+    Words such as NA, nan, None or ? are missing values, whatever the column. Several codes in a cell are separated by
+    semicolons, commas, bars or blanks, or are a list or a dict as Python writes them (``scp_codes`` of PTB-XL); of a
+    dict the keys count. Cells of age, sex and rate that are not understood make the value unknown, and are counted in
+    ``remarks``.
+
+    Args:
+        path: the table.
+        sex_codes: sex that a cell stands for, such as ``{"0": "male", "1": "female"}``, besides the usual words.
 
     Raises:
-        InputError: the file is missing or no such table, lacks the column of ids, tells two things of one recording,
-            or no cell of a known column can be understood.
+        InputError: the file is missing or no such table, lacks the column of ids, has two of one meaning, says two
+            things of one recording, has a number for a sex that ``sex_codes`` does not explain, a number whose digits a
+            spreadsheet has lost, or no cell of a known column that can be understood.
     """
-    lines = _lines(Path(path))
+    lines = rows_of(Path(path))
     _, names = next(lines, (0, ()))
     meanings = _meanings(names, path)
     columns = tuple(name for name in names if name not in meanings.values())
-    places = {meaning: names.index(name) for meaning, name in meanings.items()}
+    reader = _Reader(str(path), meanings, {class_key(code): sex for code, sex in (sex_codes or {}).items()})
     rows: dict[str, Row] = {}
-    said = {"age": "", "sex": ""}
     for line, cells in lines:
         if len(cells) != len(names):
-            raise InputError(f"{path}: line {line} has {len(cells)} cells for the {len(names)} columns, mend it")
-        known = {meaning: cells[place] for meaning, place in places.items()}
-        row = Row(
-            line,
-            known.get("patient", ""),
-            parse_age(known.get("age", "")),
-            parse_sex(known.get("sex", "")),
-            tuple(code for code in re.split(r"[\s,;]+", known.get("codes", "")) if code and code.lower() != "unknown"),
-            tuple(cell for name, cell in zip(names, cells, strict=True) if name in columns),
-        )
-        said = {meaning: example or known.get(meaning, "") for meaning, example in said.items()}
-        if not known["id"]:
-            raise InputError(f"{path}: line {line} has no {meanings['id']}, so it is not known what it is about")
-        first = rows.setdefault(known["id"], row)
+            raise InputError(f"{path}: line {line} has {len(cells)} cells for the {len(names)} columns, correct it")
+        by_name = dict(zip(names, cells, strict=True))
+        record_id, row = reader.row(line, by_name, tuple(by_name[name] for name in columns))
+        first = rows.setdefault(record_id, row)
         if first[1:] != row[1:]:
             raise InputError(
-                f"{path}: lines {first.line} and {line} say different things of {known['id']}, remove one of them"
+                f"{path}: lines {first.line} and {line} say different things of {record_id}, remove one of them"
             )
     if not rows:
         raise InputError(f"{path}: has no rows, give one to each recording")
-    understood = {
-        "age": any(row.age_years is not None for row in rows.values()),
-        "sex": any(row.sex for row in rows.values()),
-    }
-    for meaning, example in said.items():
-        if example and not understood[meaning]:
-            expected = "ages in years" if meaning == "age" else "male and female, or m and f"
+    labels = {name: [row.labels[place] for row in rows.values()] for place, name in enumerate(columns)}
+    remarks = [
+        *reader.remarks(rows.values()),
+        *(line for name, cells in labels.items() for line in remarks_on(name, cells)),
+    ]
+    return LabelTable(str(path), columns, rows, tuple(remarks))
+
+
+def remarks_on(column: str, cells: Iterable[str]) -> list[str]:
+    """Lines on a column of labels: which words were taken for missing values, which spellings for one class."""
+    words = Counter(cell for cell in cells if cell and is_missing(cell))
+    lines = [f"{column}: {number} cells {word} are missing values, no class" for word, number in words.most_common()]
+    spellings: dict[str, set[str]] = {}
+    for cell in cells:
+        if not is_missing(cell):
+            spellings.setdefault(class_key(cell), set()).add(cell)
+    several = [sorted(found) for found in spellings.values() if len(found) > 1]
+    lines += [f"{column}: {', '.join(map(repr, found))} are one value" for found in several[:_NAMES_SHOWN]]
+    more = len(several) - _NAMES_SHOWN
+    return [*lines, *([f"{column}: {more} more values are spelt in several ways"] if more > 0 else [])]
+
+
+@dataclass
+class _Reader:
+    """Reads the cells with a meaning, row by row, and remembers those that were not understood."""
+
+    path: str
+    meanings: Mapping[str, str]
+    sex_codes: Mapping[str, Sex]
+    _strange: dict[str, Counter[str]] = field(default_factory=dict)
+    _sexes: set[str] = field(default_factory=set)
+
+    def row(self, line: int, cells: Mapping[str, str], labels: tuple[str, ...]) -> tuple[str, Row]:
+        """Id and row of a line."""
+        known = {meaning: cells[column] for meaning, column in self.meanings.items()}
+        for meaning in ("id", "patient", "codes"):
+            if re.fullmatch(r"\d[.,]\d+[eE]\+?\d+", known.get(meaning, "")):
+                raise InputError(
+                    f"{self.path}: line {line}, column {self.meanings[meaning]}: {known[meaning]} has lost digits in a "
+                    "spreadsheet, save the column as text"
+                )
+        if is_missing(known["id"]):
             raise InputError(
-                f"{path}: column {meanings[meaning]} holds nothing that is understood (such as {example[:40]!r}); "
-                f"write {expected}, or give the column another name to have it as a label"
+                f"{self.path}: line {line} has no {self.meanings['id']}, so it is not known what it is about"
             )
-    return LabelTable(str(path), columns, rows)
+        age, sex = parse_age(known.get("age", "")), self._sex(line, known.get("sex", ""))
+        rate = _rate(known.get("rate", ""))
+        understood = {"age": age is not None, "sex": bool(sex), "rate": rate is not None}
+        strange = tuple(name for name, is_it in understood.items() if not (is_it or is_missing(known.get(name, ""))))
+        for meaning in strange:
+            self._strange.setdefault(meaning, Counter())[known[meaning]] += 1
+        codes = names_of(known.get("codes", ""))
+        if codes is None:
+            raise InputError(
+                f"{self.path}: line {line}, column {self.meanings['codes']}: {known['codes'][:60]!r} is no list of "
+                "codes, write them with semicolons between them"
+            )
+        patient = parse_patient(known.get("patient", ""))
+        return known["id"], Row(line, patient, age, sex, codes, rate, labels, strange)
+
+    def _sex(self, line: int, cell: str) -> Sex:
+        self._sexes.add(cell.casefold())
+        if (given := self.sex_codes.get(class_key(cell))) is not None:
+            return given
+        column = self.meanings.get("sex", "")
+        if _is_number(cell):
+            raise InputError(
+                f"{self.path}: line {line}, column {column}: {cell} may be either sex, say which "
+                "(--sex-codes 0=male,1=female)"
+            )
+        if {"m", "h"} <= self._sexes and not {"m", "h"} <= set(self.sex_codes):
+            raise InputError(
+                f"{self.path}: column {column} has H and M, of which M may be either sex, say which "
+                "(--sex-codes H=male,M=female)"
+            )
+        return parse_sex(cell)
+
+    def remarks(self, rows: Iterable[Row]) -> list[str]:
+        """Lines on the cells that were not understood.
+
+        Raises:
+            InputError: no cell of a column was.
+        """
+        rows = list(rows)
+        understood = {"age": any(row.age_years is not None for row in rows), "sex": any(row.sex for row in rows)}
+        lines = []
+        for meaning, found in self._strange.items():
+            column, examples = self.meanings[meaning], [cell for cell, _ in found.most_common()]
+            if meaning in understood and not understood[meaning]:
+                raise InputError(
+                    f"{self.path}: column {column} holds nothing that is understood (such as {examples[0][:40]!r}); "
+                    f"write {_EXPECTED[meaning]}, or give the column another name to have it as a label"
+                )
+            lines.append(
+                f"{column}: {found.total()} cells are not understood, so the value is unknown "
+                f"({some_of([repr(cell[:40]) for cell in examples])})"
+            )
+        return lines
 
 
-def _lines(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line number and cells of every line that is not blank."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.reader(stream, strict=True)
-            for row in rows:
-                cells = tuple(cell.strip() for cell in row)
-                if not all(cell.isprintable() for cell in cells):
-                    raise InputError(
-                        f"{path}: line {rows.line_num} holds tabs, line breaks or other characters that cannot be "
-                        "printed; save the table with commas and one line to a row"
-                    )
-                if any(cells):
-                    yield rows.line_num, cells
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}), give a CSV file") from error
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: is not a CSV file in UTF-8 ({error}), save it as one") from error
+def _rate(cell: str) -> float | None:
+    rate = float(cell) if _is_number(cell) else math.nan
+    return rate if RATES_HZ[0] <= rate <= RATES_HZ[1] else None
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"\d{1,12}(\.\d*)?", cell, re.ASCII) is not None
 
 
 def _meanings(names: Sequence[str], path: str | Path) -> dict[str, str]:
@@ -175,14 +337,19 @@ def _meanings(names: Sequence[str], path: str | Path) -> dict[str, str]:
         raise InputError(f"{path}: column {names.index('') + 1} has no name, name it or remove it")
     if twice := {name for name in names if names.count(name) > 1}:
         raise InputError(f"{path}: has the column {min(twice)} more than once, name each differently")
+    bare = {name: re.sub(r"[\s_.\-()\[\]]+", "", name).casefold() for name in names}
     meanings: dict[str, str] = {}
     for name in names:
-        meaning = _MEANING_OF.get(name.casefold())
+        meaning = next((meaning for meaning, spelt in _NAMES.items() if bare[name] in spelt), None)
+        meaning = "patient" if means_patient(name) else meaning
         if meaning in meanings:
             raise InputError(f"{path}: has the columns {meanings[meaning]} and {name}, which mean the same; keep one")
         if meaning is not None:
             meanings[meaning] = name
     if "id" not in meanings:
-        shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-        raise InputError(f"{path}: has no column id that names the recordings (it has {shown}), add it")
+        other = next((name for spelt in _OTHER_IDS for name in names if bare[name] == spelt), None)
+        if other is None:
+            shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+            raise InputError(f"{path}: has no column id that names the recordings (it has {shown}), add it")
+        meanings["id"] = other
     return meanings

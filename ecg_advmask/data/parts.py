@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.data.account import Account, kind
+from ecg_advmask.data.account import FILE, TABLE, UNKNOWN_PATIENT, Account, kind
 from ecg_advmask.data.dataset import REBUILT_COLUMN, WindowWriter
 from ecg_advmask.data.diagnoses import classes_of
 from ecg_advmask.ecg.recording import one_line
@@ -77,6 +77,8 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
         trailing_seconds=pieces.trailing_s,
         rebuilt=bool(recording.rebuilt),
     )
+    of_file = UNKNOWN_PATIENT if recording.patient == entry.own_patient else FILE
+    account.patients_from[TABLE if entry.patient else of_file] += 1
     account.window_reasons.update(kind(reason) for _, reason in pieces.refused)
     account.reported.update(name for piece in pieces.windows for name in piece.reported)
     account.codes.update(set(filter(None, known["codes"].split(";"))))

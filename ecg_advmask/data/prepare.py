@@ -22,6 +22,7 @@ from ecg_advmask.data.finish import complete, finish
 from ecg_advmask.data.label_table import completed, read_label_table
 from ecg_advmask.data.parts import PLAN_FILE, WORK, Job, load_part, make_parts, take_part
 from ecg_advmask.ecg.quality import REFUSED
+from ecg_advmask.ecg.recording import Sex
 from ecg_advmask.ecg.sources import Entry, SourceOptions
 from ecg_advmask.ecg.windows import Windowing
 from ecg_advmask.errors import InputError, some_of
@@ -108,7 +109,7 @@ def _text(entry: Entry) -> str:
 def _entry(text: str) -> Entry:
     values = {field.name: value for field, value in zip(dataclasses.fields(Entry), json.loads(text), strict=True)}
     labels = tuple((name, value) for name, value in values.pop("labels"))
-    return Entry(**values | {"codes": tuple(values["codes"]), "labels": labels})
+    return Entry(**values | {"codes": tuple(values["codes"]), "unknown": tuple(values["unknown"]), "labels": labels})
 
 
 # ---- From an archive of recordings to a data set: dealt to shards, made by several processes, put together at the end.
@@ -134,6 +135,7 @@ def prepare(
     max_windows: int | None = None,
     refuse: Sequence[str] = REFUSED,
     labels: str | Path | None = None,
+    sex_codes: Mapping[str, Sex] | None = None,
     options: SourceOptions = SourceOptions(),  # noqa: B008 (immutable)
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
@@ -154,6 +156,7 @@ def prepare(
         max_windows: keep at most so many windows of a recording, evenly spread; by default all.
         refuse: names of the checks in `ecg_advmask.ecg.quality` that refuse a window; the others only report it.
         labels: table of labels, patients and what else is known (`ecg_advmask.data.label_table`).
+        sex_codes: sex for each number, or other text, in that table's column of the sex.
         options: what the archive does not say itself.
         workers: processes that read; default: one for each processor that may be used.
         shard: (i, n), 1 <= i <= n: make every n-th shard only, as one of n jobs; `merge` completes the data set.
@@ -175,16 +178,16 @@ def prepare(
     if not 1 <= number <= of:
         raise InputError(f"shard {number}/{of}: must be from 1/{of} to {of}/{of}")
     target = _free(destination)
-    table = None if labels is None else read_label_table(labels)
+    table = None if labels is None else read_label_table(labels, sex_codes)
+    if table is not None and table.states_rates:
+        opened = dataclasses.replace(opened, has_rates=True)
     entries = opened.entries()
     plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
     if opened.own:
         log(f"ignored, since ecg-advmask wrote them ({len(opened.own)}): {some_of(opened.own)}")
     if plan.recordings == 0:
         raise InputError(f"{source}: holds no recordings in the layout {layout}")
-    unused = [] if table is None else table.unused()
-    if table is not None and len(unused) == len(table.rows):
-        raise InputError(f"{labels}: names none of the {plan.recordings} recordings in {source}, check its ids")
+    unmatched = {} if table is None else table.unmatched()
     stated = {
         "made_by": f"ecg-advmask {__version__}",
         "layout": layout,
@@ -201,9 +204,11 @@ def prepare(
             "sampling_rate_hz": options.sampling_rate_hz,
             "unit": options.unit,
             **({"follow_links": True} if options.follow_links else {}),
+            **({"sex_codes": dict(sex_codes)} if sex_codes else {}),
         },
         "label_columns": [] if table is None else list(table.columns),
-        "labels_without_recording": len(unused),
+        "labels_without_recording": unmatched.get("rows_without_recording", {}).get("count", 0),
+        **({"label_remarks": list(table.remarks), "unmatched": unmatched} if table is not None else {}),
         "recordings": plan.recordings,
         "listing_sha256": plan.digest,
         "shards": plan.shards,

@@ -53,8 +53,9 @@ class Entry:
 
     ``file`` is where it is and ``name`` the same within the source; ``number`` is its place in a file that holds
     several. ``refusal`` says why it is left out although it is there; empty if it is to be read. Patient, age, sex and
-    codes are those that a table beside the signals gives, and override those in the signal files. ``labels`` are
-    further columns of such a table, name and value.
+    codes are those that a table beside the signals gives, and override those in the signal files; ``unknown`` names
+    those ("age", "sex") that the table makes unknown, whatever the signal files say. ``labels`` are further columns of
+    such a table, name and value. ``sampling_rate_hz`` is that of a file that does not state its own.
     """
 
     record_id: str
@@ -68,21 +69,27 @@ class Entry:
     codes: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     number: int | None = None
+    unknown: tuple[str, ...] = ()
+    sampling_rate_hz: float | None = None
+
+    @property
+    def own_patient(self) -> str:
+        """The patient of a recording of whom nothing is known, ``<source>/<id>``: nobody else's recording has it."""
+        return f"{self.source}/{self.record_id}" if self.source else ""
 
     def complete(self, recording: Recording) -> Recording:
         """The recording as it was read, with what the entry knows of it.
 
-        The patient of an archive is the one that a table gives, else ``<source>/<patient>`` of the file, else
-        ``<source>/<id>``: each recording is of a patient of its own until something says otherwise.
+        The patient is the one that a table gives, else the one of the file, else (in an archive) ``own_patient``.
         """
-        of_file = f"{self.source}/{recording.patient or self.record_id}" if self.source else recording.patient
+        age_years = recording.age_years if self.age_years is None else self.age_years
         return replace(
             recording,
             record_id=self.record_id,
             source=self.source or recording.source,
-            patient=self.patient or of_file,
-            age_years=recording.age_years if self.age_years is None else self.age_years,
-            sex=self.sex or recording.sex,
+            patient=self.patient or recording.patient or self.own_patient,
+            age_years=None if "age" in self.unknown else age_years,
+            sex="" if "sex" in self.unknown else self.sex or recording.sex,
             codes=self.codes or recording.codes,
             file=self.name,
         )
@@ -102,12 +109,14 @@ class RecordingSource:
     """Recordings that are found in one way and read in one way.
 
     ``exclude`` are files that are no recordings whatever their names, such as a table of labels. ``own`` are the names
-    of what this package wrote and that was met while the entries were listed: it is no recording.
+    of what this package wrote and that was met while the entries were listed: it is no recording. ``has_rates``: the
+    entries are given sampling rates by a table, after they are listed.
     """
 
     options: SourceOptions = field(default_factory=SourceOptions)
     exclude: tuple[Path, ...] = field(default=(), kw_only=True)
     own: list[str] = field(default_factory=list, kw_only=True, compare=False)
+    has_rates: bool = field(default=False, kw_only=True)
 
     def entries(self) -> Iterator[Entry]:
         """One entry per recording.
@@ -123,7 +132,8 @@ class RecordingSource:
         Raises:
             UnreadableRecordingError: its files are missing or damaged.
         """
-        return entry.complete(read_file(entry.file, self.options, entry.number))
+        options = replace(self.options, sampling_rate_hz=entry.sampling_rate_hz or self.options.sampling_rate_hz)
+        return entry.complete(read_file(entry.file, options, entry.number))
 
     def files(self, folder: Path, suffixes: tuple[str, ...]) -> Iterator[Found]:
         """Files below a folder (`walk`) but for those to exclude."""

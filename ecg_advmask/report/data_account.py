@@ -7,8 +7,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecg_advmask.data.account import Account, total
+from ecg_advmask.data.account import UNKNOWN_PATIENT, Account, total
 from ecg_advmask.data.diagnoses import name_of, scored_classes
+from ecg_advmask.errors import some_of
 
 
 def recordings_table(accounts: Mapping[str, Account]) -> str:
@@ -80,6 +81,39 @@ def remarks(whole: Account) -> list[str]:
             f"leave them out): {whole.duplicates}"
         )
     return said
+
+
+def patients_line(stated: Mapping[str, Any]) -> str:
+    """How many patients `dataset.json` states, where they come from and what was unknown; empty for older versions."""
+    patients, counts = stated.get("patients"), stated["counts"]
+    if not patients:
+        return ""
+    origins = {name: int(number) for name, number in counts["patients_from"].items()}
+    unknown = origins.pop(UNKNOWN_PATIENT, 0)
+    line = f"patients: {patients['number']} of {counts['recordings_kept']} recordings"
+    if several := patients["with_several_recordings"]:
+        line += f", {several} with several (at most {patients['most_recordings']})"
+    else:
+        line += ", none with several"
+    said = [f"of {number} recordings from {name}" for name, number in origins.items()]
+    if unknown:
+        said.append(f"unknown of {unknown} recordings, each taken for a patient of its own")
+    return f"{line}; {', '.join(said)}"
+
+
+def table_lines(stated: Mapping[str, Any]) -> list[str]:
+    """Lines on the table of labels that `dataset.json` states: how its cells were taken, and what it does not match."""
+    lines = list(stated.get("label_remarks", ()))
+    titles = {
+        "rows_without_recording": "rows of the table of labels that name no recording",
+        "recordings_without_row": "recordings without a row in the table of labels",
+    }
+    for name, title in titles.items():
+        if (found := stated.get("unmatched", {}).get(name)) and found["count"]:
+            lines.append(f"{title}: {found['count']} ({some_of(found['first'])})")
+    if "unmatched" not in stated and (count := stated.get("labels_without_recording")):
+        lines.append(f"{titles['rows_without_recording']}: {count}")
+    return lines
 
 
 def table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> str:

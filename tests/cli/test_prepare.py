@@ -129,6 +129,72 @@ def test_info_prints_the_whole_account(archive: Path, tmp_path: Path, write_wfdb
     assert f"{shard.name}: was altered since it was made" in result.stderr
 
 
+def prepared(source: Path, out: Path, layout: str, *options: object) -> tuple[DataSet, list[str]]:
+    arguments = ["prepare", source, out, "--format", layout, "--sampling-rate", "100", "--workers", "1", *options]
+    result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+    assert result.exit_code == 0, result.output
+    return DataSet.open(out), result.stdout.splitlines()
+
+
+def test_patients_come_from_table_or_header_and_are_reported(tmp_path: Path, write_wfdb: Write) -> None:
+    """Six recordings: three of the header's subject 100, of which the table gives one to patient 7; three unknown."""
+    for number, comments in enumerate([["# <subject_id>: 100"]] * 3 + [["# Sex: M"], ["#Patient ID: NA"], []]):
+        samples = np.random.default_rng(number).integers(-900, 900, (1000, 12)).astype(np.int16)
+        write_wfdb(tmp_path / "in" / f"r{number}.hea", samples, 100, comments=comments)
+    (tmp_path / "t.csv").write_text("id,Subject ID,x\nr0.hea,7.0,1\nr1,NA,1\nr3,,1\nr9,8,1\n")
+    data, lines = prepared(tmp_path / "in", tmp_path / "out", "wfdb", "--labels", tmp_path / "t.csv")
+    found = dict(zip(data.records["id"], data.records["patient"], strict=True))
+    assert found == {"r0": "7", "r1": "100", "r2": "100", "r3": "in/r3", "r4": "in/r4", "r5": "in/r5"}
+    line = next(line for line in lines if line.startswith("patients: "))
+    assert "5 of 6 recordings, 1 with several (at most 2)" in line
+    assert "1 recordings from a table" in line and "2 recordings from the files" in line
+    assert "unknown of 3 recordings" in line
+    assert "rows of the table of labels that name no recording: 1 (r9)" in lines
+    assert any(one.startswith("recordings without a row in the table of labels: 3 (r") for one in lines)
+
+
+def test_a_table_that_is_not_understood_does_not_lose_to_the_header(tmp_path: Path, write_wfdb: Write) -> None:
+    for number in range(3):
+        samples = np.random.default_rng(number).integers(-900, 900, (1000, 12)).astype(np.int16)
+        write_wfdb(tmp_path / "in" / f"r{number}.hea", samples, 100, comments=["# Age: 50", "# Sex: Male"])
+    (tmp_path / "t.csv").write_text("id,sex,age\nr0,Woman,062Y\nr1,divers,old\n")
+    data, lines = prepared(tmp_path / "in", tmp_path / "out", "wfdb", "--labels", tmp_path / "t.csv")
+    rows = data.records.set_index("id")
+    assert rows["sex"].to_dict() == {"r0": "female", "r1": "", "r2": "male"}
+    assert rows["age_years"].fillna(-1).to_dict() == {"r0": 62, "r1": -1, "r2": 50}
+    assert any("sex: 1 cells are not understood" in line for line in lines)
+    (tmp_path / "t.csv").write_text("id,sex\nr0,0\nr1,1\n")
+    arguments = ["prepare", str(tmp_path / "in"), str(tmp_path / "two"), "--format", "wfdb", "--workers", "1"]
+    refused = CliRunner().invoke(main, [*arguments, "--labels", str(tmp_path / "t.csv")])
+    assert refused.exit_code == 2 and "--sex-codes" in refused.stderr and not (tmp_path / "two").exists()
+    codes = ("--labels", tmp_path / "t.csv", "--sex-codes", "0=female, 1=male")
+    data, _ = prepared(tmp_path / "in", tmp_path / "two", "wfdb", *codes)
+    assert data.records.set_index("id")["sex"].to_dict() == {"r0": "female", "r1": "male", "r2": "male"}
+    for wrong in ("0", "0=x", "0=male,0=female", "=male"):
+        result = CliRunner().invoke(main, [*arguments, "--labels", str(tmp_path / "t.csv"), "--sex-codes", wrong])
+        assert result.exit_code == 2 and "--sex-codes" in result.stderr
+
+
+def test_csv_files_have_the_rates_that_the_table_states(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name, rate in (("a", 100), ("b", 200), ("c", 400)):
+        times = np.arange(10 * rate) / rate
+        samples = np.sin(2 * np.pi * 1.5 * times)[:, None] * np.arange(1, 13) / 10
+        np.savetxt(tmp_path / "in" / f"{name}.csv", samples, delimiter=",", fmt="%.5f")
+    (tmp_path / "t.csv").write_text("filename,sampling_rate_hz\na.csv,100\nb.csv,200.0\n")
+    options = ("--labels", tmp_path / "t.csv", "--refuse", "")
+    data, _ = prepared(tmp_path / "in", tmp_path / "out", "csv", *options)
+    assert dict(zip(data.records["id"], data.records["original_rate_hz"], strict=True)) == {"a": 100, "b": 200}
+    refused = (tmp_path / "out" / "refused.csv").read_text()
+    assert "c.csv" in refused and "--source-rate" in refused
+    data, _ = prepared(tmp_path / "in", tmp_path / "all", "csv", *options, "--source-rate", "400")
+    rates = dict(zip(data.records["id"], data.records["original_rate_hz"], strict=True))
+    assert rates == {"a": 100, "b": 200, "c": 400}
+    first, second, third = (data.signals_mv([data.records["id"].tolist().index(name)])[0] for name in "abc")
+    np.testing.assert_allclose(first[50:-50], second[50:-50], atol=0.02)
+    np.testing.assert_allclose(first[50:-50], third[50:-50], atol=0.02)
+
+
 def test_help_names_the_options() -> None:
     result = CliRunner().invoke(main, ["prepare", "--help"])
     assert result.exit_code == 0
@@ -140,6 +206,7 @@ def test_help_names_the_options() -> None:
         "--patients",
         "--include-chapman",
         "--labels",
+        "--sex-codes",
         "--shard",
     ):
         assert option in result.output

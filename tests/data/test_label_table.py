@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from ecg_advmask.data.cells import names_of
 from ecg_advmask.data.label_table import completed, read_label_table
 from ecg_advmask.ecg.sources import Entry
 from ecg_advmask.errors import InputError
@@ -38,7 +39,8 @@ def test_a_row_completes_its_recording(tmp_path: Path) -> None:
     assert (full.record_id, full.file, full.source) == ("a17", "/data/a17.hea", "made")
     assert completed(entry("b"), table) == entry("b")
     third = completed(entry("c"), table)
-    assert (third.patient, third.age_years, third.sex, third.codes) == ("p1", 30.0, "", ())
+    assert (third.patient, third.age_years, third.sex, third.codes) == ("p1", None, "", ())
+    assert third.unknown == ("age",)
     assert dict(third.labels) == {"Ward": 'say "yes"'}
     assert completed(entry("d"), table) == entry("d")
     assert table.unused() == []
@@ -97,7 +99,19 @@ def test_equal_rows_are_one(tmp_path: Path) -> None:
         ('id,x\na,"1"2\n', "is not a CSV file in UTF-8"),
         ('id,x\na,"1\n2"\n', "line 3 holds tabs, line breaks"),
         ("id,x\na,\0\n", "line 2 holds tabs, line breaks"),
-        ("id,sex\na,0\nb,1\n", r"column sex holds nothing that is understood \(such as '0'\); write male and female"),
+        ("id,sex\na,x\nb,y\n", r"column sex holds nothing that is understood \(such as 'x'\); write male and female"),
+        ("id,sex\na,M\nb,1\n", r"line 3, column sex: 1 may be either sex, say which \(--sex-codes"),
+        ("id,Gender\na,0.0\n", r"line 2, column Gender: 0.0 may be either sex"),
+        ("id,sex\na,M\nb,H\n", r"column sex has H and M, of which M may be either sex"),
+        ("id,patient,Subject ID\na,1,2\n", "has the columns patient and Subject ID, which mean the same"),
+        ("id,pid,PatientID\na,1,2\n", "has the columns pid and PatientID, which mean the same"),
+        ("id,sex,Gender\na,F,F\n", "has the columns sex and Gender, which mean the same"),
+        ("id,patient\na,1.23457E+11\n", r"line 2, column patient: 1.23457E\+11 has lost digits"),
+        ("id,dx\na,4.26783E+08\n", r"line 2, column dx: 4.26783E\+08 has lost digits"),
+        ("id,x\n1.2E+09,1\n", r"line 2, column id: 1.2E\+09 has lost digits"),
+        ("id,dx\na,\"['AF', ['SR']]\"\n", r"line 2, column dx: .* is no list of codes"),
+        ("id,dx\na,\"{'AF': 0, 'SR': 1}\"\n", r"line 2, column dx: .* is no list of codes"),
+        ("id,x\nNA,1\n", "line 2 has no id"),
         ("id,Age\na,old\nb,\n", r"column Age holds nothing that is understood \(such as 'old'\); write ages in years"),
         ("id,x\na," + "1" * 200_000 + "\n", "is not a CSV file in UTF-8"),
     ],
@@ -117,6 +131,126 @@ def test_files_that_are_no_text_are_refused(tmp_path: Path) -> None:
             read_label_table(tmp_path / name)
     with pytest.raises(InputError, match="cannot be read"):
         read_label_table(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["patient_id", "Subject ID", "subject-id", "PatientID", "pid", "SUBJECT_ID", " Pid "])
+def test_every_usual_name_of_a_patient_is_one(tmp_path: Path, name: str) -> None:
+    table = read_label_table(written(tmp_path / "t.csv", f'id,{name},x\na,100,1\nb,100.0,1\nc,="100",1\nd,NA,1\n'))
+    assert table.columns == ("x",)
+    assert [completed(entry(one), table).patient for one in "abcd"] == ["100", "100", "100", "made/d"]
+
+
+def test_missing_values_are_no_labels_and_reported(tmp_path: Path) -> None:
+    cells = ["NA", "nan", "None", "null", "-", ".", "?", "unknown", "", "yes", "Yes", "no"]
+    rows = "".join(f"r{number},{cell}\n" for number, cell in enumerate(cells))
+    table = read_label_table(written(tmp_path / "t.csv", f"id,stroke\n{rows}"))
+    labels = [dict(completed(entry(f"r{number}"), table).labels) for number in range(len(cells))]
+    assert labels == [{}] * 9 + [{"stroke": "yes"}, {"stroke": "Yes"}, {"stroke": "no"}]
+    assert "stroke: 1 cells NA are missing values, no class" in table.remarks
+    assert "stroke: 'Yes', 'yes' are one value" in table.remarks and len(table.remarks) == 9
+
+
+def test_cells_that_are_not_understood_are_unknown_counted_and_never_what_the_file_says(tmp_path: Path) -> None:
+    text = "id,sex,age\na,M,61\nb,Woman,062Y\nc,divers,old\nd,,NA\ne,X,300\nf,divers,>89\n"
+    table = read_label_table(written(tmp_path / "t.csv", text))
+    found = [completed(entry(name), table) for name in "abcdef"]
+    assert [one.sex for one in found] == ["male", "female", "", "", "", ""]
+    assert [one.age_years for one in found] == [61, 62, None, 30, None, None]
+    assert [one.unknown for one in found] == [(), (), ("age", "sex"), (), ("age", "sex"), ("age", "sex")]
+    assert "sex: 3 cells are not understood, so the value is unknown ('divers', 'X')" in table.remarks
+    assert "age: 3 cells are not understood, so the value is unknown ('old', '300', '>89')" in table.remarks
+
+
+def test_numbers_for_a_sex_mean_what_the_user_says(tmp_path: Path) -> None:
+    path = written(tmp_path / "t.csv", "id,sex\na,0\nb,1.0\nc,2\n")
+    with pytest.raises(InputError, match="2 may be either sex"):
+        read_label_table(path, {"0": "male", "1": "female"})
+    path = written(tmp_path / "t.csv", "id,sex\na,0\nb,1.0\nc,F\nd,M\n")
+    table = read_label_table(path, {"0": "male", "1": "female"})
+    assert [completed(entry(name), table).sex for name in "abcd"] == ["male", "female", "female", "male"]
+
+
+@pytest.mark.parametrize(
+    ("cell", "codes"),
+    [
+        ("426783006.0", ("426783006",)),
+        ("AF|SB", ("AF", "SB")),
+        ("AF; SB,SR AF", ("AF", "SB", "SR")),
+        ("['AF', 'SB']", ("AF", "SB")),
+        ('["AF"]', ("AF",)),
+        ("[426783006, 164889003.0]", ("426783006", "164889003")),
+        ("('AF',)", ("AF",)),
+        ("{'AF', 'SB'}", ("AF", "SB")),
+        ("['AF' 'SB']", ("AF", "SB")),
+        ("{'NORM': 100.0, 'LVOLT': 0.0, 'SR': 0.0}", ("NORM", "LVOLT", "SR")),
+        ('{"AF": true, "SR": false}', ("AF",)),
+        ("[]", ()),
+        ("{}", ()),
+        ("[nan]", ()),
+        ("Unknown", ()),
+    ],
+)
+def test_codes_are_taken_out_of_what_holds_them(tmp_path: Path, cell: str, codes: tuple[str, ...]) -> None:
+    quoted = cell.replace('"', '""')
+    table = read_label_table(written(tmp_path / "t.csv", f'id,scp_codes\na,"{quoted}"\n'))
+    assert completed(entry("a"), table).codes == codes
+
+
+@pytest.mark.parametrize(
+    "cell", ["['AF'", "{'AF': }", "[['AF']]", "{'AF': {'a': 1}}", "{'AF': 1}", "['AF\\'s']", "[AF;]"]
+)
+def test_lists_that_cannot_be_taken_apart_are_none(cell: str) -> None:
+    assert names_of(cell) is None
+
+
+@pytest.mark.parametrize(
+    ("written_as", "record_id"),
+    [
+        ("a17.hea", "a17"),
+        ("./2019/a17", "2019/a17"),
+        (".\\2019\\a17.hea", "2019/a17"),
+        ("2019\\a17", "2019/a17"),
+        ("590674.0", "590674"),
+        ('="00001"', "00001"),
+        ("a17.csv.gz", "x/a17"),
+        ("records500/00000/00001_hr", "00001_hr"),
+        ("/data/x/00001_hr.dat", "x/00001_hr"),
+    ],
+)
+def test_ids_are_compared_without_what_programs_add(tmp_path: Path, written_as: str, record_id: str) -> None:
+    quoted = written_as.replace('"', '""')
+    table = read_label_table(written(tmp_path / "t.csv", f'id,x\n"{quoted}",1\nother,2\n'))
+    assert dict(completed(entry(record_id), table).labels) == {"x": "1"}
+    assert table.unused() == ["other"]
+
+
+def test_an_id_as_it_stands_overrides_one_that_is_alike(tmp_path: Path) -> None:
+    table = read_label_table(written(tmp_path / "t.csv", "id,x\n1,a\n1.0,b\nc.hea,d\nc.dat,e\n"))
+    assert [dict(completed(entry(name), table).labels)["x"] for name in ("1", "1.0")] == ["a", "b"]
+    with pytest.raises(InputError, match="lines 4 and 5 may both mean c and differ"):
+        completed(entry("c"), table)
+
+
+def test_what_the_table_and_the_archive_do_not_share_is_counted_and_listed(tmp_path: Path) -> None:
+    table = read_label_table(written(tmp_path / "t.csv", "id,x\na,1\nb,2\nc,3\n"))
+    for name in ("a", "d", "e"):
+        completed(entry(name), table)
+    unmatched = table.unmatched()
+    assert unmatched["rows_without_recording"] == {"count": 2, "first": ["b", "c"]}
+    assert unmatched["recordings_without_row"] == {"count": 2, "first": ["d", "e"]}
+    table = read_label_table(tmp_path / "t.csv")
+    completed(entry("HR00001"), table)
+    with pytest.raises(InputError, match=r"names none of the 1 recordings.* a, the recordings HR00001"):
+        table.unmatched()
+
+
+def test_a_column_of_rates_is_that_of_the_files(tmp_path: Path) -> None:
+    text = "filename,sampling_rate_hz\na.csv,500\nb.csv,257.5\nc.csv,\nd.csv,fast\ne.csv,0\n"
+    table = read_label_table(written(tmp_path / "t.csv", text))
+    found = [completed(entry(name), table) for name in "abcde"]
+    assert [one.sampling_rate_hz for one in found] == [500, 257.5, None, None, None]
+    assert [bool(one.refusal) for one in found] == [False, False, False, True, True]
+    assert table.states_rates and table.columns == ()
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
