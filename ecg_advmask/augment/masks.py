@@ -4,8 +4,8 @@ An occluded sample takes the recording's minimum over time and leads, which is t
 that a learnt mask leaves behind. Only 3KG's time mask leaves zeros, as its authors do.
 
 Every function takes and returns ``(B, L, 12)`` signals and keeps their type. Random, block and lead masks with their
-shares are those of the code that Bo et al. 2022 published; there blocks wrap around the window's end, and the occluded
-value is 0 mV.
+shares are those of the code that Bo et al. 2022 published. There blocks wrap around the window's end; samples and
+blocks become 0 in standardised units, the recording's mean, and only leads become the 0 of the scaled view.
 """
 
 from typing import Any

@@ -2,8 +2,8 @@
 
 Every function takes and returns ``(B, L, 12)`` signals in standardised units and keeps their type. A parameter called
 ``maximum`` bounds the absolute value of what is added to any sample. The kinds of noise are those of Bo et al. 2022,
-whose published code has them from fairseq-signals; their amplitudes are stated for signals in other units, so the
-defaults of amplitudes here are ours.
+whose published code adapts them from fairseq-signals. There, too, noise is added to standardised signals, so amplitudes
+are in the same unit, but the default amplitudes here are ours: docs/fidelity.md sets the two side by side.
 """
 
 import math
