@@ -5,7 +5,8 @@ table of the user. Out: a value for each recording, and for each that has none t
 `ecg_advmask.data.targets` makes tasks.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
@@ -13,7 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ecg_advmask.data.cells import class_key
 from ecg_advmask.data.diagnoses import YEARS, ScoredClass, Year, scored_classes, subgroups
+from ecg_advmask.ecg.recording import is_missing
 from ecg_advmask.errors import InputError
 
 Reasons = npt.NDArray[np.object_]
@@ -113,11 +116,16 @@ def diagnoses(records: pd.DataFrame, scored: Sequence[ScoredClass]) -> tuple[npt
 
 
 def column(records: pd.DataFrame, labels: pd.DataFrame, name: str) -> tuple["pd.Series[str]", Reasons]:
-    """Text of each recording in a column of the user's label table, stripped, and why it has none."""
+    """Text of each recording in a column of the user's label table, stripped, and why it has none.
+
+    Words for a missing value (`is_missing`) are no text.
+    """
     given = labels.drop_duplicates("id").set_index("id")[name].astype(str).str.strip()
     values = records["id"].map(given)
-    reasons = np.select([values.isna(), values == ""], [f"no row with {name}", f"{name} is empty"], "")
-    return values.fillna(""), reasons.astype(object)
+    missing = values.fillna("").map(is_missing).to_numpy(bool)
+    words = (f"{name} is " + values.where(values != "", "empty").fillna("")).to_numpy(object)
+    reasons = np.where(values.isna(), f"no row with {name}", np.where(missing, words, ""))
+    return values.where(~missing, ""), reasons.astype(object)
 
 
 # ---- What a head is to tell of each recording: one class of several, any number of labels, or a number.
@@ -227,7 +235,8 @@ def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
         labels: one row per recording, column ``id`` and the user's own, all text; an empty cell is no label.
         task: a column of ``labels``, which goes before one of `TASKS` with the same name. A column with more than
             `MOST_NUMBERS` different numbers, which at least half of its cells hold, holds a number to be estimated,
-            any other one classes. After ``diagnosis:`` or ``diagnosis-2020:`` stands a group of diseases of
+            any other one classes, of which those that differ in case or blanks alone, or are equal as numbers (1, 1.0
+            and 01), are one. After ``diagnosis:`` or ``diagnosis-2020:`` stands a group of diseases of
             `ecg_advmask.data.diagnoses.subgroups`, if only its classes are to be told.
 
     Raises:
@@ -256,9 +265,32 @@ def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
 
 def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Targets:
     texts, reasons = column(records, labels, task)
-    numbers = pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
+    known = texts[reasons == ""]
+    numbers = numbers_of(texts)
     finite = np.isfinite(numbers)
     if len(np.unique(numbers[finite])) <= MOST_NUMBERS or 2 * finite.sum() < (reasons == "").sum():
-        return Targets.of_classes(task, texts.where(reasons == "", None), reasons)
+        spelt = spellings(known)
+        return Targets.of_classes(task, texts.map(lambda text: spelt.get(class_key(text))).to_numpy(object), reasons)
     reasons = np.where((reasons == "") & ~finite, f"{task} is not a number", reasons)
     return Targets(task, "number", ("",), np.where(finite, numbers, np.nan), reasons)
+
+
+def numbers_of(texts: "pd.Series[str]") -> npt.NDArray[np.float64]:
+    """The number in each text, (n,), NaN where there is none.
+
+    A comma is taken for a decimal one, unless a point stands in a number of the column or a comma may be there to group
+    thousands everywhere (three digits follow each).
+    """
+    commas = texts[texts.str.fullmatch(r"[+-]?\d+,\d+")]
+    has_points = texts.str.fullmatch(r"[+-]?\d*\.\d+").any()
+    if len(commas) and not has_points and not commas.str.fullmatch(r"[+-]?\d{1,3},\d{3}").all():
+        texts = texts.where(~texts.index.isin(commas.index), texts.str.replace(",", ".", regex=False))
+    return pd.to_numeric(texts, errors="coerce").to_numpy(np.float64)
+
+
+def spellings(texts: Iterable[str]) -> dict[str, str]:
+    """The spelling of each class by its key (`class_key`): the commonest, of equals the first by alphabet."""
+    counts: dict[str, Counter[str]] = {}
+    for text in texts:
+        counts.setdefault(class_key(text), Counter())[text] += 1
+    return {key: min(found, key=lambda text: (-found[text], text)) for key, found in counts.items()}

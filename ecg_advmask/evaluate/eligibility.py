@@ -13,7 +13,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ecg_advmask.data.cells import class_key
 from ecg_advmask.data.targets import Kind, Targets, targets_of
+from ecg_advmask.ecg.recording import is_missing
 from ecg_advmask.errors import InputError, some_of
 from ecg_advmask.evaluate.split import COLUMNS, PARTS, Names, Split, labels_left_out, split_recordings, without_labels
 
@@ -108,12 +110,16 @@ def account_of(recordings: pd.DataFrame, targets: Targets, split: Split, windows
     """How many recordings were left out for which reason; each counts once: as seen, copy, unlabelled or not asked for.
 
     The counts ``seen_by_...`` are of those left out as seen, of which one can be in several. ``parts`` are the
-    recordings per part and class, or per part and label; ``left_out_labels`` the labels that are not in every part.
+    recordings per part and class, or per part and label; ``left_out_labels`` the labels, or classes, that are not in
+    every part.
     """
     reasons, used = pd.Series(targets.reasons), recordings["key"].isin(split.ids).to_numpy(bool)
     left = ~used
     seen, copy = recordings["seen"].to_numpy(bool), recordings["copy"].to_numpy(bool)
-    without = ~targets.known
+    if targets.kind == "classes":
+        rare = np.isin(targets.texts().astype(str), list(split.left_out)) & targets.known
+        reasons = reasons.mask(rare, "its class is not in every part")
+    without = (reasons != "").to_numpy(bool)
     unlabelled = left & ~seen & ~copy & without
     return {
         "windows": windows,
@@ -167,8 +173,10 @@ def stored_split(path: str | Path, recordings: pd.DataFrame, targets: Targets) -
         path, "are not in the data set", "give the data set that it was made of", [i for i in rows if i not in place_of]
     )
     parts = np.full(len(recordings), "", dtype=object)
-    for key, (_, _, part) in rows.items():
-        parts[place_of[key]] = part
+    known = targets.known
+    for key, (_, label, part) in rows.items():
+        if known[place_of[key]] or not is_missing(label):  # earlier versions took NA for a class
+            parts[place_of[key]] = part
     leaked = recordings["key"][recordings["seen"].to_numpy(bool) & (parts == "test")].tolist()
     mend = "pretrain without them, or judge the encoder on another split"
     _refuse(path, "of the test part were seen by the encoder in pretraining", mend, leaked)
@@ -183,9 +191,16 @@ def stored_split(path: str | Path, recordings: pd.DataFrame, targets: Targets) -
     left_out = labels_left_out(own, {part: np.flatnonzero(parts[divided] == part) for part in PARTS})
     texts = without_labels(own, left_out).texts()
     found = zip(used["key"], used["person"], texts, strict=True)
-    wrong = [key for key, person, text in found if (person, text) != rows[key][:2]]
+    wrong = [
+        key for key, person, text in found if (person, _label_key(text)) != (rows[key][0], _label_key(rows[key][1]))
+    ]
     _refuse(path, "have another label or patient in the data set", "give the task that it was made for", wrong)
     return Split.of(*used_of(recordings, targets, divided), parts[divided])
+
+
+def _label_key(text: str | None) -> str:
+    """What labels are compared by: earlier versions kept apart what differs in case, blanks or as 1 and 1.0."""
+    return "" if text is None else class_key(text)
 
 
 def _read(path: Path) -> dict[str, tuple[str, str, str]]:

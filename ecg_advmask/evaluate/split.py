@@ -21,7 +21,7 @@ from ecg_advmask.files import write_csv
 Names = npt.NDArray[np.object_]
 PARTS: Final = ("train", "validation", "test")
 COLUMNS: Final = ("id", "patient", "label", "part")
-_MORE: Final = "evaluate on more recordings, or pretrain on a smaller part (--set pretraining_share=0.7)"
+_MORE: Final = "evaluate on more recordings of them"
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Split:
         targets: the targets of the recordings, all known; of labels only those that can be learnt and judged.
         ids, patients: (n,) text.
         rows: the rows of the recordings of each part, ascending.
-        left_out: labels that lack a recording with or without them in some part, in how many recordings they are, and
-            what is lacking.
+        left_out: labels that lack a recording with or without them in some part, or classes that some part lacks; in
+            how many recordings they are, and what is lacking.
     """
 
     targets: Targets
@@ -46,14 +46,22 @@ class Split:
     def of(cls, ids: Names, targets: Targets, patients: Names, parts: npt.NDArray[Any]) -> "Split":
         """The split in which each recording is in the part that is named for it.
 
+        A class that is not in every part is left out with its recordings, a label without them.
+
         Raises:
-            InputError: a part is empty; a class is not in every part; no label is left.
+            InputError: a part is empty; fewer than two classes, or no label, is left.
         """
-        rows = {part: np.flatnonzero(parts == part) for part in PARTS}
-        left_out = labels_left_out(targets, rows)
-        found = without_labels(targets, left_out)
+        left_out = labels_left_out(targets, {part: np.flatnonzero(parts == part) for part in PARTS})
         if targets.kind == "classes":
+            kept = ~np.isin(targets.texts().astype(str), list(left_out))
+            ids, patients, parts, targets = ids[kept], patients[kept], parts[kept], targets.take(np.flatnonzero(kept))
             found = Targets.of_classes(targets.task, targets.texts())  # without classes of other recordings
+            if len(found.names) < 2 and left_out:
+                each = "; ".join(f"{name}: {one['recordings']}, {one['reason']}" for name, one in left_out.items())
+                raise InputError(f"task {targets.task}: fewer than two classes are in every part ({each}); {_MORE}")
+        else:
+            found = without_labels(targets, left_out)
+        rows = {part: np.flatnonzero(parts == part) for part in PARTS}
         if not found.names:
             raise InputError(f"task {targets.task}: no label is in every part, and lacking in every part; {_MORE}")
         split = cls(found, ids, patients, rows, left_out)
@@ -137,19 +145,29 @@ def split_recordings(ids: Names, targets: Targets, patients: Names, shares: Sequ
 
 
 def labels_left_out(targets: Targets, rows: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, dict[str, Any]]:
-    """Of several labels those that cannot be learnt and judged: in how many recordings they are, and what is lacking.
+    """The labels, or classes, that cannot be learnt and judged: in how many recordings they are, and what is lacking.
 
-    ``rows`` are the rows of each part. A label is left out unless every part has recordings with and without it.
+    ``rows`` are the rows of each part. A label is left out unless every part has recordings with and without it, a
+    class unless every part has recordings of it; a class of no recording is none.
     """
-    if targets.kind != "labels":
+    if targets.kind == "number":
         return {}
+    if targets.kind == "labels":
+        indicators, needed = targets.values, [("with", 1), ("without", 0)]
+    else:
+        indicators = (targets.values[:, None] == np.arange(len(targets.names))).astype(np.int64)
+        needed = [("with", 1)]
     left_out: dict[str, dict[str, Any]] = {}
-    for name, values in zip(targets.names, targets.values.T, strict=True):
-        for having, value in (("with", 1), ("without", 0)):
+    for name, values in zip(targets.names, indicators.T, strict=True):
+        recordings = int((values == 1).sum())
+        if targets.kind == "classes" and recordings == 0:
+            continue
+        for having, value in needed:
             lacking = [part for part, found in rows.items() if not (values[found] == value).any()]
             if lacking:
                 where = "" if len(lacking) == len(rows) else f" in the {' or the '.join(lacking)} part"
-                left_out[name] = {"recordings": int((values == 1).sum()), "reason": f"no recording {having} it{where}"}
+                what = f"no recording {having} it" if targets.kind == "labels" else "no recording of it"
+                left_out[name] = {"recordings": recordings, "reason": f"{what}{where}"}
                 break
     return left_out
 

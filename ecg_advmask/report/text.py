@@ -102,9 +102,9 @@ def _task_in_words(result: Mapping[str, Any]) -> str:
     names, left_out = result["targets"]["names"], result["counts"]["left_out_labels"]
     if kind_of(result) == "number":
         return f"Task {result['task']}, a number to be estimated{f' in {names[0]}' if names[0] else ''}."
-    if kind_of(result) == "classes":
-        return f"Task {result['task']} with the classes {', '.join(names)}."
-    told = f"Task {result['task']} with the labels {', '.join(names)}, of which a recording has any number."
+    of_which = "" if kind_of(result) == "classes" else ", of which a recording has any number"
+    what = "classes" if kind_of(result) == "classes" else "labels"
+    told = f"Task {result['task']} with the {what} {', '.join(names)}{of_which}."
     if left_out:
         each = "; ".join(f"{name}: {about['recordings']:,} ({about['reason']})" for name, about in left_out.items())
         told += f" Left out, with the number of their recordings: {each}."

@@ -74,13 +74,41 @@ def test_a_column_of_many_different_numbers_is_one_to_be_estimated() -> None:
     grades = targets_of(records, pd.DataFrame({"id": ids, "ef": few}), "ef")
     assert grades.kind == "classes" and len(grades.names) == MOST_NUMBERS
     same = targets_of(records, pd.DataFrame({"id": ids, "ef": [*few[:-1], "19.0"]}), "ef")
-    assert same.kind == "classes"  # 19 and 19.0 are one number, and two classes
+    assert same.kind == "classes" and same.names == grades.names  # 19 and 19.0 are one number, and one class
     several = [*few[:-5], "20.25", " -3e2", "n/a", "", "inf"]
     ef = targets_of(records, pd.DataFrame({"id": ids, "ef": several}), "ef")
     assert (ef.kind, ef.names) == ("number", ("",))
     np.testing.assert_array_equal(ef.values[-5:], [20.25, -300, np.nan, np.nan, np.nan])
-    assert ef.reasons[-5:].tolist() == ["", "", "ef is not a number", "ef is empty", "ef is not a number"]
+    assert ef.reasons[-5:].tolist() == ["", "", "ef is n/a", "ef is empty", "ef is not a number"]
     assert ef.texts()[-5:].tolist() == ["20.25", "-300", None, None, None]
+
+
+def of_cells(cells: list[str]) -> Targets:
+    ids = [f"r{number}" for number in range(len(cells))]
+    records = pd.DataFrame({"id": ids, "codes": "", "sex": ""})
+    return targets_of(records, pd.DataFrame({"id": ids, "x": cells}), "x")
+
+
+@pytest.mark.parametrize("word", ["NA", "NaN", "nan", "None", "null", "n/a", "unknown", "-", ".", "?", "", " "])
+def test_words_for_missing_values_are_no_class(word: str) -> None:
+    found = of_cells(["yes", word, "no"])
+    assert found.names == ("no", "yes") and found.values.tolist() == [1, -1, 0]
+    assert found.reasons[1] == f"x is {word.strip() or 'empty'}"
+
+
+def test_classes_that_differ_in_spelling_alone_are_one() -> None:
+    found = of_cells(["Yes", " yes", "YES", "yes", "left  bundle", "Left bundle", "1", "1.0", "01", "1.0", "2"])
+    assert found.names == ("1.0", "2", "Left bundle", "yes")
+    assert found.texts().tolist() == ["yes"] * 4 + ["Left bundle"] * 2 + ["1.0"] * 4 + ["2"]
+
+
+def test_decimal_commas_make_numbers_unless_they_may_group_thousands() -> None:
+    many = [f"{number},{number % 7}" for number in range(40)]
+    found = of_cells(many)
+    assert found.kind == "number"
+    np.testing.assert_allclose(found.values, [number + number % 7 / 10 for number in range(40)])
+    assert of_cells([f"{number},500" for number in range(40)]).kind == "classes"
+    assert of_cells([*many, "7.5"]).kind == "classes"
 
 
 @pytest.mark.parametrize(("words", "kind"), [(0, "number"), (21, "number"), (22, "classes")])

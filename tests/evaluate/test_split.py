@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecg_advmask.data.targets import Targets
+from ecg_advmask.data.targets import Targets, targets_of
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.eligibility import recordings_of, stored_split
+from ecg_advmask.evaluate.eligibility import account_of, new_split, recordings_of, stored_split
 from ecg_advmask.evaluate.split import PARTS, split_recordings
 
 SHARES = (0.5, 0.1, 0.4)
@@ -56,8 +56,47 @@ def test_the_order_of_the_windows_does_not_change_the_parts():
 def test_a_class_missing_from_a_part_is_named():
     names = np.array(["SR"] * 40 + ["SB"], object)
     ids = np.arange(41).astype(object)
-    with pytest.raises(InputError, match=r"class SB: its 1 recordings leave none for the .* part"):
+    with pytest.raises(InputError, match=r"task rhythm: fewer than two classes .*SB: 1, no recording of it in the"):
         split_recordings(ids, Targets.of_classes("rhythm", names), ids, SHARES, 0)
+
+
+def test_classes_too_rare_for_the_parts_are_left_out_and_listed(tmp_path):
+    """One class of one recording must not refuse the task, nor be in the parts."""
+    names = np.array(["SR"] * 40 + ["AF"] * 30 + ["SB", "", "ST", "ST"], object)
+    reasons = np.where(names == "", "none", "").astype(object)
+    targets = Targets.of_classes("rhythm", np.where(names == "", None, names), reasons)
+    ids = np.array([f"r{number:02d}" for number in range(74)], object)
+    table = pd.DataFrame({"id": ids, "patient": ids, "signal_hash": ids, "codes": "", "sex": ""})
+    found = recordings_of(table, None)
+    split = new_split(found, targets, SHARES, 0)
+    assert split.targets.names == ("AF", "SR") and set(split.targets.values) == {0, 1}
+    assert set(split.ids) == set(ids[:70]) and len(split.targets.values) == sum(split.sizes().values()) == 70
+    assert {name: about["recordings"] for name, about in split.left_out.items()} == {"SB": 1, "ST": 2}
+    counts = account_of(found, targets, split, 74)
+    assert counts["unlabelled_reasons"] == {"its class is not in every part": 3, "none": 1}
+    assert (counts["eligible"], counts["unlabelled"], counts["outside_split"]) == (70, 4, 0)
+    assert set(counts["left_out_labels"]) == {"SB", "ST"}
+    split.write(tmp_path / "split.csv")
+    again = stored_split(tmp_path / "split.csv", found, targets)
+    assert [again.digest(part) for part in PARTS] == [split.digest(part) for part in PARTS]
+    assert again.targets.names == split.targets.names
+
+
+def test_a_division_of_an_earlier_version_is_used_as_stored(tmp_path):
+    """Then NA was a class, and so was each spelling of one."""
+    cells = ["yes", "Yes ", "no", "NA", "1.0", "1"] * 20
+    ids = np.array([f"r{number:03d}" for number in range(120)], object)
+    parts = np.array(["train", "validation", "test", "test", "train"])[np.arange(120) // 6 % 5]
+    rows = [f"{i},recording {i},{cell.strip()},{part}" for i, cell, part in zip(ids, cells, parts, strict=True)]
+    (tmp_path / "split.csv").write_text("\n".join(["id,patient,label,part", *rows]) + "\n")
+    table = pd.DataFrame({"id": ids, "patient": "", "signal_hash": ids, "codes": "", "sex": ""})
+    found = recordings_of(table, None)
+    targets = targets_of(found, pd.DataFrame({"id": ids, "stroke": cells}), "stroke")
+    split = stored_split(tmp_path / "split.csv", found, targets)
+    assert split.targets.names == ("1", "Yes", "no")
+    for part in PARTS:
+        kept = [i for i, cell, own in zip(ids, cells, parts, strict=True) if own == part and cell != "NA"]
+        assert sorted(split.ids[split.rows[part]]) == kept
 
 
 DRAWS = (0.01, 0.1, 17, 25, 0.5, 100, 1.0)
