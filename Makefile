@@ -37,10 +37,10 @@ demo: .venv/installed
 # ---- checks; pytest comes last, so that its summary is the last line
 
 test: lint types
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m 'not exhaustive'
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 test-all: lint types
-	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS) -m ""
 
 lint: .venv/installed
 	$(BIN)/ruff check .

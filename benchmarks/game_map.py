@@ -66,8 +66,9 @@ def has_run(path: Path, data: DataSet, config: Config) -> bool:
 
 def untrained(data: Path, config: Config) -> dict[str, float]:
     """What the probe says of the encoder of these settings before its first step."""
+    from ecg_advmask.data.batches import pretraining_rows
     from ecg_advmask.pretrain.probe import Probe
-    from ecg_advmask.pretrain.trainer import build, pretraining_rows
+    from ecg_advmask.pretrain.trainer import build
 
     opened = DataSet.open(data)
     rows, _ = pretraining_rows(opened, config)

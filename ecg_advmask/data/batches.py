@@ -12,11 +12,14 @@ from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import tensorflow as tf
 
+from ecg_advmask.config import Config
 from ecg_advmask.data import order
 from ecg_advmask.data.dataset import LEADS, DataSet, Microvolts
 from ecg_advmask.data.scaling import standardise
+from ecg_advmask.data.split import split_by_patient
 from ecg_advmask.errors import InputError
 
 Rows = Sequence[int] | npt.NDArray[np.integer]
@@ -27,6 +30,83 @@ Draw = Callable[[int], tuple[Numbers, ...]]
 READ_AHEAD_BYTES: Final = 64 * 2**20
 MOST_READ_AHEAD: Final = 4
 """So many batches are read at a time, or fewer (at least one) if they would take more memory; one more waits."""
+
+
+# ---- What the settings of a pretraining make of a data set.
+
+SPLIT_SEED: Final = 2022
+"""The division into pretraining and unseen patients does not move with the seed of a run."""
+
+
+def pretraining_batches(
+    data: DataSet, config: Config, *, rows: Rows | None = None, first_epoch: int = 0, places: Rows | None = None
+) -> tf.data.Dataset:
+    """The batches of a pretraining: those of its ``epochs`` one after the other, each epoch in another order.
+
+    Args:
+        data: windows of the rate that the settings state, and of their length or longer.
+        config: the settings.
+        rows: of the windows, where they are not those of `pretraining_rows`.
+        first_epoch: number of the first epoch delivered, from 0.
+        places: as in `stream`.
+
+    Returns:
+        Dataset of (accumulation * batch_size, window_samples, 12) float32, as in `stream`; with ``positives =
+        patient`` of pairs of that and of the numbers of the patients. It knows its number of batches; those of one
+        epoch are ``len(batches) // epochs``.
+
+    Raises:
+        InputError: data set and settings do not go together.
+    """
+    if rows is None:
+        rows, _ = pretraining_rows(data, config)
+    batch_size = config.batch_size * config.accumulation
+    batches = stream(
+        data,
+        batch_size,
+        seed=config.seed,
+        first_epoch=first_epoch,
+        epochs=config.epochs,
+        rows=rows,
+        samples=config.window_samples,
+        patients=pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None,
+        places=places,
+    )
+    epochs = max(0, config.epochs - first_epoch)
+    return batches.apply(tf.data.experimental.assert_cardinality(epochs * steps_per_epoch(len(rows), batch_size)))
+
+
+def pretraining_rows(data: DataSet, config: Config) -> tuple[Numbers, int]:
+    """Rows of the windows that these settings pretrain on: of all patients, or of a seeded share of them.
+
+    A recording that is an exact copy of another one is left out: the two would be contrasted with each other.
+
+    Returns:
+        The rows (n,), in order, and the number of windows left out as those of copies.
+
+    Raises:
+        InputError: the data set has another sampling rate, or shorter windows.
+    """
+    if data.sampling_rate_hz != config.sampling_rate_hz:
+        raise InputError(
+            f"{data.path}: sampling rate is {data.sampling_rate_hz} Hz, the settings say {config.sampling_rate_hz}; "
+            "prepare the data set for them, or change sampling_rate_hz"
+        )
+    if data.window_samples < config.window_samples:
+        raise InputError(
+            f"{data.path}: windows have {data.window_samples} samples, the settings want {config.window_samples}; "
+            "prepare the data set with longer ones, or lower window_seconds"
+        )
+    chosen = np.full(data.windows, True)
+    if config.pretraining_share < 1.0:
+        shares = {"pretraining": config.pretraining_share, "unseen": 1.0 - config.pretraining_share}
+        patients = data.records["patient"].tolist()
+        chosen = split_by_patient(patients, [None] * len(patients), shares, SPLIT_SEED) == "pretraining"
+    is_copy = (data.records["duplicate_of"] != "").to_numpy(bool)
+    return np.flatnonzero(chosen & ~is_copy), int((chosen & is_copy).sum())
+
+
+# ---- Batches of windows.
 
 
 def stream(

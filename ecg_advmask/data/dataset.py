@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Final, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import google_crc32c
 import numpy as np
@@ -22,6 +22,11 @@ import pandas as pd
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import inside, read_json, sha256_of
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+    from ecg_advmask.config import Config
 
 # ---- Windows in TFRecord files that any window can be read from by its place, without TensorFlow.
 #
@@ -248,6 +253,19 @@ class DataSet:
     def signals_mv(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Windows in the order of ``rows``: (n, window_samples, 12) float32, millivolts; errors as `windows_uv`."""
         return self.windows_uv(rows) * np.float32(1e-3)
+
+    def batches(self, config: "Config") -> "tf.data.Dataset":
+        """Standardised windows in the batches, and the order, in which these settings pretrain on them.
+
+        To be given to the ``fit`` of `ecg_advmask.pretrain.simclr.SimCLR`; all epochs of the settings follow one
+        another (`ecg_advmask.data.batches.pretraining_batches`). Imports TensorFlow.
+
+        Raises:
+            InputError: data set and settings do not go together.
+        """
+        from ecg_advmask.data.batches import pretraining_batches
+
+        return pretraining_batches(self, config)
 
     def _verified_shard(self, shard: int) -> Path:
         """Path of a shard; the first to ask compares its contents with the checksum."""

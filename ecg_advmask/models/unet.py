@@ -5,6 +5,8 @@ from typing import Any, Literal
 import keras
 from keras import layers, ops
 
+from ecg_advmask.augment.spectral import frame_means
+
 _KERNEL = 5
 _STEP = 5
 _GATE_REDUCTION = 8
@@ -42,10 +44,36 @@ def unet1d(
     for level, skip, filters in ((2, level_2, 3 * width), (1, level_1, 2 * width), (0, level_0, width)):
         x = _conv_norm_relu(_beside(layers.UpSampling1D(_STEP)(x), skip), filters, name=f"up{level}")
     logits = layers.Conv1D(masks, _KERNEL, padding="same", dtype="float32", name="logits")(x)
-    return keras.Model(view, mask_activation(activation, masks, leads)(logits), name=name)
+    return keras.Model(view, _mask_activation(activation, masks, leads)(logits), name=name)
 
 
-def mask_activation(kind: str, masks: int, leads: int = 12) -> keras.Layer:
+def spectral_adversary(
+    network: keras.Model,
+    samples: int,
+    hop: int,
+    masks: int = 1,
+    activation: Literal["auto", "sigmoid", "softmax"] = "auto",
+    name: str = "adversary",
+) -> keras.Model:
+    """Adversary from ``(B, samples, 12)`` float32 views to masks ``(B, frames, hop + 1, masks)`` of their spectrum.
+
+    The logits that a network gives for every sample are averaged over each frame of the short-time spectrum.
+
+    Args:
+        network: from views to logits ``(B, samples, (hop + 1) * masks)``, as `unet1d` with a linear activation.
+        samples: length of a view.
+        hop: samples from one frame to the next; a frame has twice as many, and ``hop + 1`` bins.
+        masks: how many; 12 are one per lead.
+        activation: of the averaged logits, as in `unet1d`.
+        name: name of the Keras model.
+    """
+    view = keras.Input((samples, 12), name="view")
+    logits = frame_means(network(view), hop)
+    logits = ops.reshape(logits, (-1, logits.shape[1], hop + 1, masks))
+    return keras.Model(view, _mask_activation(activation, masks)(logits), name=name)
+
+
+def _mask_activation(kind: str, masks: int, leads: int = 12) -> keras.Layer:
     """The layer from logits to masks, which lie along the last axis; ``kind`` as in `unet1d`."""
     if kind == "auto":
         kind = "sigmoid" if masks in (1, leads) else "softmax"

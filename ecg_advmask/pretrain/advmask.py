@@ -12,33 +12,62 @@ import tensorflow as tf
 from keras import ops
 
 from ecg_advmask.config import Config
+from ecg_advmask.errors import InputError
 from ecg_advmask.pretrain import distribute
 from ecg_advmask.pretrain.losses import sparsity_penalty
 from ecg_advmask.pretrain.mask_domain import mask_domain
-from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR
+from ecg_advmask.pretrain.simclr import Logs, Pairs, SimCLR, adam
 
 
+@keras.saving.register_keras_serializable("ecg_advmask")
 class AdvMask(SimCLR):
     """SimCLR whose second view is occluded by an adversary with an optimizer of its own.
 
     Each player's update leaves every variable of the other one, moving batch statistics included, as it was.
+
+        model = AdvMask(resnet18_1d(32), unet1d(16), config=config)
+        model.fit(data.batches(config))
+
+    Args:
+        encoder: as in `SimCLR`, and so are ``projector``, ``config`` and ``settings``.
+        adversary: built Keras model from (B, L, 12) float32 views, scaled to [0, 1], to ``masks`` masks in [0, 1]:
+            (B, L, masks), or (B, frames, bins, masks) with ``mask_domain = spectrum``.
+        projector: as in `SimCLR`.
+        config: the settings.
+        settings: single ones.
+
+    Raises:
+        InputError: as in `SimCLR`, or the adversary gives another number of masks than the settings say.
     """
 
+    method = "advmask"
+    networks = ("encoder", "adversary", "projector")
+    optimizers = ("optimizer", "adversary_optimizer")
     tracked = (*SimCLR.tracked, "sparsity", "mask_area", "mask_area_min", "mask_area_max", "mask_cover")
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(config)
-        self.domain = mask_domain(config)
-        self.adversary = self.domain.adversary(config)
+    def __init__(
+        self,
+        encoder: keras.Model,
+        adversary: keras.Model,
+        projector: keras.Model | None = None,
+        *,
+        config: Config | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(encoder, projector, config=config, **settings)
+        if (masks := adversary.output_shape[-1]) != self.config.masks:
+            raise InputError(f"adversary: gives {masks} masks, the settings say masks = {self.config.masks}")
+        self.domain = mask_domain(self.config)
+        self.adversary = adversary
         distribute.synchronise(self.adversary)
 
-    def compile(self, optimizer: Any, adversary_optimizer: Any, **options: Any) -> None:
-        """Take one optimizer per player; the options are those of Keras."""
-        super().compile(optimizer=optimizer, **options)
-        self.adversary_optimizer = adversary_optimizer
-
-    def build_optimizers(self) -> None:
-        super().build_optimizers()
+    def compile(self, optimizer: Any = None, adversary_optimizer: Any = None, **options: Any) -> None:
+        """Take one optimizer per player, by default Adam at the rates of the settings; the options are Keras's."""
+        super().compile(optimizer, **options)
+        if adversary_optimizer is None:
+            rate, steps = self.config.adversary_learning_rate, self.config.adversary_decay_steps
+            adversary_optimizer = adam(keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate)
+        self.adversary_optimizer = keras.optimizers.get(adversary_optimizer)
         self.adversary_optimizer.build(self.adversary.trainable_variables)
 
     @property
@@ -57,18 +86,20 @@ class AdvMask(SimCLR):
         if self.config.update == "simultaneous" and self.config.adversary_objective == "game":
             (for_learner, for_adversary), logs = self.accumulated(self.both_gradients, pairs)
             self.optimizer.apply(for_learner, self.learner_variables)
-            self.when_due(step, lambda: self.update_adversary(for_adversary))
+            self.maybe_update(step, lambda: self.update_adversary(for_adversary))
         else:
             for_learner, logs = self.accumulated(self.learner_gradients, pairs)
             self.optimizer.apply(for_learner, self.learner_variables)
             if self.config.adversary_objective != "none":
-                self.when_due(step, lambda: self.update_adversary(self.accumulated(self.adversary_gradients, pairs)))
+                self.maybe_update(
+                    step, lambda: self.update_adversary(self.accumulated(self.adversary_gradients, pairs))
+                )
         return self.averaged(logs)
 
     def update_adversary(self, gradients: list[Any]) -> None:
         self.adversary_optimizer.apply(gradients, self.adversary.trainable_variables)
 
-    def when_due(self, step: Any, update: Callable[[], None]) -> None:
+    def maybe_update(self, step: Any, update: Callable[[], None]) -> None:
         """Let the adversary move if it is its turn: after the encoder's warm-up, and then every so many steps."""
         warmup, every = self.config.adversary_warmup_steps, self.config.adversary_every
 

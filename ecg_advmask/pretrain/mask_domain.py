@@ -1,24 +1,19 @@
 """Where masks lie: on the samples of a view, or on the bins of its leads' short-time spectra.
 
-A domain makes the adversary whose masks lie in it, and takes from signals what a mask covers.
+A domain takes from signals what a mask covers; `ecg_advmask.models.unet` has an adversary for each.
 """
 
 from typing import Any, Protocol
 
-import keras
 from keras import ops
 
-from ecg_advmask.augment.spectral import frame_means, from_short_time_spectrum, short_time_spectrum
+from ecg_advmask.augment.spectral import from_short_time_spectrum, short_time_spectrum
 from ecg_advmask.config import Config
 from ecg_advmask.data.scaling import SMALLEST_SPREAD, scale_to_unit
-from ecg_advmask.models.unet import mask_activation, unet1d
 
 
 class MaskDomain(Protocol):
     """What depends on where masks lie."""
-
-    def adversary(self, config: Config) -> keras.Model:
-        """The network from views (B, L, 12), scaled to [0, 1], to masks (B, places of the domain, N) in [0, 1]."""
 
     def remaining(self, signals: Any, covered: Any, masked: Any) -> Any:
         """The signals (B, L, 12) without what is covered of the ``masked`` leads.
@@ -36,10 +31,6 @@ class MaskDomain(Protocol):
 
 class TimeDomain:
     """Masks (B, L, N) of samples, which become zero, as in Bo et al. 2022."""
-
-    def adversary(self, config: Config) -> keras.Model:
-        """As `MaskDomain.adversary`: the U-Net."""
-        return unet1d(config.adversary_width, config.adversary_depth, config.masks, activation=config.mask_activation)
 
     def remaining(self, signals: Any, covered: Any, masked: Any) -> Any:
         """As `MaskDomain.remaining`."""
@@ -59,15 +50,6 @@ class SpectralDomain:
 
     def __init__(self, hop: int) -> None:
         self.hop = hop
-
-    def adversary(self, config: Config) -> keras.Model:
-        """As `MaskDomain.adversary`: the U-Net on the view in time, whose logits are averaged over each frame."""
-        bins, masks = self.hop + 1, config.masks
-        view = keras.Input((config.view_samples, 12), name="view")
-        unet = unet1d(config.adversary_width, config.adversary_depth, bins * masks, activation="linear", name="unet")
-        logits = frame_means(unet(view), self.hop)
-        logits = ops.reshape(logits, (-1, logits.shape[1], bins, masks))
-        return keras.Model(view, mask_activation(config.mask_activation, masks)(logits), name="adversary")
 
     def remaining(self, signals: Any, covered: Any, masked: Any) -> Any:
         """As `MaskDomain.remaining`.

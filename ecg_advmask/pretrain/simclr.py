@@ -1,16 +1,19 @@
 """SimCLR for ECGs: encoder and projector learn to tell a recording's other view among those of the batch."""
 
+import dataclasses
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from ecg_advmask.augment import compose
-from ecg_advmask.config import Config
-from ecg_advmask.data.scaling import scale_to_unit
-from ecg_advmask.models.resnet import projector, resnet18_1d
+from ecg_advmask.config import Config, from_mapping
+from ecg_advmask.data.scaling import scale_to_unit, standardise
+from ecg_advmask.errors import InputError
+from ecg_advmask.models.resnet import projector as default_projector
 from ecg_advmask.pretrain import distribute
 from ecg_advmask.pretrain.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients
 
@@ -20,30 +23,136 @@ Pairs = dict[str, Any]
 [0, 1], the ``patients`` (B,), and whatever a subclass has drawn for them."""
 
 
+@keras.saving.register_keras_serializable("ecg_advmask")
 class SimCLR(keras.Model):  # type: ignore[misc]
     """The learner alone: Chen et al. 2020, with the pairs of SimCLR or of CMSC (Kiyasseh et al. 2021).
 
     A training step takes ``(accumulation * B, L, 12)`` float32 standardised windows (with ``positives = patient`` also
     the number of the patient of each), contrasts B of them with one another at a time, and updates once with the mean
-    gradient. Called, it gives the ``(B, embedding_dim)`` embeddings of windows in any unit.
+    gradient. Called, it gives the ``(B, D)`` embeddings of windows in any unit.
+
+        model = SimCLR(resnet18_1d(32), augmentations=("gaussian",), sampling_rate_hz=100)
+        model.fit(data.batches(model.config))
+
+    Args:
+        encoder: built Keras model from (B, L, 12) float32 views, scaled to [0, 1], to (B, D) embeddings.
+        projector: built Keras model from (B, D) embeddings to (B, P) projections, which the loss sees; by default that
+            of the settings.
+        config: the objective's settings, and those of `compile` and `fit`; by default those of the paper. Sizes of
+            networks that are given are not read from it.
+        settings: single settings that go before ``config``, by their names there.
+
+    Raises:
+        InputError: a setting is not allowed, or the networks do not fit one another.
     """
 
+    method: ClassVar = "simclr"
+    networks: ClassVar[tuple[str, ...]] = ("encoder", "projector")
+    optimizers: ClassVar[tuple[str, ...]] = ("optimizer",)
     tracked: tuple[str, ...] = ("loss", "contrastive_accuracy", "embedding_std", "embedding_rank")
 
-    def __init__(self, config: Config) -> None:
-        super().__init__(name=config.method)
-        self.config = config
-        self.encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
-        self.projector = projector(config.embedding_dim, config.projection_hidden, config.projection_dim)
-        self.augment = compose(config.augmentations)
+    def __init__(
+        self,
+        encoder: keras.Model,
+        projector: keras.Model | None = None,
+        *,
+        config: Config | None = None,
+        **settings: Any,
+    ) -> None:
+        super().__init__(name=self.method)
+        self.config = dataclasses.replace(config or Config(), **{"method": self.method, **settings})
+        dim = encoder.output_shape[-1]
+        if projector is None:
+            projector = default_projector(dim, self.config.projection_hidden, self.config.projection_dim)
+        elif projector.input_shape[-1] != dim:
+            raise InputError(f"projector: takes {projector.input_shape[-1]} values, the encoder gives {dim}")
+        self.encoder = encoder
+        self.projector = projector
+        self.augment = compose(self.config.augmentations)
         distribute.synchronise(self.encoder, self.projector)
-        self.seed_generator = distribute.Seeds(config.seed)
+        self.seed_generator = distribute.Seeds(self.config.seed)
         self.averages = {name: keras.metrics.Mean(name) for name in self.tracked}
         self.built = True
 
     def call(self, windows: Any, training: bool = False) -> Any:
         """Embeddings of the windows, scaled to [0, 1]."""
         return self.encoder(scale_to_unit(windows), training=training)
+
+    def compile(self, optimizer: Any = None, **options: Any) -> None:
+        """Take the optimizer, by default Adam at the ``learning_rate`` of the settings; the options are Keras's."""
+        if not options.get("run_eagerly"):  # XLA compiles nothing that devices exchange
+            options.setdefault("jit_compile", self.config.jit_compile and distribute.count() == 1)
+        super().compile(optimizer=adam(self.config.learning_rate) if optimizer is None else optimizer, **options)
+        self.optimizer.build(self.learner_variables)  # so that a checkpoint can hold its state before the first step
+
+    def fit(self, x: Any, y: Any = None, batch_size: int | None = None, **options: Any) -> Any:
+        """Train; a model that was not compiled is compiled as the settings say.
+
+        Args:
+            x: a ``tf.data.Dataset`` of batches as `SimCLR` takes them, or an array of windows (n, L, 12) in any unit,
+                which are standardised, shuffled and put into full batches.
+            y: with an array, the number of the patient of each window, (n,); needed with ``positives = patient``.
+            batch_size: with an array, windows of one update; by default ``batch_size * accumulation`` of the settings.
+            options: as Keras has them: ``epochs``, ``callbacks``, ...
+
+        Returns:
+            Keras's history, with the averages of every epoch.
+
+        Raises:
+            InputError: the windows have another form, or are fewer than one batch.
+        """
+        if not self.compiled:
+            self.compile()
+        if isinstance(x, np.ndarray | tf.Tensor):
+            x, y, batch_size = self._batches(np.asarray(x, np.float32), y, batch_size), None, None
+        if isinstance(x, tf.data.Dataset):
+            options["shuffle"] = False  # it has its order
+        return super().fit(x, y, batch_size, **options)
+
+    def _batches(self, windows: Any, patients: Any, batch_size: int | None) -> tf.data.Dataset:
+        size = batch_size or self.config.batch_size * self.config.accumulation
+        if windows.ndim != 3 or len(windows) < size:
+            raise InputError(f"windows {windows.shape}: must be (n, L, 12), with n at least the {size} of one update")
+        arrays = (windows,) if patients is None else (windows, np.asarray(patients))
+        numbers = tf.data.Dataset.range(len(windows)).shuffle(len(windows), seed=self.config.seed)
+
+        def of_numbers(chosen: Any) -> Any:
+            found, *rest = (tf.gather(array, chosen) for array in arrays)
+            return (standardise(found), *rest)
+
+        return numbers.batch(size, drop_remainder=True).map(of_numbers).prefetch(1)
+
+    # ---- Saved and loaded by Keras: networks, settings, optimizers and the state of the random numbers.
+
+    def get_config(self) -> dict[str, Any]:
+        """The networks and the settings, as Keras stores them."""
+        networks = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in self.networks}
+        return networks | {"config": self.config.as_dict()}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The model of what `get_config` gives."""
+        found = {name: keras.saving.deserialize_keras_object(config[name], custom_objects) for name in cls.networks}
+        return cls(**found, config=from_mapping(config["config"], "config"))
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """The optimizers, as Keras stores them."""
+        found = {name: getattr(self, name) for name in self.optimizers if self.compiled}
+        return {name: keras.saving.serialize_keras_object(optimizer) for name, optimizer in found.items()}
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile with what `get_compile_config` gives."""
+        self.compile(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+    def save_own_variables(self, store: Any) -> None:
+        """Keras leaves the state of random numbers out."""
+        store["seed"] = self.seed_generator.state.numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """As `save_own_variables` left it."""
+        self.seed_generator.state.assign(store["seed"])
+
+    # ---- The step.
 
     @property
     def metrics(self) -> list[Any]:
@@ -54,10 +163,6 @@ class SimCLR(keras.Model):  # type: ignore[misc]
     def learner_variables(self) -> list[Any]:
         """What the contrastive loss is minimised over."""
         return [*self.encoder.trainable_variables, *self.projector.trainable_variables]
-
-    def build_optimizers(self) -> None:
-        """Make the optimizers' state, so that a checkpoint can hold and restore it before the first step."""
-        self.optimizer.build(self.learner_variables)
 
     @property
     def state(self) -> list[Any]:
@@ -77,6 +182,8 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         """The views that a step contrasts, from windows alone or with the numbers of their patients."""
         windows, patients, _ = keras.utils.unpack_x_y_sample_weight(data)
         if patients is None:
+            if self.config.positives == "patient":
+                raise InputError("positives = 'patient': needs the number of the patient beside every window")
             patients = ops.arange(ops.shape(windows)[0])
         first, second = ops.split(windows, 2, axis=1) if self.config.pairing == "cmsc" else (windows, windows)
         if self.config.augment == "both":
@@ -115,6 +222,8 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         count = self.config.accumulation
         if count == 1:
             return gradients_of(pairs)
+        if (windows := pairs["view_1"].shape[0]) is not None and windows % count:
+            raise InputError(f"a batch of {windows} windows: cannot be divided evenly, accumulation is {count}")
         batches = {name: ops.reshape(value, (count, -1, *value.shape[1:])) for name, value in pairs.items()}
 
         def of_batch(index: Any) -> Any:
@@ -136,6 +245,11 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         for name, value in logs.items():
             self.averages[name].update_state(value)
         return {name: distribute.logged(average.result()) for name, average in self.averages.items()}
+
+
+def adam(learning_rate: Any) -> keras.optimizers.Optimizer:
+    """Adam as all players have it by default."""
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
 
 
 def _spread(embedding: Any) -> Logs:

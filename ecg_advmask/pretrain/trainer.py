@@ -5,20 +5,19 @@ import json
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
 
 import keras
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.data.batches import input_errors, steps_per_epoch, stream
+from ecg_advmask.data.batches import input_errors, pretraining_batches, pretraining_rows, steps_per_epoch
 from ecg_advmask.data.dataset import DataSet
-from ecg_advmask.data.split import split_by_patient
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import room_errors
+from ecg_advmask.models.resnet import projector, resnet18_1d
+from ecg_advmask.models.unet import spectral_adversary, unet1d
 from ecg_advmask.pretrain import checkpoints, distribute
 from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.callbacks import DrawMasks, Events, Keeper, Pictures, Progress
@@ -32,33 +31,31 @@ from ecg_advmask.pretrain.simclr import SimCLR
 
 
 def build(config: Config) -> SimCLR:
-    """The model of these settings, initialised by their seed and compiled, its optimizers' state made."""
+    """The model of these settings: their networks, initialised by their seed, with their objective, compiled."""
     keras.utils.set_random_seed(config.seed)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32")
-    try:
-        model = (AdvMask if config.method == "advmask" else SimCLR)(config)
+    try:  # initial weights depend on the order in which networks are made
+        encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
+        head = projector(config.embedding_dim, config.projection_hidden, config.projection_dim)
+        if config.method == "advmask":
+            model: SimCLR = AdvMask(encoder, adversary(config), head, config=config)
+        else:
+            model = SimCLR(encoder, head, config=config)
     finally:
         keras.config.set_dtype_policy(policy)  # it counts when layers are made
-    optimizers = {"optimizer": _adam(config.learning_rate)}
-    if config.method == "advmask":
-        rate = config.adversary_learning_rate
-        steps = config.adversary_decay_steps
-        optimizers["adversary_optimizer"] = _adam(
-            keras.optimizers.schedules.CosineDecay(rate, steps) if steps else rate
-        )
-    # XLA compiles nothing that devices exchange
-    model.compile(**optimizers, jit_compile=config.jit_compile and distribute.count() == 1)
-    model.build_optimizers()
+    model.compile()
     return model
 
 
-def _adam(learning_rate: Any) -> keras.optimizers.Optimizer:
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
-
-
-SPLIT_SEED: Final = 2022
-"""The division into pretraining and unseen patients does not move with the seed of a run."""
+def adversary(config: Config) -> keras.Model:
+    """The U-Net of these settings, whose masks lie in their domain, initialised."""
+    width, depth, masks, kind = config.adversary_width, config.adversary_depth, config.masks, config.mask_activation
+    if config.mask_domain == "time":
+        return unet1d(width, depth, masks, activation=kind)
+    hop = config.mask_hop_samples
+    unet = unet1d(width, depth, (hop + 1) * masks, activation="linear", name="unet")
+    return spectral_adversary(unet, config.view_samples, hop, masks, kind)
 
 
 def pretrain(
@@ -92,7 +89,6 @@ def pretrain(
         InputError: data set, settings and directory do not go together, another process pretrains in it, a shard was
             altered, the disk is full, or another machine was lost; what is finished is kept.
     """
-    _check_fit(data, config)
     rows, copies = pretraining_rows(data, config)
     resumes = resume and is_begun(path)
     if resumes:  # refuses, if it does, before networks are built
@@ -141,7 +137,6 @@ def follow(data: DataSet, config: Config) -> None:
     Raises:
         InputError: data set and settings do not go together, or are not those of the first machine, or that was lost.
     """
-    _check_fit(data, config)
     rows, _ = pretraining_rows(data, config)
     _steps(data, rows, config)
     model = build(config)
@@ -159,20 +154,9 @@ def _fit(
 ) -> None:
     """Train from the epoch after the ``finished`` ones to the last, or until the first machine ends it."""
     config = model.config
-    patients = pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None
 
     def batches_at(places: npt.NDArray[np.int64] | None) -> tf.data.Dataset:
-        return stream(
-            data,
-            config.batch_size * config.accumulation,
-            seed=config.seed,
-            first_epoch=finished,
-            epochs=config.epochs,
-            rows=rows,
-            samples=config.window_samples,
-            patients=patients,
-            places=places,
-        )
+        return pretraining_batches(data, config, rows=rows, first_epoch=finished, places=places)
 
     with input_errors(), distribute.lost_machines():
         model.fit(
@@ -217,23 +201,6 @@ def _end_again(run: Run, model: SimCLR, finished: int, say: Callable[[str], None
         say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {best}")
 
 
-def pretraining_rows(data: DataSet, config: Config) -> tuple[npt.NDArray[np.int64], int]:
-    """Rows of the windows that these settings pretrain on: of all patients, or of a seeded share of them.
-
-    A recording that is an exact copy of another one is left out: the two would be contrasted with each other.
-
-    Returns:
-        The rows (n,), in order, and the number of windows left out as those of copies.
-    """
-    chosen = np.full(data.windows, True)
-    if config.pretraining_share < 1.0:
-        shares = {"pretraining": config.pretraining_share, "unseen": 1.0 - config.pretraining_share}
-        patients = data.records["patient"].tolist()
-        chosen = split_by_patient(patients, [None] * len(patients), shares, SPLIT_SEED) == "pretraining"
-    is_copy = (data.records["duplicate_of"] != "").to_numpy(bool)
-    return np.flatnonzero(chosen & ~is_copy), int((chosen & is_copy).sum())
-
-
 def seen_rows(data: DataSet, run: Run) -> npt.NDArray[np.int64]:
     """Rows of the windows that a run was started on, (n,), as it lists them: `pretraining_rows` of the version that
     started it may have divided patients otherwise."""
@@ -244,16 +211,3 @@ def repeats_patients(data: DataSet, rows: npt.NDArray[np.int64]) -> bool:
     """Whether any patient has several recordings among these rows."""
     pairs = data.records.iloc[rows][["patient", "id"]].drop_duplicates()
     return bool(pairs["patient"].duplicated().any())
-
-
-def _check_fit(data: DataSet, config: Config) -> None:
-    if data.sampling_rate_hz != config.sampling_rate_hz:
-        raise InputError(
-            f"{data.path}: sampling rate is {data.sampling_rate_hz} Hz, the settings say {config.sampling_rate_hz}; "
-            "prepare the data set for them, or change sampling_rate_hz"
-        )
-    if data.window_samples < config.window_samples:
-        raise InputError(
-            f"{data.path}: windows have {data.window_samples} samples, the settings want {config.window_samples}; "
-            "prepare the data set with longer ones, or lower window_seconds"
-        )

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ecg_advmask.data.batches import pretraining_rows
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError, some_of
@@ -16,7 +17,7 @@ from ecg_advmask.evaluate.embeddings import Embeddings, embed_recordings
 from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import read_json, write_json
 from ecg_advmask.pretrain.run import Run, is_begun
-from ecg_advmask.pretrain.trainer import pretraining_rows, seen_rows
+from ecg_advmask.pretrain.trainer import seen_rows
 from ecg_advmask.study.design import Study
 from ecg_advmask.study.jobs import Folder
 

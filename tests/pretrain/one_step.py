@@ -22,17 +22,15 @@ import tensorflow as tf
 from ecg_advmask.config import Config
 from ecg_advmask.pretrain import distribute
 from ecg_advmask.pretrain.simclr import Pairs, SimCLR
-from ecg_advmask.pretrain.trainer import build
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from pretrain.small import small
 
 BATCH, SAMPLES, STEPS, PATIENTS = 8, 250, 2, 5
 SIZE = Config(
     sampling_rate_hz=100,
     window_seconds=SAMPLES / 100,
-    encoder_width=4,
-    embedding_dim=8,
-    projection_hidden=16,
-    projection_dim=8,
-    adversary_width=8,
     batch_size=BATCH,
     accumulation=1,
     mask_sharpness=4.0,
@@ -65,9 +63,9 @@ def drawn(pairs: Pairs, windows: tf.Tensor, patients: tf.Tensor, masks: int) -> 
 
 
 def model_of(config: Config) -> SimCLR:
-    model = build(config)
+    keras.utils.set_random_seed(config.seed)
+    model = small(config)
     model.compile(*(keras.optimizers.SGD(0.05, momentum=0.9) for _ in range(2)), run_eagerly=True)
-    model.build_optimizers()
     pairs_of = model.pairs
     model.pairs = lambda batch: drawn(pairs_of(batch), *batch, config.masks)
     return model

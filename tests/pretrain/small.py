@@ -1,4 +1,4 @@
-"""A stand-in for the networks of a run: as many parts, but small enough to train eagerly in no time."""
+"""Networks of three layers, for tests of what is done with networks; and a stand-in for the model of a run."""
 
 from typing import Any
 
@@ -7,6 +7,51 @@ import tensorflow as tf
 from keras import layers
 
 from ecg_advmask.config import Config
+from ecg_advmask.models.unet import spectral_adversary
+from ecg_advmask.pretrain.advmask import AdvMask
+from ecg_advmask.pretrain.simclr import SimCLR
+
+
+def encoder(dim: int = 8) -> keras.Model:
+    """A strided convolution, batch normalisation and a dense layer, all of whose parameters matter."""
+    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    body = [layers.Conv1D(6, 10, 5, use_bias=False), norm, layers.LeakyReLU(), layers.GlobalAveragePooling1D()]
+    return keras.Sequential([keras.Input((None, 12)), *body, layers.Dense(dim, dtype="float32")], name="encoder")
+
+
+def projector(dim: int = 8) -> keras.Model:
+    """A dense layer."""
+    return keras.Sequential([keras.Input((dim,)), layers.Dense(6, dtype="float32")], name="projector")
+
+
+def adversary(config: Config) -> keras.Model:
+    """A convolution and batch normalisation, and masks in the domain of the settings."""
+    bins = 1 if config.mask_domain == "time" else config.mask_hop_samples + 1
+    soft = config.mask_activation == "softmax" or (config.mask_activation == "auto" and config.masks in (2, 3, 4))
+    kind = "linear" if bins > 1 else "softmax" if soft else "sigmoid"
+    norm = layers.BatchNormalization(momentum=0.9, epsilon=1e-5)
+    body = [layers.Conv1D(8, 5, padding="same", use_bias=False), norm, layers.LeakyReLU()]
+    last = layers.Conv1D(config.masks * bins, 5, padding="same", activation=kind, dtype="float32")
+    network = keras.Sequential([keras.Input((None, 12)), *body, last], name="adversary")
+    if bins == 1:
+        return network
+    return spectral_adversary(network, config.view_samples, bins - 1, config.masks, config.mask_activation)
+
+
+def small(config: Config) -> Any:
+    """The model of these settings on such networks, with fresh weights."""
+    if config.method == "simclr":
+        return SimCLR(encoder(), projector(), config=config)
+    return AdvMask(encoder(), adversary(config), projector(), config=config)
+
+
+def eager(config: Config) -> Any:
+    """In place of `trainer.build`: the same on small networks, whose steps are not compiled."""
+    keras.utils.set_random_seed(config.seed)
+    model = small(config)
+    model.compile(run_eagerly=True)
+    return model
+
 
 SMALL = Config(
     sampling_rate_hz=100,

@@ -12,11 +12,18 @@ import tensorflow as tf
 from scipy.special import expit, softmax
 
 from ecg_advmask.config import Config
+from ecg_advmask.models.unet import spectral_adversary
+from ecg_advmask.pretrain import trainer
 from ecg_advmask.pretrain.mask_domain import SpectralDomain, mask_domain
 
 RATE_HZ, SAMPLES = 100, 250
 CONFIG = Config(
-    sampling_rate_hz=RATE_HZ, window_seconds=2.5, adversary_width=8, mask_domain="spectrum", mask_frame_seconds=0.8
+    sampling_rate_hz=RATE_HZ,
+    window_seconds=2.5,
+    adversary_width=8,
+    adversary_depth=0,
+    mask_domain="spectrum",
+    mask_frame_seconds=0.8,
 )
 HOP, FRAMES, BINS = 40, 8, 41
 
@@ -136,10 +143,10 @@ def test_the_gradient_through_the_scaling_is_the_same_under_xla(name: Any) -> No
 )
 def test_masks_are_the_activated_means_of_the_logits_over_each_frame(masks: int, kind: Any, tmp_path: Path) -> None:
     keras.utils.set_random_seed(3)
-    config = dataclasses.replace(CONFIG, masks=masks, mask_activation=kind)
-    adversary = mask_domain(config).adversary(config)
+    network = keras.Sequential([keras.Input((None, 12)), keras.layers.Conv1D(BINS * masks, 3, padding="same")])
+    adversary = spectral_adversary(network, SAMPLES, HOP, masks, kind)
     x = signals()
-    logits = keras.ops.convert_to_numpy(adversary.get_layer("unet")(x)).astype(np.float64)
+    logits = keras.ops.convert_to_numpy(network(x)).astype(np.float64)
     assert logits.shape == (3, SAMPLES, BINS * masks)
     means = np.zeros((3, FRAMES, BINS, masks))
     for frame in range(FRAMES):
@@ -163,5 +170,5 @@ def test_frames_are_as_long_at_any_rate_and_under_cmsc_the_view_is_half_the_wind
         config = dataclasses.replace(
             CONFIG, sampling_rate_hz=rate_hz, window_seconds=5.0, pairing=pairing, mask_frame_seconds=1.0, masks=2
         )
-        adversary = mask_domain(config).adversary(config)
+        adversary = trainer.adversary(config)
         assert adversary.output_shape == (None, frames, rate_hz // 2 + 1, 2)
