@@ -24,10 +24,11 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["cinc2021", "chapman", "wfdb", "csv", "npz"]),
+    type=click.Choice(["cinc2021", "chapman", "ptbxl", "mimic", "code15", "wfdb", "csv", "npz"]),
     required=True,
     help="Layout of SOURCE. cinc2021: PhysioNet/CinC 2020 or 2021, a folder per source; chapman: Chapman-Shaoxing, "
-    "from figshare or PhysioNet; wfdb, csv, npz: your own recordings, in any folders.",
+    "from figshare or PhysioNet; ptbxl: PTB-XL from PhysioNet, at 500 Hz or with --source-rate 100 at 100 Hz; mimic: "
+    "MIMIC-IV-ECG; code15: CODE-15 % from Zenodo; wfdb, csv, npz: your own recordings, in any folders.",
 )
 @click.option("--sampling-rate", default=500, show_default=True, help="Rate of the windows, in Hz.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of a window, in seconds.")

@@ -9,6 +9,9 @@ from typing import Final
 
 from ecg_advmask.data.chapman import ChapmanSource
 from ecg_advmask.data.cinc2021 import CincSource
+from ecg_advmask.data.code15 import Code15Source
+from ecg_advmask.data.mimic import MimicSource
+from ecg_advmask.data.ptbxl import PtbxlSource
 from ecg_advmask.ecg.formats import FORMATS, suffixes_of
 from ecg_advmask.ecg.sources import Entry, RecordingSource, SourceOptions, entries_of
 from ecg_advmask.errors import InputError
@@ -55,6 +58,9 @@ def _name(folder: Path) -> str:
 LAYOUTS: Final[Mapping[str, Callable[..., RecordingSource]]] = {
     "cinc2021": CincSource,
     "chapman": ChapmanSource,
+    "ptbxl": PtbxlSource,
+    "mimic": MimicSource,
+    "code15": Code15Source,
     **{one.layout: partial(FolderSource, layout=one.layout) for one in FORMATS.values()},
 }
 """What opens a folder of each layout."""

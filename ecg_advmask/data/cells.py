@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -81,3 +81,22 @@ def rows_of(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
         raise InputError(f"{path}: cannot be read ({error.strerror}), give a CSV file") from error
     except (csv.Error, UnicodeDecodeError) as error:
         raise InputError(f"{path}: is not a CSV file in UTF-8 ({error}), save it as one") from error
+
+
+def named_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line number and cells by column of every row of a published table in CSV.
+
+    Raises:
+        InputError: the file is missing, is no CSV in UTF-8, or lacks a column that is needed.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            rows = csv.DictReader(stream)
+            if lacking := [name for name in needed if name not in (rows.fieldnames or ())]:
+                raise InputError(f"{path}: lacks the columns {', '.join(lacking)}")
+            for row in rows:
+                yield rows.line_num, {name: cell or "" for name, cell in row.items() if name is not None}
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}), fetch it with the recordings") from error
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: is not a CSV file in UTF-8 ({error}), fetch it again") from error

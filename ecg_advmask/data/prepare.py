@@ -206,7 +206,7 @@ def prepare(
             **({"follow_links": True} if options.follow_links else {}),
             **({"sex_codes": dict(sex_codes)} if sex_codes else {}),
         },
-        "label_columns": [] if table is None else list(table.columns),
+        "label_columns": list(dict.fromkeys([*opened.label_columns, *(() if table is None else table.columns)])),
         "labels_without_recording": unmatched.get("rows_without_recording", {}).get("count", 0),
         **({"label_remarks": list(table.remarks), "unmatched": unmatched} if table is not None else {}),
         "recordings": plan.recordings,

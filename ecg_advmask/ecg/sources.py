@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 from ecg_advmask.ecg.formats import FORMATS, SourceOptions, read_file, suffix_of
 from ecg_advmask.ecg.npz import read_numpy
@@ -110,8 +111,11 @@ class RecordingSource:
 
     ``exclude`` are files that are no recordings whatever their names, such as a table of labels. ``own`` are the names
     of what this package wrote and that was met while the entries were listed: it is no recording. ``has_rates``: the
-    entries are given sampling rates by a table, after they are listed.
+    entries are given sampling rates by a table, after they are listed. ``label_columns`` are the names of the labels
+    that the entries bring.
     """
+
+    label_columns: ClassVar[tuple[str, ...]] = ()
 
     options: SourceOptions = field(default_factory=SourceOptions)
     exclude: tuple[Path, ...] = field(default=(), kw_only=True)
