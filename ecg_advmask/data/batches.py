@@ -173,54 +173,6 @@ def stream(
     return _read(batches, data, batch_size, length, lambda signals, drawn: (signals, drawn[:, 2]))
 
 
-def labelled(
-    data: DataSet,
-    rows: Rows,
-    labels: Rows,
-    batch_size: int,
-    *,
-    seed: int,
-    balanced: bool = True,
-    first_epoch: int = 0,
-    first_batch: int = 0,
-    epochs: int = 1,
-    drop_remainder: bool = True,
-    samples: int | None = None,
-) -> tf.data.Dataset:
-    """Batches with labels, for the training of heads; an epoch has as many windows as ``rows``.
-
-    Args:
-        rows: (n,) rows of ``data.records``, each once.
-        labels: (n,) number of the class of each.
-        balanced: draw every class equally often (`order.balanced`), else every window once (`order.shuffled`).
-        data, batch_size, seed, first_epoch, first_batch, epochs, drop_remainder, samples: as in `stream`.
-
-    Returns:
-        Dataset of (signals, labels): (B, samples, 12) float32 as in `stream`, and (B,) int64.
-
-    Raises:
-        InputError: as in `stream`.
-        ValueError: a row occurs twice, or there is not one label for each.
-    """
-    wanted, places = np.unique(np.asarray(rows, np.int64), return_index=True)
-    if not len(wanted) == len(rows) == len(labels):
-        raise ValueError("rows must be distinct, with one label for each")
-    class_of = np.asarray(labels, np.int64)[places]
-    _check_size(data, len(wanted), batch_size, drop_remainder)
-    length, valid_samples = _cropped(data, samples)
-
-    def draw(epoch: int) -> tuple[Numbers, ...]:
-        if balanced:
-            drawn = order.balanced(class_of, seed=seed, epoch=epoch)
-        else:
-            drawn = np.searchsorted(wanted, order.shuffled(data.shard_windows, wanted, seed=seed, epoch=epoch))
-        starts = order.crop_starts(valid_samples(wanted[drawn]), length, seed=seed, epoch=epoch)
-        return wanted[drawn], starts, class_of[drawn]
-
-    batches = _batches(draw, first_epoch, epochs, batch_size, drop_remainder).skip(first_batch)
-    return _read(batches, data, batch_size, length, lambda signals, drawn: (signals, drawn[:, 2]))
-
-
 def ordered(data: DataSet, batch_size: int, rows: Rows | None = None, samples: int | None = None) -> tf.data.Dataset:
     """Every window, or those of ``rows``, exactly once in the order of ``data.records``.
 

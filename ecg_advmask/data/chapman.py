@@ -21,7 +21,6 @@ from ecg_advmask.ecg.recording import Recording, parse_age, parse_sex
 from ecg_advmask.ecg.sources import Entry, RecordingSource
 from ecg_advmask.ecg.walking import Found
 from ecg_advmask.errors import InputError
-from ecg_advmask.files import inside
 
 CHAPMAN: Final = "chapman"
 NINGBO: Final = "ningbo"
@@ -110,19 +109,16 @@ def _list_figshare(signals: Path, source: RecordingSource) -> Iterator[Entry]:
 def _figshare_entry(line: int, row: tuple[str, ...], signals: Path, found: Found | None, table: str) -> Entry:
     record_id, rhythm, age, sex = row
     name = f"{signals.name}/{record_id}.csv"
-    refusal = "" if found is None else found.refusal
-    if found is None:
-        try:
-            if not record_id or not record_id.isprintable():
-                raise InputError("no name of a file")
-            inside(signals, f"{record_id}.csv")
-            refusal = f"missing file: {table} has a row for it, but there is no {name}"
-        except InputError:
-            refusal = f"missing file: {table} names {record_id[:80]!r}, which is not a file inside {signals.name}"
-            record_id = ascii(record_id)[1:-1] or f"line {line} of {table}"
+    if found is not None:
+        refusal = found.refusal
+    elif _PLAIN_NAME.fullmatch(record_id) and record_id.isprintable():
+        refusal = f"missing file: {table} has a row for it, but there is no {name}"
+    else:
+        refusal = f"missing file: {table} names {record_id[:80]!r}, which is not a file inside {signals.name}"
+        record_id = ascii(record_id)[1:-1] or f"line {line} of {table}"
     return Entry(
         record_id,
-        str(signals / f"{record_id}.csv") if found is None else found.path,
+        "" if found is None else found.path,
         name,
         CHAPMAN,
         refusal=refusal,
@@ -136,6 +132,10 @@ def _without_row(found: Found, signals: Path, table: str) -> Entry:
     """A signal file that the table does not know, or a link that is not followed."""
     refusal = found.refusal or f"missing row: {table} has none for this file, its rhythm, age and sex are unknown"
     return Entry(found.stem, found.path, f"{signals.name}/{found.name}", CHAPMAN, refusal=refusal)
+
+
+_PLAIN_NAME = re.compile(r"[^/\\:\0]+")
+"""Names that lead nowhere else; which files there are is known before, so that the disk is not asked for each row."""
 
 
 def _read_table(path: Path) -> list[tuple[str, ...]]:

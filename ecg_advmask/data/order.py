@@ -1,11 +1,11 @@
-"""Which windows come when: the order of an epoch, class-balanced draws, and where crops begin. Pure NumPy.
+"""Which windows come when: the order of an epoch, and where crops begin. Pure NumPy.
 
 Everything is a function of the seed and the number of the epoch alone, so that an epoch can be had again without the
 ones before it.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,7 @@ every source even where each shard holds a single one."""
 MOST_TOGETHER: Final = 4
 """Windows of one patient that follow one another where they are to meet: few, so that no patient fills a batch."""
 
-_SHUFFLED, _BALANCED, _CROPPED, _TOGETHER = range(4)
+_SHUFFLED, _CROPPED, _TOGETHER = 0, 2, 3  # parts of the seeds of earlier runs, which go on with them
 
 
 def shuffled(
@@ -76,38 +76,6 @@ def together(rows: Rows, patients: Sequence[int] | npt.NDArray[np.integer], *, s
     group = np.cumsum(rank % MOST_TOGETHER == 0) - 1
     place = rng.permutation(len(rows))[group]
     return np.asarray(rows, dtype=np.int64)[by_patient[np.argsort(place, kind="stable")]]
-
-
-def balanced(labels: Sequence[object] | npt.NDArray[Any], *, seed: int, epoch: int, draws: int | None = None) -> Rows:
-    """Places in ``labels`` drawn so that every class comes equally often, up to one, in random order.
-
-    Within a class no window comes again before every other one has come. The classes that come once more than the
-    others are chosen at random.
-
-    Args:
-        labels: class of each window, None where it has none: such a window is never drawn.
-        seed: with the epoch, the only source of the draws.
-        epoch: number of the epoch, from 0.
-        draws: number of draws; by default that of the labelled windows.
-
-    Returns:
-        Places in ``labels``: (draws,) int64, empty where nothing is labelled.
-    """
-    members: dict[object, list[int]] = {}
-    for place, label in enumerate(labels):
-        if label is not None:
-            members.setdefault(label, []).append(place)
-    if not members:
-        return np.empty(0, dtype=np.int64)
-    rng = _generator(seed, epoch, _BALANCED)
-    count = sum(map(len, members.values())) if draws is None else draws
-    class_of_draw = rng.permutation(np.resize(rng.permutation(len(members)), count))
-    drawn = np.empty(count, dtype=np.int64)
-    for number, places in enumerate(members.values()):
-        turns = np.flatnonzero(class_of_draw == number)
-        passes = [rng.permutation(places) for _ in range(1 + len(turns) // len(places))]
-        drawn[turns] = np.concatenate(passes)[: len(turns)]
-    return drawn
 
 
 def crop_starts(valid_samples: npt.NDArray[np.integer], samples: int, *, seed: int, epoch: int) -> Rows:

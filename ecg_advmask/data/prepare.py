@@ -58,7 +58,7 @@ class Plan:
                     entry = dataclasses.replace(entry, refusal=f"repeated id: it is also that of {last.name}")
             else:
                 last = entry
-            digest.update(_text(dataclasses.replace(entry, file="")).encode())
+            digest.update(_text(entry, with_file=False).encode())
             self._database.execute("INSERT INTO dealt VALUES (?, ?)", (self.recordings, _text(entry)))
             self.recordings += 1
         self._database.execute("DROP TABLE listed")
@@ -102,12 +102,15 @@ def _row(entry: Entry) -> tuple[bytes, str, str, int, str]:
     return key, entry.record_id, entry.name, -1 if entry.number is None else entry.number, _text(entry)
 
 
-def _text(entry: Entry) -> str:
-    return json.dumps([getattr(entry, field.name) for field in dataclasses.fields(entry)])
+_FIELDS: Final = tuple(field.name for field in dataclasses.fields(Entry))
+
+
+def _text(entry: Entry, *, with_file: bool = True) -> str:
+    return json.dumps([getattr(entry, name) if with_file or name != "file" else "" for name in _FIELDS])
 
 
 def _entry(text: str) -> Entry:
-    values = {field.name: value for field, value in zip(dataclasses.fields(Entry), json.loads(text), strict=True)}
+    values = dict(zip(_FIELDS, json.loads(text), strict=True))
     labels = tuple((name, value) for name, value in values.pop("labels"))
     return Entry(**values | {"codes": tuple(values["codes"]), "unknown": tuple(values["unknown"]), "labels": labels})
 

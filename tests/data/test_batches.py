@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from ecg_advmask.data import batches as stream_module
 from ecg_advmask.data import order
-from ecg_advmask.data.batches import input_errors, labelled, ordered, steps_per_epoch, stream
+from ecg_advmask.data.batches import input_errors, ordered, steps_per_epoch, stream
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 
@@ -122,45 +122,11 @@ def test_valid_samples_that_are_no_numbers_are_refused(
         stream(DataSet.open(folder), 1, seed=0, samples=20)
 
 
-@pytest.mark.parametrize("balanced", [True, False])
-def test_labels_go_with_their_windows(data: DataSet, balanced: bool) -> None:
-    rows = np.random.default_rng(0).permutation(WINDOWS)[:60]
-    labels = np.repeat([0, 1, 5], [40, 15, 5])
-    settings = {"seed": 3, "balanced": balanced, "samples": 20}
-    batches = list(labelled(data, rows, labels, 10, epochs=2, **settings))
-    assert [signals.shape.as_list() for signals, _ in batches] == [[10, 20, 12]] * 12
-    sorting = np.argsort(rows)
-    drawn, starts = [], []
-    for epoch in range(2):
-        if balanced:
-            of_epoch = rows[sorting][order.balanced(labels[sorting], seed=3, epoch=epoch)]
-        else:
-            of_epoch = shuffled(3, epoch, rows)
-        drawn.append(of_epoch)
-        starts.append(order.crop_starts(VALID[of_epoch], 20, seed=3, epoch=epoch))
-    found = np.concatenate([signals for signals, _ in batches])
-    np.testing.assert_allclose(found, expected(np.concatenate(drawn), np.concatenate(starts), 20), atol=1e-5)
-    found_labels = np.concatenate([batch_labels for _, batch_labels in batches])
-    label_of = dict(zip(rows.tolist(), labels.tolist(), strict=True))
-    assert found_labels.tolist() == [label_of[row] for row in np.concatenate(drawn).tolist()]
-    assert np.bincount(found_labels[:60]).tolist() == ([20, 20, 0, 0, 0, 20] if balanced else [40, 15, 0, 0, 0, 5])
-    tail = list(labelled(data, rows, labels, 10, first_epoch=1, first_batch=2, epochs=2, **settings))
-    np.testing.assert_array_equal(np.concatenate([signals for signals, _ in tail]), found[80:])
-
-
-def test_rows_and_labels_that_do_not_go_together_are_refused(data: DataSet) -> None:
-    for rows, labels in (([1, 1], [0, 1]), ([1, 2], [0])):
-        with pytest.raises(ValueError, match="rows must be distinct, with one label for each"):
-            labelled(data, rows, labels, 1, seed=0)
-
-
 def test_fewer_windows_than_a_batch_and_too_short_ones_are_refused(data: DataSet) -> None:
     with pytest.raises(InputError, match="has 74 windows to use, fewer than a batch of 75"):
         stream(data, 75, seed=0)
     with pytest.raises(InputError, match="has 2 windows"):
         stream(data, 3, seed=0, rows=[1, 5])
-    with pytest.raises(InputError, match="has 2 windows"):
-        labelled(data, [1, 5], [0, 1], 3, seed=0)
     for samples in (LENGTH + 1, 0):
         with pytest.raises(InputError, match=f"has windows of 50 samples, {samples} are wanted"):
             ordered(data, 10, samples=samples)

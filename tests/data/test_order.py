@@ -1,4 +1,4 @@
-"""The order of an epoch: every window once, well mixed from few files at a time; balanced draws; crops."""
+"""The order of an epoch: every window once, well mixed from few files at a time; crops."""
 
 import itertools
 from collections import Counter
@@ -9,7 +9,6 @@ import pytest
 from ecg_advmask.data.order import (
     MOST_TOGETHER,
     SHARDS_AT_ONCE,
-    balanced,
     crop_starts,
     middle_starts,
     shuffled,
@@ -38,11 +37,9 @@ def test_a_row_that_does_not_exist_is_refused(row: int) -> None:
 
 
 def test_seed_and_epoch_alone_decide() -> None:
-    labels = np.arange(WINDOWS) % 3
     valid = np.full(WINDOWS, 1000)
     for drawn in (
         lambda seed, epoch: shuffled(SHARDS, None, seed=seed, epoch=epoch),
-        lambda seed, epoch: balanced(labels, seed=seed, epoch=epoch),
         lambda seed, epoch: crop_starts(valid, 250, seed=seed, epoch=epoch),
     ):
         first = drawn(1, 2)
@@ -120,49 +117,6 @@ def test_windows_of_a_long_recording_meet_in_a_batch_as_often_as_chance_has_it()
         pairs.append((inside * (inside - 1) / 2).sum())
     expected = 180 * 179 / 2 * (batch - 1) / (16 * 256 - 1)
     assert np.mean(pairs) == pytest.approx(expected, abs=4 * np.std(pairs) / np.sqrt(epochs))
-
-
-@pytest.mark.parametrize("draws", [None, 0, 1, 2, 100, 101, 1000])
-def test_balanced_draws_every_class_and_every_member_equally_often(draws: int | None) -> None:
-    labels = ["AFIB"] * 70 + [None] * 5 + ["SB"] * 7 + ["SR"] + [None]
-    drawn = balanced(labels, seed=4, epoch=0, draws=draws)
-    assert len(drawn) == (78 if draws is None else draws)
-    assert drawn.dtype == np.int64
-    counts = np.bincount(drawn, minlength=len(labels))
-    assert not counts[[place for place, label in enumerate(labels) if label is None]].any()
-    of_class = {name: counts[[label == name for label in labels]] for name in ("AFIB", "SB", "SR")}
-    totals = [int(members.sum()) for members in of_class.values()]
-    assert max(totals) - min(totals) <= 1
-    for members in of_class.values():
-        assert members.max() == -(-members.sum() // len(members))
-        assert members.min() == members.sum() // len(members)
-
-
-def test_balanced_exhausts_a_class_before_it_repeats_a_member() -> None:
-    drawn = balanced([0] * 7 + [1] * 30, seed=0, epoch=0, draws=60)
-    of_small = drawn[drawn < 7]
-    assert len(of_small) == 30
-    passes = [of_small[start : start + 7].tolist() for start in range(0, 28, 7)]
-    assert all(sorted(members) == list(range(7)) for members in passes)
-    assert passes[0] != passes[1], "each pass has its own order"
-
-
-def test_balanced_classes_come_in_random_order() -> None:
-    """Runs of equal classes in 2,000 draws of two: 1,001 on average, with a deviation of 22.4 (Wald and Wolfowitz)."""
-    classes = np.repeat([0, 1], [1500, 500])
-    drawn = classes[balanced(classes, seed=0, epoch=0)]
-    runs = 1 + np.count_nonzero(np.diff(drawn))
-    assert runs == pytest.approx(1001, abs=4 * 22.4)
-
-
-def test_the_class_with_one_more_is_not_always_the_same() -> None:
-    with_more = {int(np.bincount(balanced([0, 1, 2], seed=0, epoch=epoch, draws=4)).argmax()) for epoch in range(50)}
-    assert with_more == {0, 1, 2}
-
-
-@pytest.mark.parametrize("labels", [[], [None, None]])
-def test_nothing_labelled_gives_no_draws(labels: list[None]) -> None:
-    assert balanced(labels, seed=0, epoch=0, draws=5).tolist() == []
 
 
 def test_crops_are_uniform_over_the_valid_part() -> None:

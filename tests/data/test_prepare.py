@@ -433,9 +433,13 @@ def test_reading_processes_do_without_tensorflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("folder", "layout", "rate"), [("cinc2021", "cinc2021", 100), ("cinc2021", "cinc2021", 500), ("ludb", "wfdb", 500)]
+    ("folder", "layout", "rate"),
+    [
+        pytest.param("cinc2021", "cinc2021", 100, marks=pytest.mark.exhaustive),
+        pytest.param("cinc2021", "cinc2021", 500, marks=pytest.mark.exhaustive),
+        pytest.param("ludb", "wfdb", 500, marks=pytest.mark.slow),
+    ],
 )
 def test_real_recordings_are_accounted_for_and_keep_their_values(
     shared: Path, tmp_path: Path, folder: str, layout: str, rate: int

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tempfile
 import tracemalloc
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -339,13 +340,19 @@ def check_real(header: Path) -> None:
     assert read_wfdb(header).sampling_rate_hz == reference.fs
 
 
-def test_some_real_recordings(shared: Path) -> None:
-    headers = real_headers(shared)
-    for header in headers[:: max(1, len(headers) // 60)]:
-        check_real(header)
+def test_some_real_recordings_of_every_source(shared: Path) -> None:
+    """At most twenty of each, evenly spread over its folders."""
+    of_source = defaultdict[str, list[Path]](list)
+    for header in real_headers(shared):
+        folders = header.relative_to(shared / "data").parts
+        of_source[folders[2] if folders[0] == "cinc2021" else folders[0]].append(header)
+    assert len(of_source) >= 8
+    for headers in of_source.values():
+        for header in headers[:: -(-len(headers) // 20)]:
+            check_real(header)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_all_real_recordings(shared: Path) -> None:
     for header in real_headers(shared):
         check_real(header)

@@ -152,6 +152,15 @@ def check_kept(place: Place, layout: str, result: Result) -> None:
     data, known = result.data, place.good_uv(layout)
     for record_id, rows in result.kept.groupby("id", sort=False):
         first = rows.iloc[0]
+        if first["rebuilt"]:
+            windows = [
+                window[:valid]
+                for window, valid in zip(data.windows_uv(rows.index.to_numpy()), rows["valid_samples"], strict=True)
+            ]
+            signals_mv = np.concatenate(windows).astype(np.float32) / 1000
+            rebuilt = tuple(first["rebuilt"].split(";"))
+            check_rebuilt(Recording(str(record_id), signals_mv, place.rate_hz, rebuilt=rebuilt), within_mv=0.003)
+            continue
         if record_id in known and Path(first["file"]).stem.startswith("good"):
             microvolts, rate = known[str(record_id)], float(place.rate_hz)
             stated_uv = microvolts
@@ -201,7 +210,7 @@ def check_readers(place: Place) -> None:
         np.testing.assert_array_equal(np.where(np.abs(rounded) <= 32767, rounded, -32768), values_uv)
 
 
-def check_rebuilt(one: Recording) -> None:
+def check_rebuilt(one: Recording, within_mv: float = 1e-6) -> None:
     """Limb leads that are not in the file are those of the electrodes that give the first two which are in it."""
     of_left_and_foot = {"I": (1, 0), "II": (0, 1), "III": (-1, 1)}  # the right arm at zero
     of_left_and_foot |= {"aVR": (-0.5, -0.5), "aVL": (1, -0.5), "aVF": (-0.5, 1)}
@@ -214,7 +223,7 @@ def check_rebuilt(one: Recording) -> None:
     electrodes = np.linalg.solve(np.array([of_left_and_foot[first], of_left_and_foot[second]]), recorded)
     for lead in one.rebuilt:
         expected = np.array(of_left_and_foot[lead]) @ electrodes
-        np.testing.assert_allclose(leads[lead][there], expected, atol=1e-6 * (1 + np.abs(recorded).max(initial=0)))
+        np.testing.assert_allclose(leads[lead][there], expected, atol=within_mv * (1 + np.abs(recorded).max(initial=0)))
 
 
 def check_ends(place: Place, layout: str, damage: Damage, result: Result) -> None:
@@ -230,6 +239,8 @@ def check_ends(place: Place, layout: str, damage: Damage, result: Result) -> Non
     others = result.kept[~result.kept["id"].isin(list(good))]
     if damage.ends == "kept":
         assert untouched in set(others["signal_hash"]), refusals(result)
+    if damage.ends == "refused" and damage.name.startswith("lead") and (others["rebuilt"] != "").any():
+        return  # a limb lead that was lost follows from the others; `check_kept` has seen to it
     if damage.ends == "refused":
         assert others.empty, f"kept: {others.to_dict('records')}"
         assert any(damage.reason in reason for reason in refusals(result)), refusals(result)

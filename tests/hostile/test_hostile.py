@@ -2,7 +2,7 @@
 
 Every kind of damage in `hostile.damage.DAMAGES` is done on its own with a few fixed seeds; hypothesis then looks for
 places, values and pairs of damages that hurt, always the same ones. To look further, with other seeds each time:
-``HOSTILE_EXAMPLES=20000 pytest tests/hostile -k searched``.
+``HOSTILE_EXAMPLES=20000 pytest tests/hostile -k searched_further``.
 """
 
 import os
@@ -95,7 +95,7 @@ def test_one_damage(name: str) -> None:
     one_damage(name, Random(0))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("name", DAMAGES)
 def test_one_damage_with_other_seeds(name: str) -> None:
     for seed in (1, 2):
@@ -149,7 +149,14 @@ def test_what_stops_the_command_is_one_line(name: str) -> None:
         check_command(place, layout, damage, result.exit_code, result.stdout, result.stderr)
 
 
-@pytest.mark.parametrize("name", ["signal file named elsewhere", "header that is a pipe", "npz of pickled objects"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "header that is a pipe",
+        pytest.param("signal file named elsewhere", marks=pytest.mark.exhaustive),
+        pytest.param("npz of pickled objects", marks=pytest.mark.exhaustive),
+    ],
+)
 def test_a_process_of_its_own(name: str) -> None:
     """Nothing that the tests themselves have set up protects it."""
     damage, random = DAMAGES[name], Random(3)
@@ -206,20 +213,27 @@ def pairs(draw: st.DrawFn) -> tuple[tuple[str, str], str]:
 RANDOM = st.randoms(use_true_random=False)
 
 
-@settings(SEARCH, max_examples=EXAMPLES or 60)
+@settings(SEARCH, max_examples=10)
 @given(name=st.sampled_from(sorted(DAMAGES)), random=RANDOM)
 def test_searched_for_one_damage(name: str, random: Random) -> None:
     one_damage(name, random)
 
 
-@settings(SEARCH, max_examples=EXAMPLES or 60)
+@settings(SEARCH, max_examples=15)
 @given(pair=pairs(), random=RANDOM)
 def test_searched_for_two_damages(pair: tuple[tuple[str, str], str], random: Random) -> None:
     two_damages(*pair, random)
 
 
-@pytest.mark.slow
-@settings(SEARCH, max_examples=250)
+@pytest.mark.exhaustive
+@settings(SEARCH, max_examples=EXAMPLES or 60)
+@given(name=st.sampled_from(sorted(DAMAGES)), random=RANDOM)
+def test_searched_further_for_one_damage(name: str, random: Random) -> None:
+    one_damage(name, random)
+
+
+@pytest.mark.exhaustive
+@settings(SEARCH, max_examples=EXAMPLES or 250)
 @given(pair=pairs(), random=RANDOM)
 def test_searched_further_for_two_damages(pair: tuple[tuple[str, str], str], random: Random) -> None:
     two_damages(*pair, random)
