@@ -10,11 +10,12 @@ import click
 @click.argument("destination", metavar="DEST", type=click.Path(path_type=Path))
 @click.option(
     "--layout",
-    type=click.Choice(["cinc2021", "chapman", "both"]),
+    type=click.Choice(["cinc2021", "chapman", "both", "hospital"]),
     default="both",
     show_default=True,
     help="cinc2021: WFDB headers and MATLAB files as in the PhysioNet/CinC Challenge 2021; "
-    "chapman: CSV files and Diagnostics.xlsx as in Chapman-Shaoxing.",
+    "chapman: CSV files and Diagnostics.xlsx as in Chapman-Shaoxing; both: these two; "
+    "hospital: DICOM, HL7 aECG, GE MUSE, Philips Sierra and SCP-ECG files.",
 )
 @click.option("--records", type=click.IntRange(min=1), default=600, show_default=True, help="Recordings per layout.")
 @click.option(
@@ -34,13 +35,15 @@ import click
 def synth(destination: Path, layout: str, records: int, seed: int, workers: int) -> None:
     """Write generated 12-lead ECGs, with known rhythm and P, QRS and T intervals, to the new folder DEST.
 
-    DEST/cinc2021 and DEST/chapman can be given to `ecg-advmask prepare`.
+    DEST/cinc2021, DEST/chapman and DEST/hospital can be given to `ecg-advmask prepare`.
     """
     from ecg_advmask.synthetic.archive import LAYOUTS, write_archive
 
-    layouts = [name for name in LAYOUTS if layout in (name, "both")]
+    layouts = LAYOUTS if layout == "both" else [layout]
     if "chapman" in layouts:
         import openpyxl  # noqa: F401 (if it is missing, say so before the work and not after it)
+    if "hospital" in layouts:
+        import pydicom  # noqa: F401 (likewise)
 
     with click.progressbar(length=records * len(layouts), label="generating", show_pos=True) as bar:
         write_archive(destination, layouts, records, seed, workers=workers, progress=bar.update)

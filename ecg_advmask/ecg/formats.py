@@ -89,6 +89,13 @@ def _opened_numpy(path: str, options: SourceOptions) -> Container:
     return npz.opened(path, options.sampling_rate_hz, options.unit, options.rebuild_leads)
 
 
+def _read_hospital(path: str, options: SourceOptions) -> Recording:
+    from ecg_advmask.ecg.hospital import read_hospital
+
+    return read_hospital(path, rebuild_leads=options.rebuild_leads)
+
+
+_HOSPITAL: Final = Format("hospital", "files of hospital ECG systems", read=_read_hospital)
 _NUMPY: Final = Format("npz", "NumPy files", opened=_opened_numpy)
 
 FORMATS: Final[dict[str, Format]] = {
@@ -96,6 +103,10 @@ FORMATS: Final[dict[str, Format]] = {
     ".csv": Format("csv", "CSV files", read=_read_csv, needs_rate=True),
     ".npz": _NUMPY,
     ".npy": _NUMPY,
+    ".dcm": _HOSPITAL,
+    ".edf": _HOSPITAL,
+    ".scp": _HOSPITAL,
+    ".xml": _HOSPITAL,
 }
 """Format by suffix, in lower case; of a file whose name ends in several (``.csv.gz``), the longest counts."""
 
