@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -39,7 +40,7 @@ def synth(destination: Path, layout: str, records: int, seed: int, workers: int)
     """
     from ecg_advmask.synthetic.archive import LAYOUTS, write_archive
 
-    layouts = LAYOUTS if layout == "both" else [layout]
+    layouts: Any = LAYOUTS if layout == "both" else [layout]
     if "chapman" in layouts:
         import openpyxl  # noqa: F401 (if it is missing, say so before the work and not after it)
     if "hospital" in layouts:
