@@ -68,10 +68,10 @@ def settings(*further: str) -> config.Config:
 def assert_same(found: Any, frozen: Any, tolerance: float, free: Sequence[str] = (), where: str = "") -> None:
     """The same plain value: keys in their order, texts and whole numbers exactly, other numbers within a tolerance.
 
-    Of the keys in ``free`` only the presence counts.
+    Of the keys in ``free`` only the presence counts. Later versions may add keys.
     """
     if isinstance(frozen, dict):
-        assert isinstance(found, dict) and list(found) == list(frozen), where
+        assert isinstance(found, dict) and [key for key in found if key in frozen] == list(frozen), where
         for key, value in frozen.items():
             if key not in free:
                 assert_same(found[key], value, tolerance, free, f"{where}/{key}")
@@ -180,9 +180,9 @@ def test_a_run_goes_on(place: Path) -> None:
 
 def test_the_same_data_set(place: Path) -> None:
     steps.run("prepare", "raw", "again", *steps.PREPARE[3:], *steps.FORM)
-    assert_same(read("again/dataset.json"), read("data/dataset.json"), 0)
+    assert_same(read("again/dataset.json"), read("data/dataset.json"), 0, free=("made_by", "listing_sha256"))
     assert {path.name for path in Path("again").iterdir()} == {path.name for path in Path("data").iterdir()}
-    for path in Path("data").iterdir():
+    for path in set(Path("data").iterdir()) - {Path("data/dataset.json")}:
         assert (Path("again") / path.name).read_bytes() == path.read_bytes(), path.name
     assert DataSet.open(place / "again").sha256 == DATA_SHA256
 
@@ -197,7 +197,12 @@ def test_the_same_windows_after_resampling(place: Path) -> None:
 
 
 def test_the_same_history(place: Path) -> None:
-    run = pretrain(DataSet.open("data"), "once", settings("epochs=1"), say=lambda _: None)
+    """Of a run that goes on from its first step, with the recordings that it lists: patients are divided otherwise
+    since."""
+    Path("once").mkdir()
+    for name in ("config.json", "seen.csv"):
+        shutil.copy(Path("run", name), Path("once", name))
+    run = pretrain(DataSet.open("data"), "once", settings(), resume=True, say=lambda _: None)
     assert_same_history(run.path / "history.csv", FILES / "resumed.csv", 1, 1)
     stored, frozen = read("once/config.json"), read("run/config.json")
     assert_same(stored, frozen, 0, free=("epochs", "path", "versions"))
@@ -206,28 +211,24 @@ def test_the_same_history(place: Path) -> None:
         {path.relative_to(folder).as_posix() for path in folder.rglob("*")} for folder in (run.path, place / "run")
     ]
     both = ("config.json", "seen.csv", "history.csv", "seconds.csv", "encoder.keras", "adversary.keras")
-    assert names[0].issuperset((*both, "checkpoints/epoch-00001.npz", "checkpoints/epoch-00001.npz.sha256"))
+    assert names[0].issuperset((*both, "checkpoints/epoch-00002.npz", "checkpoints/epoch-00001.npz.sha256"))
     assert names[1].issuperset((*both, "checkpoints/epoch-00002.npz", "checkpoints/epoch-00002.npz.sha256"))
     with (
-        np.load("once/checkpoints/epoch-00001.npz") as new,
+        np.load("once/checkpoints/epoch-00002.npz") as new,
         np.load("run/checkpoints/epoch-00002.npz") as old,
     ):
         assert {name: new[name].shape for name in new} == {name: old[name].shape for name in old}
 
 
 def test_the_same_linear_evaluation(place: Path) -> None:
-    """On the embeddings that the frozen run keeps, and once more with the frozen split."""
-    steps.run(*steps.LINEAR_EVAL[:-1], "again.json")
-    free = ("versions", "command")
-    assert_same(read("again.json"), read("sex.json"), 1e-6, free)
-    assert Path("again.split.csv").read_bytes() == Path("sex.split.csv").read_bytes()
+    """On the embeddings that the frozen run keeps, with the frozen split: patients are divided otherwise since."""
+    steps.run(*steps.LINEAR_EVAL[:-1], "again.json", "--split", "sex.split.csv")
+    again, frozen = read("again.json"), read("sex.json")
+    assert again["split"]["path"] == "sex.split.csv"
+    assert_same(again, frozen, 1e-6, ("versions", "command", "split"))
     heads = [LinearHead.read(name) for name in (place / "again.head.npz", place / "sex.head.npz")]
     np.testing.assert_allclose(heads[0].weights, heads[1].weights, rtol=1e-4, atol=1e-4)
     assert heads[0].encoder_sha256 == heads[1].encoder_sha256
-    steps.run(*steps.LINEAR_EVAL[:-1], "split.json", "--split", "sex.split.csv")
-    again, frozen = read("split.json"), read("sex.json")
-    assert again["split"]["path"] == "sex.split.csv"
-    assert_same(again, frozen, 1e-6, (*free, "split"))
 
 
 def test_the_same_encoder_file(place: Path) -> None:
