@@ -15,12 +15,15 @@ from ecg_advmask.cli import main
 from ecg_advmask.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORDS = 160
+RECORDS = 120
+SETTINGS = {"epochs": 2, "encoder_width": 4, "embedding_dim": 8, "batch_size": 32}
+"""XLA compiles the whole training step here, as in `make demo`; other tests leave it out."""
 
 
 def demo_commands(folder: Path) -> list[list[str]]:
     """Arguments of each `ecg-advmask` in the recipe of `make demo`."""
-    variables = [f"DEMO={folder}", f"DEMO_RECORDS={RECORDS}", "DEMO_SETTINGS=--set epochs=2"]
+    settings = " ".join(f"--set {key}={value}" for key, value in SETTINGS.items())
+    variables = [f"DEMO={folder}", f"DEMO_RECORDS={RECORDS}", f"DEMO_SETTINGS={settings}"]
     shown = subprocess.run(
         ["make", "--no-print-directory", "--dry-run", "demo", *variables],
         cwd=ROOT,
@@ -54,7 +57,7 @@ def test_the_demo_goes_from_nothing_to_a_report(tmp_path: Path) -> None:
     subjects = pd.read_csv(folder / "raw" / "cinc2021" / "subjects.csv")
     with np.load(folder / "embeddings.npz") as archive:
         assert set(archive["ids"]) == set(subjects["record"][subjects["duration_s"] >= 10])  # the encoder's window
-        assert archive["embeddings"].shape == (len(archive["ids"]), 64)
+        assert archive["embeddings"].shape == (len(archive["ids"]), SETTINGS["embedding_dim"])
         assert np.isfinite(archive["embeddings"]).all()
     rhythm = read_json(folder / "rhythm.json")
     assert rhythm["targets"]["names"] == ["AFIB", "GSVT", "SB", "SR"]
