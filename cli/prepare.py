@@ -1,8 +1,6 @@
 """``ecg-advmask prepare`` and ``merge``: from an archive of recordings to a data set."""
 
-from collections.abc import Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -14,7 +12,7 @@ from ecg_advmask.files import read_json
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from ecg_advmask.data.account import Account
+    from ecg_advmask.data.dataset import DataSet
     from ecg_advmask.ecg.recording import Sex
 
 
@@ -25,10 +23,10 @@ if TYPE_CHECKING:
     "--format",
     "layout",
     type=click.Choice(["cinc2021", "chapman", "ptbxl", "mimic", "code15", "wfdb", "csv", "npz"]),
-    required=True,
     help="Layout of SOURCE. cinc2021: PhysioNet/CinC 2020 or 2021, a folder per source; chapman: Chapman-Shaoxing, "
     "from figshare or PhysioNet; ptbxl: PTB-XL from PhysioNet, at 500 Hz or with --source-rate 100 at 100 Hz; mimic: "
-    "MIMIC-IV-ECG; code15: CODE-15 % from Zenodo; wfdb, csv, npz: your own recordings, in any folders.",
+    "MIMIC-IV-ECG; code15: CODE-15 % from Zenodo; wfdb, csv, npz: your own recordings, in any folders.  [default: by "
+    "the names of the files]",
 )
 @click.option("--sampling-rate", default=500, show_default=True, help="Rate of the windows, in Hz.")
 @click.option("--seconds", default=10.0, show_default=True, help="Length of a window, in seconds.")
@@ -74,7 +72,7 @@ def prepare(
     source: str,
     dest: str,
     *,
-    layout: str,
+    layout: str | None,
     sampling_rate: int,
     seconds: float,
     min_seconds: float | None,
@@ -101,7 +99,7 @@ def prepare(
 
     with closing(_Bars()) as bars:
         try:
-            accounts = make(
+            data = make(
                 source,
                 dest,
                 layout,
@@ -120,10 +118,10 @@ def prepare(
             )
         except KeyboardInterrupt:
             raise InputError(f"{dest}: interrupted; the same command goes on where it was") from None
-    if accounts is None:
+    if data is None:
         click.echo(f"Wrote part {shard} to {dest}.partial; when all parts are there: ecg-advmask merge {dest}")
     else:
-        _print_account(dest, accounts)
+        _print_account(data)
 
 
 @click.command("merge")
@@ -136,7 +134,7 @@ def merge(dest: str, parts: tuple[str, ...]) -> None:
     """
     from ecg_advmask.data.prepare import merge as complete
 
-    _print_account(dest, complete(dest, parts))
+    _print_account(complete(dest, parts))
 
 
 def _part(text: str) -> tuple[int, int]:
@@ -172,18 +170,19 @@ class _Bars:
             self._bar.close()
 
 
-def _print_account(dest: str, accounts: "Mapping[str, Account]") -> None:
-    from ecg_advmask.data.account import total
+def _print_account(data: "DataSet") -> None:
+    from ecg_advmask.data.account import accounts_of, total
     from ecg_advmask.report.data_account import patients_line, recordings_table, remarks, table_lines
 
+    accounts = accounts_of(data)
     whole = total(accounts.values())
     click.echo(recordings_table(accounts))
     for line in remarks(whole):
         click.echo(line)
-    stated = read_json(Path(dest) / "dataset.json")
+    stated = read_json(data.path / "dataset.json")
     for line in [*table_lines(stated), patients_line(stated)]:
         click.echo(line)
     click.echo(
-        f"Wrote {Path(dest)}: {whole.windows_kept} windows of {whole.recordings_kept} recordings, "
-        f"{whole.recordings_refused} recordings refused ({Path(dest) / 'refused.csv'} tells why)"
+        f"Wrote {data.path}: {whole.windows_kept} windows of {whole.recordings_kept} recordings, "
+        f"{whole.recordings_refused} recordings refused ({data.path / 'refused.csv'} gives the reasons)"
     )

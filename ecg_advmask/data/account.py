@@ -82,6 +82,12 @@ class Account:
         return cls(**plain)
 
 
+def accounts_of(data: DataSet) -> dict[str, Account]:
+    """Counts by source, in which every recording is kept or refused."""
+    sources = read_json(data.path / DATASET_FILE)["sources"]
+    return {source: Account.from_dict(values) for source, values in sources.items()}
+
+
 def total(accounts: Iterable[Account]) -> Account:
     """The sum of accounts."""
     result = Account()

@@ -7,12 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from ecg_advmask.data.chapman import ChapmanSource
-from ecg_advmask.data.cinc2021 import CincSource
-from ecg_advmask.data.code15 import Code15Source
-from ecg_advmask.data.mimic import MimicSource
-from ecg_advmask.data.ptbxl import PtbxlSource
-from ecg_advmask.ecg.formats import FORMATS, suffixes_of
+from ecg_advmask.data import code15, mimic, ptbxl
+from ecg_advmask.data.chapman import SIGNAL_FOLDERS, ChapmanSource
+from ecg_advmask.data.cinc2021 import CHAPMAN, FOLDERS, CincSource, source_of
+from ecg_advmask.ecg.formats import FORMATS, suffix_of, suffixes_of
 from ecg_advmask.ecg.sources import Entry, RecordingSource, SourceOptions, entries_of
 from ecg_advmask.errors import InputError
 
@@ -58,12 +56,49 @@ def _name(folder: Path) -> str:
 LAYOUTS: Final[Mapping[str, Callable[..., RecordingSource]]] = {
     "cinc2021": CincSource,
     "chapman": ChapmanSource,
-    "ptbxl": PtbxlSource,
-    "mimic": MimicSource,
-    "code15": Code15Source,
+    "ptbxl": ptbxl.PtbxlSource,
+    "mimic": mimic.MimicSource,
+    "code15": code15.Code15Source,
     **{one.layout: partial(FolderSource, layout=one.layout) for one in FORMATS.values()},
 }
 """What opens a folder of each layout."""
+
+
+_LAYOUT_OF_TABLE: Final = {ptbxl.TABLE: "ptbxl", mimic.TABLE: "mimic", code15.TABLE: "code15"}
+
+
+def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = ()) -> str:
+    """The layout of a folder, by the names of its files.
+
+    Args:
+        folder: where the recordings are.
+        exclude: files that are no recordings whatever their names.
+
+    Raises:
+        InputError: the folder is missing, or its files fit no layout, or more than one.
+    """
+    place = Path(folder)
+    if any((place / name).is_dir() for name in SIGNAL_FOLDERS):
+        return "chapman"
+    if by_table := [layout for name, layout in _LAYOUT_OF_TABLE.items() if (place / name).is_file()]:
+        return by_table[0]
+    top = Path(os.path.realpath(place))
+    examples: dict[str, str] = {}
+    sources: set[str] = set()
+    for found in FolderSource(folder=place, exclude=tuple(exclude)).files(place, tuple(FORMATS)):
+        if one := FORMATS.get(suffix_of(found.name)):
+            examples.setdefault(one.layout, found.name)
+            if one.layout == "wfdb":
+                sources.add(source_of(top / found.name))
+    if not examples:
+        raise InputError(f"{folder}: holds no files of recordings ({', '.join(f'*{suffix}' for suffix in FORMATS)})")
+    challenge = sources & FOLDERS.keys()
+    if len(examples) > 1 or (challenge and (challenge != sources or CHAPMAN in challenge)):
+        found_there = ", ".join(f"{layout} ({name})" for layout, name in examples.items())
+        if challenge:
+            found_there += f", of which some are named as in the Challenge ({', '.join(sorted(challenge))})"
+        raise InputError(f"{folder}: could be of several layouts, choose one; it holds files of {found_there}")
+    return "cinc2021" if challenge else next(iter(examples))
 
 
 def open_source(

@@ -30,8 +30,8 @@ REFUSED_COLUMNS: Final = ("id", "file", "reason", "window")
 _CHECK_FIELDS: Final = ("name", "threshold", "unit", "fails_below", "meaning")
 
 
-def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> dict[str, Account]:
-    """Write the tables of a data set whose shards are all there, and give it its name; returns counts by source.
+def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> None:
+    """Write the tables of a data set whose shards are all there, and give it its name.
 
     Raises:
         InputError: no recording could be used; then nothing is left of the data set.
@@ -78,7 +78,6 @@ def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> dict[str, Acc
         },
     )
     complete(folder, target)
-    return accounts
 
 
 def complete(folder: Path, target: Path) -> None:

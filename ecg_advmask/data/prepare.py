@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from ecg_advmask import __version__
-from ecg_advmask.data.account import Account
-from ecg_advmask.data.archives import open_source
-from ecg_advmask.data.dataset import DATASET_FILE
+from ecg_advmask.data.archives import find_layout, open_source
+from ecg_advmask.data.dataset import DATASET_FILE, DataSet
 from ecg_advmask.data.finish import complete, finish
 from ecg_advmask.data.label_table import completed, read_label_table
 from ecg_advmask.data.parts import PLAN_FILE, WORK, Job, load_part, make_parts, take_part
@@ -130,7 +129,7 @@ class Bar(Protocol):
 def prepare(
     source: str | Path,
     destination: str | Path,
-    layout: str,
+    layout: str | None = None,
     *,
     sampling_rate_hz: int = 500,
     seconds: float = 10.0,
@@ -144,7 +143,7 @@ def prepare(
     shard: tuple[int, int] | None = None,
     progress: Callable[[int], Bar] | None = None,
     log: Callable[[str], object] = lambda _: None,
-) -> dict[str, Account] | None:
+) -> DataSet | None:
     """Make the data set ``destination`` of the archive ``source``; it appears there only when it is complete.
 
     Until then it is made in the folder ``<destination>.partial``; after an interruption, the same call goes on there.
@@ -152,7 +151,7 @@ def prepare(
     Args:
         source: folder of the archive.
         destination: folder to make; it may exist if it is empty.
-        layout: a name in `ecg_advmask.data.archives.LAYOUTS`.
+        layout: a name in `ecg_advmask.data.archives.LAYOUTS`; by default what `find_layout` finds, which is logged.
         sampling_rate_hz: rate of the windows.
         seconds: length of a window.
         min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
@@ -167,12 +166,16 @@ def prepare(
         log: takes what is to be said before the work starts.
 
     Returns:
-        Counts by source, in which every recording is kept or refused; None for one of several jobs.
+        The data set; None for one of several jobs. `ecg_advmask.data.account.accounts_of` counts its recordings.
 
     Raises:
         InputError: a setting or path does not serve, no recording can be used, or a reading process died.
     """
-    opened = open_source(source, layout, options, () if labels is None else (Path(labels),))
+    tables = () if labels is None else (Path(labels),)
+    if layout is None:
+        layout = find_layout(source, tables)
+        log(f"{source}: layout {layout}")
+    opened = open_source(source, layout, options, tables)
     windowing = _windowing(sampling_rate_hz, seconds, min_seconds, max_windows, refuse)
     processes = processors() if workers is None else workers
     if processes < 1:
@@ -226,11 +229,13 @@ def prepare(
                 bar.update(recordings)
         if shard is not None:
             return None
-        return finish(folder, target, stated)
-    return _completed_before(folder, target)
+        finish(folder, target, stated)
+    else:
+        complete(folder, target)
+    return DataSet.open(target)
 
 
-def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> dict[str, Account]:
+def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> DataSet:
     """Complete a data set whose shards were made by several jobs (``prepare`` with ``shard``).
 
     Args:
@@ -238,7 +243,7 @@ def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> dict[str
         parts: folders ``*.partial`` of jobs that did not share a disk; their shards are copied.
 
     Returns:
-        Counts by source.
+        The data set.
 
     Raises:
         InputError: shards are missing, or a part belongs to another archive or has other settings.
@@ -247,7 +252,8 @@ def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> dict[str
     folder = partial_folder(target)
     stated = read_json((folder if (folder / PLAN_FILE).is_file() or not parts else Path(parts[0])) / PLAN_FILE)
     if not _begin(folder, stated):
-        return _completed_before(folder, target)
+        complete(folder, target)
+        return DataSet.open(target)
     for part in map(Path, parts):
         _check_same(part, read_json(part / PLAN_FILE), stated)
     missing = []
@@ -264,7 +270,8 @@ def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> dict[str
             f"{folder}: {len(missing)} of {stated['shards']} shards are not finished ({names}); shard k is made by job "
             "(k mod N) + 1 of N: run the jobs again, or prepare without --shard to make what is missing"
         )
-    return finish(folder, target, stated)
+    finish(folder, target, stated)
+    return DataSet.open(target)
 
 
 def partial_folder(target: Path) -> Path:
@@ -318,9 +325,3 @@ def _check_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) 
     if changed:
         what = "the archive has changed" if changed[0].startswith(("recordings", "listing")) else "; ".join(changed)
         raise InputError(f"{folder}: was begun with other settings ({what}); remove it to begin anew")
-
-
-def _completed_before(folder: Path, target: Path) -> dict[str, Account]:
-    sources = read_json(folder / DATASET_FILE)["sources"]
-    complete(folder, target)
-    return {source: Account.from_dict(values) for source, values in sources.items()}

@@ -33,7 +33,9 @@ def test_summary_and_last_line(archive: Path, tmp_path: Path) -> None:
     assert table["georgia"] == ["1", "1", "0", "1"]
     assert table["all"] == ["2", "1", "1", "1", "left", "out", "1"]
     assert "seconds at the ends of recordings that did not fill a window: 1.50" in lines
-    assert lines[-1] == (f"Wrote {out}: 1 windows of 1 recordings, 1 recordings refused ({out}/refused.csv tells why)")
+    assert lines[-1] == (
+        f"Wrote {out}: 1 windows of 1 recordings, 1 recordings refused ({out}/refused.csv gives the reasons)"
+    )
     assert DataSet.open(out).records["id"].tolist() == ["E1"]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecg_advmask.data.archives import open_source
+from ecg_advmask.data.archives import find_layout, open_source
 from ecg_advmask.ecg import npz
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.npz import NumpyFile
@@ -28,6 +28,38 @@ def by_id(entries: Iterator[Entry]) -> dict[str, Entry]:
     found = {entry.record_id: entry for entry in listed}
     assert len(found) == len(listed)
     return found
+
+
+@pytest.mark.parametrize(
+    ("files", "layout"),
+    [
+        (["a.hea", "g1/b.hea", "a.mat"], "wfdb"),
+        (["x/a.csv", "labels.csv"], "csv"),  # the table is excluded
+        (["a.NPZ", "b.npy"], "npz"),
+        (["georgia/g1/E00001.hea", "ptb-xl/g1/HR00001.hea"], "cinc2021"),
+        (["ECGDataDenoised/MUSE_1.csv", "Diagnostics.xlsx"], "chapman"),
+        (["records500/00000/00001_hr.hea", "ptbxl_database.csv"], "ptbxl"),
+        (["files/p1000/a.hea", "record_list.csv"], "mimic"),
+        (["exams_part0.hdf5", "exams.csv"], "code15"),
+        (["a.hea", "b.csv"], ""),
+        (["georgia/E00001.hea", "mine/b.hea"], ""),
+        (["JS00001.hea"], ""),  # of Chapman-Shaoxing, on its own or within CinC 2021
+        (["notes.txt"], ""),
+        ([], ""),
+    ],
+    ids=repr,
+)
+def test_the_layout_is_found_by_the_names_of_the_files(tmp_path: Path, files: list[str], layout: str) -> None:
+    folder = tmp_path / "recordings"
+    folder.mkdir()
+    for name in files:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    if layout:
+        assert find_layout(folder, [folder / "labels.csv"]) == layout
+    else:
+        with pytest.raises(InputError, match="recordings"):
+            find_layout(folder)
 
 
 def test_wfdb_records_are_found_by_their_path(tmp_path: Path, write_wfdb: Write) -> None:

@@ -19,7 +19,7 @@ import wfdb
 
 from ecg_advmask.data import finish as finish_module
 from ecg_advmask.data import parts
-from ecg_advmask.data.account import total
+from ecg_advmask.data.account import Account, accounts_of, total
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.parts import Outcome, make_parts, read_entry
 from ecg_advmask.data.prepare import merge, prepare
@@ -31,6 +31,13 @@ from ecg_advmask.ecg.windows import Windowing
 from ecg_advmask.errors import InputError
 
 Write = Callable[..., Path]
+
+
+def counted(*arguments: Any, **options: Any) -> dict[str, Account]:
+    """Prepare a data set; counts by source."""
+    data = prepare(*arguments, **options)
+    assert data is not None
+    return accounts_of(data)
 
 
 def samples(length: int, seed: int = 0, leads: int = 12) -> np.ndarray:
@@ -49,7 +56,7 @@ def test_windows_hold_the_signals_of_the_files(tmp_path: Path, write_wfdb: Write
     lengths = {"B": 1000, "A": 2499, "C": 500}
     for seed, (name, length) in enumerate(lengths.items()):
         write_wfdb(tmp_path / "in" / "src" / "g1" / f"{name}.hea", samples(length, seed), 250)
-    counts = prepare(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=250, seconds=2, workers=1)
+    counts = counted(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=250, seconds=2, workers=1)
     data = DataSet.open(tmp_path / "out", verify=True)
     assert (data.sampling_rate_hz, data.window_samples, data.windows) == (250, 500, 7)
     in_order = sorted(lengths, key=lambda name: hashlib.sha256(name.encode()).digest())
@@ -70,7 +77,6 @@ def test_windows_hold_the_signals_of_the_files(tmp_path: Path, write_wfdb: Write
         250.0,
     ]
     assert (data.records["valid_samples"] == 500).all()
-    assert counts is not None
     assert counts["src"].trailing_seconds == pytest.approx(499 / 250)
     assert counts["src"].windows_kept == 7
     assert counts["src"].codes == {"426177001": 3, "164934002": 3}
@@ -80,10 +86,9 @@ def test_windows_hold_the_signals_of_the_files(tmp_path: Path, write_wfdb: Write
 def test_short_recordings_are_padded_down_to_a_least_length(tmp_path: Path, write_wfdb: Write) -> None:
     for name, length in {"short": 599, "padded": 600, "whole": 1000}.items():
         write_wfdb(tmp_path / "in" / "src" / f"{name}.hea", samples(length, length), 100)
-    counts = prepare(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, min_seconds=6, workers=1)
+    counts = counted(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, min_seconds=6, workers=1)
     data = DataSet.open(tmp_path / "out")
     assert dict(zip(data.records["id"], data.records["valid_samples"], strict=True)) == {"padded": 600, "whole": 1000}
-    assert counts is not None
     assert (counts["src"].windows_padded, counts["src"].reasons) == (1, {"length": 1})
     row = data.records["id"].tolist().index("padded")
     np.testing.assert_allclose(data.signals_mv([row])[0, :600], samples(600, 600) / 1000, atol=1e-6)
@@ -93,21 +98,19 @@ def test_short_recordings_are_padded_down_to_a_least_length(tmp_path: Path, writ
 
 def test_a_limit_of_windows_per_recording(tmp_path: Path, write_wfdb: Write) -> None:
     write_wfdb(tmp_path / "in" / "src" / "long.hea", samples(1000), 100)
-    counts = prepare(
+    counts = counted(
         tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, seconds=1, max_windows=3, workers=1
     )
     data = DataSet.open(tmp_path / "out")
     assert len(data.records) == 3
     assert data.records["window"].is_monotonic_increasing
-    assert counts is not None
     assert (counts["src"].windows_kept, counts["src"].windows_left_out) == (3, 7)
 
 
 def test_checks_refuse_or_report_as_asked(tmp_path: Path, write_wfdb: Write) -> None:
     broken = samples(1000)  # noise in every lead breaks Einthoven's law
     write_wfdb(tmp_path / "in" / "src" / "noise.hea", broken, 100)
-    counts = prepare(tmp_path / "in", tmp_path / "kept", "cinc2021", sampling_rate_hz=100, workers=1)
-    assert counts is not None
+    counts = counted(tmp_path / "in", tmp_path / "kept", "cinc2021", sampling_rate_hz=100, workers=1)
     assert counts["src"].reported["einthoven"] == 1
     assert "einthoven" in DataSet.open(tmp_path / "kept").records.loc[0, "reported"].split(";")
     with pytest.raises(InputError, match=r"none of the 1 recordings can be used; .*einthoven: "):
@@ -160,7 +163,7 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
     write_wfdb(folder / "outside.hea", samples(1000), 100, signal_file="../x.mat")
     write_wfdb(folder / "address.hea", samples(1000), 100, signal_file="https://example.org/x.mat")
     write_wfdb(tmp_path / "in" / "training" / "chapman_shaoxing" / "g1" / "JS1.hea", samples(1000, 9), 100)
-    counts = prepare(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, workers=1)
+    counts = counted(tmp_path / "in", tmp_path / "out", "cinc2021", sampling_rate_hz=100, workers=1)
 
     data = DataSet.open(tmp_path / "out")
     windows = sorted(zip(data.records["id"], data.records["start_s"], strict=True))
@@ -185,7 +188,6 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
     }
     places = {name: rows[0]["window"] for name, rows in refused(tmp_path / "out").items()}
     assert {name: window for name, window in places.items() if window} == {"partly": "1"}
-    assert counts is not None
     whole = total(counts.values())
     assert (whole.recordings_in, whole.recordings_kept, whole.recordings_refused) == (13, 3, 10)
     assert (whole.windows_kept, whole.windows_refused, whole.duplicates) == (4, 1, 1)
@@ -269,8 +271,7 @@ def test_an_end_between_the_last_two_steps(archive: Path, tmp_path: Path, monkey
         patch.setattr(finish_module, "complete", killed)
         with pytest.raises(SystemExit):
             prepare(archive, tmp_path / "out", **settings)
-    counts = prepare(archive, tmp_path / "out", **settings)
-    assert counts is not None
+    counts = counted(archive, tmp_path / "out", **settings)
     assert counts["made"].recordings_kept == 37
     prepare(archive, tmp_path / "undisturbed", **settings)
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
@@ -352,7 +353,7 @@ def test_chapman_layout(tmp_path: Path) -> None:
         "Gender": ["MALE", "FEMALE"],
     }
     pd.DataFrame(rows).to_excel(tmp_path / "in" / "Diagnostics.xlsx", index=False)
-    counts = prepare(tmp_path / "in", tmp_path / "out", "chapman", workers=1)
+    counts = counted(tmp_path / "in", tmp_path / "out", "chapman", workers=1)
     data = DataSet.open(tmp_path / "out")
     assert data.records.loc[0, ["id", "codes", "sex", "age_years"]].tolist() == ["MUSE_1", "SB", "male", 59.0]
     np.testing.assert_allclose(1000 * data.signals_mv([0])[0], values, atol=0.5001)
@@ -445,8 +446,7 @@ def test_real_recordings_are_accounted_for_and_keep_their_values(
     shared: Path, tmp_path: Path, folder: str, layout: str, rate: int
 ) -> None:
     root = shared / "data" / folder
-    counts = prepare(root, tmp_path / "out", layout, sampling_rate_hz=rate)
-    assert counts is not None
+    counts = counted(root, tmp_path / "out", layout, sampling_rate_hz=rate)
     headers = {path.relative_to(root).as_posix() for path in root.rglob("*.hea")}
     data = DataSet.open(tmp_path / "out", verify=True)
     kept = set(data.records["file"])
