@@ -21,7 +21,7 @@ def _settings_help() -> str:
 
 
 @click.command(epilog=_settings_help())
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", metavar="DATA...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--preset", metavar="NAME", help="Method and size, as `ecg-advmask presets` lists them. Default: paper.")
 @click.option(
@@ -42,7 +42,7 @@ def _settings_help() -> str:
     help="GPUs of this machine to train on, or parts of its CPU; several machines are named by TF_CONFIG instead.",
 )
 def pretrain(
-    data: Path,
+    data: tuple[Path, ...],
     run: Path,
     preset: str | None,
     file: Path | None,
@@ -51,7 +51,10 @@ def pretrain(
     resume: bool,
     devices: int,
 ) -> None:
-    """Pretrain an encoder on the prepared data set DATA; everything goes into the new folder RUN."""
+    """Pretrain an encoder on the prepared data set DATA, or on several; everything goes into the new folder RUN.
+
+    Of several, each signal counts once; they must have the same rate and windows.
+    """
     if preset and file:
         raise click.UsageError("--preset and --config exclude each other")
     with stoppable(lambda: _what_to_do(data, run)):
@@ -62,17 +65,18 @@ def pretrain(
 
         import_tensorflow()
         from ecg_advmask.data.dataset import DataSet
+        from ecg_advmask.data.union import DataSetUnion
         from ecg_advmask.pretrain import distribute, trainer
         from ecg_advmask.report.mask_pictures import draw_masks
 
+        members = [DataSet.open(path) for path in data]
+        opened = members[0] if len(members) == 1 else DataSetUnion.of(members)
         with distribute.strategy_of(devices).scope():
             if distribute.is_chief():
-                trainer.pretrain(
-                    DataSet.open(data), run, settings, resume=resume, draw_masks=draw_masks, say=click.echo
-                )
+                trainer.pretrain(opened, run, settings, resume=resume, draw_masks=draw_masks, say=click.echo)
                 told = f"wrote {run} (encoder.keras, history.csv, checkpoints, masks, tensorboard)"
             else:
-                trainer.follow(DataSet.open(data), settings)
+                trainer.follow(opened, settings)
                 told = f"did its part of {run}, which the first machine writes"
     click.echo(told)
 
@@ -90,7 +94,7 @@ def _stored_settings(run: Path) -> Config:
     return Run.open(run).config
 
 
-def _what_to_do(data: Path, run: Path) -> str:
+def _what_to_do(data: tuple[Path, ...], run: Path) -> str:
     """What a user is told whose training was stopped."""
     from ecg_advmask.pretrain import checkpoints
     from ecg_advmask.pretrain.run import CHECKPOINTS, is_begun
@@ -99,4 +103,6 @@ def _what_to_do(data: Path, run: Path) -> str:
         return "stopped before the run was begun; the same command begins it"
     saved = checkpoints.found(run / CHECKPOINTS)
     done = f"after epoch {checkpoints.epoch_of(saved[-1])}" if saved else "in its first epoch"
-    return f"stopped {done}; go on with: {shlex.join(['ecg-advmask', 'pretrain', str(data), str(run), '--resume'])}"
+    return (
+        f"stopped {done}; go on with: {shlex.join(['ecg-advmask', 'pretrain', *map(str, data), str(run), '--resume'])}"
+    )

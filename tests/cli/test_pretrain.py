@@ -51,6 +51,21 @@ def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., P
     assert not (tmp_path / "out").exists()
 
 
+def test_several_data_sets_are_pretrained_on_as_one(write_data: Callable[..., Path], tmp_path: Path) -> None:
+    """A signal that both have counts once: 31 of the 32 windows; what the run has seen is of both."""
+    windows_uv = np.random.default_rng(0).integers(-900, 900, (31, 250, 12)).astype(np.int16)
+    data = [
+        write_data(tmp_path / "one", windows_uv[:16], [16], source=["a"] * 16),
+        write_data(tmp_path / "two", windows_uv[15:], [16], source=["b"] * 16),
+    ]
+    settings = [word for key, value in TINY.items() for word in ("--set", f"{key}={value}")]
+    done = CliRunner().invoke(main, ["pretrain", *map(str, data), str(tmp_path / "run"), *settings])
+    assert done.exit_code == 0, done.output
+    assert "31 windows, 1 steps per epoch" in done.output
+    lines = next((tmp_path / "run").glob("seen*.csv")).read_text().splitlines()[1:]
+    assert [line.partition(",")[0] for line in lines] == ["a"] * 16 + ["b"] * 15
+
+
 def test_an_altered_shard_is_one_line_and_exit_code_2(write_data: Callable[..., Path], tmp_path: Path) -> None:
     windows_uv = np.random.default_rng(0).integers(-2000, 2000, (32, 250, 12)).astype(np.int16)
     data = write_data(tmp_path / "data", windows_uv, [16, 16])
