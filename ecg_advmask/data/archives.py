@@ -39,6 +39,11 @@ class FolderSource(RecordingSource):
             raise InputError(
                 f"{self.folder}: {kind.meaning} do not state their sampling rate, give it (--source-rate HZ)"
             )
+        if all((self.folder / name).exists() for name in (ptbxl.TABLE, *ptbxl.FOLDERS)):
+            raise InputError(
+                f"{self.folder}: is PTB-XL, with each recording at two rates; choose --format ptbxl, which reads "
+                f"one, or give one of the folders {' and '.join(ptbxl.FOLDERS)}"
+            )
         source, empty = _name(self.folder), True
         for found in self.files(self.folder, tuple(formats)):
             empty = False

@@ -22,6 +22,8 @@ SOURCE: Final = "ptb-xl"
 _FILES: Final = {500.0: ("records500", "filename_hr"), 100.0: ("records100", "filename_lr")}
 """Folder and column of each sampling rate in Hz."""
 
+FOLDERS: Final = tuple(folder for folder, _ in _FILES.values())
+
 _SEX_OF: Final[Mapping[str, Sex]] = {"0": "male", "1": "female"}
 
 SNOMED_OF: Final[Mapping[str, str]] = {

@@ -88,6 +88,12 @@ def test_folds_of_ptbxl_are_a_column_of_labels(small_ptbxl: Path, tmp_path: Path
     assert labels["strat_fold"].to_dict() == {"HR00001": "7", "HR00002": "2", "HR00003": "3", "HR00004": "4"}
 
 
+def test_ptbxl_is_not_taken_for_records_of_two_rates(small_ptbxl: Path) -> None:
+    with pytest.raises(InputError, match="--format ptbxl"):
+        entries_of(small_ptbxl, "wfdb")
+    assert len(entries_of(small_ptbxl / "records100", "wfdb")) == 4
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
