@@ -103,13 +103,14 @@ def _entry(table: Path, line: int, row: Mapping[str, str], exam: str, path: str,
     for column, cell in given.items():
         if cell not in {"true", "false", ""}:
             raise InputError(f"{table}: line {line} has {cell[:40]!r} in {column}, expected True or False")
+    patient = parse_patient(row["patient_id"])
     sexes: dict[str, Sex] = {"true": "male", "false": "female"}
     return Entry(
         exam,
         path,
         name,
         SOURCE,
-        patient=parse_patient(row["patient_id"]),
+        patient=f"{SOURCE}/{patient}" if patient else "",
         age_years=parse_age(row["age"]),
         sex=sexes.get(given["is_male"], ""),
         codes=tuple(code for column, code in SNOMED_OF.items() if given[column] == "true"),

@@ -21,7 +21,8 @@ SOURCE: Final = "mimic-iv-ecg"
 
 @dataclass(frozen=True)
 class MimicSource(RecordingSource):
-    """The recordings of the list; ids are those of the studies, patients those of the subjects."""
+    """The recordings of the list; ids are those of the studies, patients those of the subjects, as the headers have them
+    for ``--format wfdb``."""
 
     folder: Path = Path()
 

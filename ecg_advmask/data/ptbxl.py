@@ -115,13 +115,14 @@ def _entry(line: int, row: Mapping[str, str], found: Found | None, name: str, fo
         raise InputError(f"{folder / TABLE}: line {line} has no dict of statements in scp_codes")
     if not is_missing(sex) and sex not in _SEX_OF:
         raise InputError(f"{folder / TABLE}: line {line} has the sex {sex[:40]!r}, expected 0 (male) or 1 (female)")
+    patient = parse_patient(row["patient_id"])
     refusal = f"missing file: {TABLE} has a row for it, but there is no {printable(name)}"
     return Entry(
         f"HR{int(number):05d}",
         "" if found is None else found.path,
         printable(name),
         SOURCE,
-        patient=parse_patient(row["patient_id"]),
+        patient=f"{SOURCE}/{patient}" if patient else "",
         refusal=refusal if found is None else found.refusal,
         age_years=parse_age(row["age"]),
         sex=_SEX_OF.get(sex, ""),

@@ -55,7 +55,7 @@ def test_ptbxl_is_read_at_one_of_its_rates(small_ptbxl: Path) -> None:
     refusals = {name: entry.refusal.partition(":")[0] for name, entry in found.items() if entry.refusal}
     assert refusals == {"HR00005": "missing file", "21000/21001_hr": "missing row"}
     known = [found[f"HR0000{k}"] for k in range(1, 5)]
-    assert [entry.patient for entry in known] == ["15709", "15709", "15710", "15710"]
+    assert [entry.patient for entry in known] == [f"ptb-xl/{number}" for number in (15709, 15709, 15710, 15710)]
     assert [entry.age_years for entry in known] == [56, None, None, 61]
     assert [entry.sex for entry in known] == ["male", "female", "male", "female"]
     assert [dict(entry.labels) for entry in known] == [{"strat_fold": str(k)} for k in range(1, 5)]
@@ -66,7 +66,7 @@ def test_ptbxl_is_read_at_one_of_its_rates(small_ptbxl: Path) -> None:
         listed = {entry.record_id: entry for entry in source.entries()}
         for k in range(4):
             recording = source.read(listed[f"HR0000{k + 1}"])
-            assert (recording.sampling_rate_hz, recording.patient) == (rate, str(15709 + k // 2))
+            assert (recording.sampling_rate_hz, recording.patient) == (rate, f"ptb-xl/{15709 + k // 2}")
             expected = (samples(first + k, rate * 10) / 1000).astype(np.float32)
             np.testing.assert_array_equal(recording.signals_mv, expected)
     with pytest.raises(InputError, match="at 500 and at 100 Hz"):
@@ -78,7 +78,7 @@ def test_folds_of_ptbxl_are_a_column_of_labels(small_ptbxl: Path, tmp_path: Path
     data = DataSet.open(tmp_path / "out")
     labels = data.labels.set_index("id")["strat_fold"].to_dict()
     assert labels == {"HR00001": "1", "HR00002": "2", "HR00003": "3", "HR00004": "4"}
-    assert sorted(data.records["patient"]) == ["15709", "15709", "15710", "15710"]
+    assert sorted(data.records["patient"]) == [f"ptb-xl/{number}" for number in (15709, 15709, 15710, 15710)]
     (tmp_path / "t.csv").write_text("id,outcome,strat_fold\nHR00001,yes,7\n")
     prepare(
         small_ptbxl, tmp_path / "two", "ptbxl", sampling_rate_hz=100, workers=1, refuse=(), labels=tmp_path / "t.csv"
@@ -190,8 +190,8 @@ def test_code15_is_read_in_millivolts_without_its_padding(tmp_path: Path) -> Non
     assert refusals.pop("exams_part4").startswith("cannot be read as HDF5")
     assert refusals == {"0": "missing row", "5": "missing file"}
     first, second = found["590674"], found["3271960"]
-    assert (first.patient, first.age_years, first.sex, first.codes) == ("7", 38, "male", ("270492004",))
-    assert (second.patient, second.age_years, second.sex, second.codes) == ("7", 72, "female", ("164854000",))
+    assert (first.patient, first.age_years, first.sex, first.codes) == ("code-15/7", 38, "male", ("270492004",))
+    assert (second.patient, second.age_years, second.sex, second.codes) == ("code-15/7", 72, "female", ("164854000",))
     assert dict(first.labels) == {
         **dict.fromkeys(("RBBB", "LBBB", "SB", "ST", "AF", "normal_ecg"), "False"),
         "1dAVb": "True",
