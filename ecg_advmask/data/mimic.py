@@ -21,8 +21,7 @@ SOURCE: Final = "mimic-iv-ecg"
 
 @dataclass(frozen=True)
 class MimicSource(RecordingSource):
-    """The recordings of the list; ids are those of the studies, patients those of the subjects, as the headers have them
-    for ``--format wfdb``."""
+    """The recordings of the list; ids are those of the studies, patients those of the subjects, as in the headers."""
 
     folder: Path = Path()
 
