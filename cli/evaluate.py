@@ -110,19 +110,22 @@ def write_evaluation(
     """Write a result, its figure, its split and a head to keep, if there is one, side by side; print the tables."""
     from ecg_advmask.evaluate.heads import HEAD_SUFFIX
     from ecg_advmask.files import atomic_path, write_json
-    from ecg_advmask.report.figures import label_efficiency, png
-    from ecg_advmask.report.results import terminal_table
+    from ecg_advmask.report.curves import curves_by_method
+    from ecg_advmask.report.figures import png
+    from ecg_advmask.report.results import as_studies
+    from ecg_advmask.report.tables import terminal_table
 
+    (study,) = as_studies([result])
     figure, stored = target.with_suffix(".png"), target.with_suffix(".split.csv")
     with atomic_path(figure) as temporary:
-        temporary.write_bytes(png(label_efficiency([result])))
+        temporary.write_bytes(png(curves_by_method(study, study.tasks[0])))
     division.write(stored)
     written = [figure, stored]
     if head is not None:
         written.append(target.with_suffix(HEAD_SUFFIX))
         head.write(written[-1])
     write_json(target, result)
-    click.echo(terminal_table(result))
+    click.echo(terminal_table(study))
     counts = result["counts"]
     click.echo(f"\n{counts['eligible']} recordings used, {counts['seen']} left out as seen in pretraining")
     click.echo(f"wrote {', '.join(map(str, [target, *written[:-1]]))} and {written[-1]}")

@@ -72,12 +72,12 @@ def masks(
         name = in_file_name(one.record_id)
         title = f"{name}, from {one.start_s:g} s"
         with atomic_path(out / f"recording-{number + 1:02d}-{name}.png") as temporary:
-            temporary.write_bytes(png(mask_picture(one.signals_mv, one.masks, rate_hz, title)))
+            temporary.write_bytes(png(mask_picture(one.signals_mv, one.masks, rate_hz, title), 100))
     rows = result["enrichment"]
     counts = result["counts"]
     with atomic_path(out / FIGURE_FILE) as temporary:
         about = f"{run.resolve().name} on {data.resolve().name}, {counts['recordings_measured']} recordings"
-        temporary.write_bytes(png(enrichment_picture(rows, about)))
+        temporary.write_bytes(png(enrichment_picture(rows, about), 130))
     write_csv(out / TABLE_FILE, list(rows[0]), rows)
     write_json(out / RESULT_FILE, result)
 

@@ -29,7 +29,7 @@ def report(run: Path, results: tuple[Path, ...], data_sets: tuple[Path, ...], ou
     the account of the data, all settings and versions, and the commands that repeat it. It refers to no other file.
     """
     from ecg_advmask.report.model_card import write_model_card
-    from ecg_advmask.report.report import write_report
+    from ecg_advmask.report.run_report import write_report
 
     page = write_report(run, results, out or run / "report.html", data_sets)
     card = write_model_card(run, results)

@@ -40,7 +40,7 @@ def study(
 
     import_tensorflow()
     from ecg_advmask.report.mask_pictures import draw_masks
-    from ecg_advmask.report.study.report import write_study_report
+    from ecg_advmask.report.study_report import write_study_report
     from ecg_advmask.study.design import read_study
     from ecg_advmask.study.runner import run_study
 

@@ -28,9 +28,10 @@ class LinearEvaluation:
     head: "LinearHead"
 
     def __str__(self) -> str:
-        from ecg_advmask.report.results import terminal_table
+        from ecg_advmask.report.results import as_studies
+        from ecg_advmask.report.tables import terminal_table
 
-        return terminal_table(self.result)
+        return terminal_table(*as_studies([self.result]))
 
     def save(self, path: str | Path) -> None:
         """Write ``path`` (``.json``), and beside it the split (``.split.csv``) and the head, as the command does.

@@ -7,7 +7,7 @@ took), ``seen.csv`` (recordings that were pretrained on), ``checkpoints/``, ``en
 
 import contextlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,7 @@ import pandas as pd
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
+from ecg_advmask.data.account import mentions_generated
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, clear_temporaries, locked, read_json, versions, write_json
 from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows, read_table, timed
@@ -52,6 +53,8 @@ class Run:
     path: Path
     config: Config
     dataset: Mapping[str, Any]
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the packages that it was begun with."""
 
     @classmethod
     def create(cls, path: str | Path, config: Config, data: "DataSet", rows: npt.NDArray[np.int64]) -> "Run":
@@ -92,7 +95,7 @@ class Run:
         if not isinstance(stored.get("config"), dict) or not isinstance(stored.get("dataset"), dict):
             raise InputError(f"{folder / CONFIG_FILE}: is damaged (no settings or no data set), pretrain again")
         config = configuration.from_mapping(stored["config"], str(folder / CONFIG_FILE))
-        return cls(folder, config, stored["dataset"])
+        return cls(folder, config, stored["dataset"], stored.get("versions") or {})
 
     def write_config(self) -> None:
         """Write ``config.json``: what it takes to repeat the run."""
@@ -140,11 +143,15 @@ class Run:
         Raises:
             InputError: the list is missing or damaged.
         """
-        path = self.path / SEEN_FILE
-        try:
-            return pd.read_csv(path, dtype=str, keep_default_na=False)[list(_SEEN_COLUMNS)]
-        except (OSError, KeyError, ValueError) as error:
-            raise InputError(f"{path}: cannot be read ({error}); without it leakage cannot be ruled out") from error
+        return self._seen(list(_SEEN_COLUMNS))
+
+    def saw_generated(self) -> bool:
+        """Whether it was pretrained on recordings that `ecg-advmask synth` made; raises as `seen`."""
+        return mentions_generated(self._seen())
+
+    def pictures(self) -> list[Path]:
+        """Pictures of the masks, in the order of their names, which begin with ``epoch-NNNN-``."""
+        return sorted((self.path / MASKS).glob("*.png"))
 
     def history(self) -> pd.DataFrame:
         """One row per epoch, none before the first; the columns are those that the method tracks, and the ``seconds``.
@@ -157,6 +164,14 @@ class Run:
         """The probe's mean AUROC in each epoch in which it was asked."""
         rows = read_rows(self.path / HISTORY_FILE)  # exactly as they stand, which pandas does not promise
         return {int(row["epoch"]): float(row[PROBE_AUROC]) for row in rows if row.get(PROBE_AUROC)}
+
+    def _seen(self, columns: list[str] | None = None) -> pd.DataFrame:
+        path = self.path / SEEN_FILE
+        try:
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+            return table if columns is None else table[columns]
+        except (OSError, KeyError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); without it leakage cannot be ruled out") from error
 
     def _model(self, name: str) -> "keras.Model":
         import keras

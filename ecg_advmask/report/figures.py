@@ -1,48 +1,224 @@
-"""Figures: a 12-lead ECG with its masks, training curves, label efficiency.
+"""How methods look in every figure of a report, the frames that figures share, confusion and training curves.
 
 Each function returns a `matplotlib.figure.Figure` and touches no global state, so it may run in any thread and without
-a display. Colours are those of Okabe and Ito (2008), which people with any common colour vision tell apart.
+a display. Figures are 178 mm wide, the text width of most journals, with print of 8 points. Colours are those of Okabe
+and Ito (2008), which people with any common colour vision tell apart, without their yellow, which is too pale for a
+line on white; markers tell methods apart in greys also.
 """
 
 import io
+import math
+import textwrap
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from dataclasses import dataclass
+from typing import Any, Final, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
 from PIL import Image
 
-from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
-from ecg_advmask.report.mask_pictures import mask_picture
-from ecg_advmask.report.results import primary_of, title_of
-
-__all__ = [
-    "encoder_colours",
-    "encoder_names",
-    "label_efficiency",
-    "mask_picture",
-    "png",
-    "training_curves",
-]
+from ecg_advmask.report.results import Entry, StudyResult
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 VERMILION, SKY_BLUE, BLACK = "#D55E00", "#56B4E9", "#000000"
-_TRAINED: Final = (BLUE, GREEN, PURPLE, SKY_BLUE, ORANGE)
-UNTRAINED: Final = VERMILION
-_DPI: Final = 130
+
+WIDTH_IN: Final = 7.0
+FONT_PT: Final = 8.0
+DPI: Final = 150
+GREY: Final = "#6E6E6E"
+"""Colour of the baseline."""
+_LABELS_IN: Final = 0.3
+"""Height of what stands around all panels."""
+_COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
+_DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)))
+_MARKERS: Final = ("s", "^", "D", "v", "p", "<", ">", "h", "d", "8", "X", "P", "*")
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG file in memory."""
+@dataclass(frozen=True)
+class Style:
+    """Colour, dashes and marker of a method."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+def method_styles(names: Sequence[str], baseline: str) -> dict[str, Style]:
+    """The style of each method, by its place in the study: grey for the baseline.
+
+    Of the others, the first seven differ in colour and have solid lines, the next seven have the same colours with
+    dashes, and so on; 7 colours and 13 markers give 91 different pairs.
+    """
+    styles = {baseline: Style(GREY, "-", "o")}
+    for index, name in enumerate(name for name in names if name != baseline):
+        dash = _DASHES[index // len(_COLOURS) % len(_DASHES)]
+        styles[name] = Style(_COLOURS[index % len(_COLOURS)], dash, _MARKERS[index % len(_MARKERS)])
+    return styles
+
+
+def png(figure: Figure, dots_per_inch: int = DPI) -> bytes:
+    """The figure as a PNG file in memory, with few colours where that cannot be seen."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+    figure.savefig(buffer, format="png", dpi=dots_per_inch)
+    return compact(buffer.getvalue(), round(figure.get_figwidth() * dots_per_inch), dots_per_inch)
 
 
-def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Figure:
+def shown(name: str, width: int = 30, lines: int = 2) -> str:
+    """A name for a figure: a few lines at most, and dollar signs that begin no formula."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=lines, placeholder=" …")).replace("$", r"\$")
+
+
+def panels(count: int, columns: int, height_in: float) -> tuple[Figure, list[Axes]]:
+    """A figure with ``count`` panels of a height, in rows, and room for common labels."""
+    rows = max(math.ceil(count / columns), 1)
+    spacing = ConstrainedLayoutEngine(w_pad=0.05, h_pad=0.06)  # inches
+    figure = Figure(figsize=(WIDTH_IN, rows * height_in + _LABELS_IN), layout=spacing)
+    grid = list(figure.subplots(rows, columns, squeeze=False).ravel())
+    for axes in grid[count:]:
+        axes.remove()
+    for axes in grid[:count]:
+        finish(axes)
+    return figure, grid[:count]
+
+
+def outer_only(grid: Sequence[Axes], columns: int) -> None:
+    """Tick labels at the left and below alone, for panels with the same limits."""
+    for index, axes in enumerate(grid):
+        axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(grid))
+
+
+def finish(axes: Axes) -> None:
+    """Print of the right size, thin frame, light grid."""
+    axes.tick_params(labelsize=FONT_PT, width=0.6, length=3)
+    axes.grid(alpha=0.3, linewidth=0.5)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_linewidth(0.6)
+
+
+def label_counts_axis(axes: Axes, counts: Sequence[int], width_in: float) -> None:
+    """A logarithmic axis of numbers of labels with a tick at each; print that would touch its neighbour is left out."""
+    low, high = (min(counts), max(counts)) if counts else (1, 10)
+    room = 0.12 * math.log(high / low) if high > low else 0.5
+    axes.set_xscale("log")
+    axes.set_xlim(low * math.exp(-room), high * math.exp(room))
+    inches = width_in * (np.log(counts) - math.log(low) + room) / (math.log(high / low) + 2 * room)
+    texts = [f"{count:,}" for count in counts]
+    free = math.inf
+    for index in reversed(range(len(counts))):  # the largest number keeps its print
+        half = 0.038 * len(texts[index])  # of the print, in inches
+        if inches[index] + half > free:
+            texts[index] = ""
+        else:
+            free = inches[index] - half - 0.05
+    axes.xaxis.set_major_locator(FixedLocator(list(counts)))
+    axes.xaxis.set_major_formatter(FixedFormatter(texts))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+# ---- Confusion matrices of a study: a panel for each method, shares of each true class.
+
+_COLUMNS: Final = 4
+_MOST_CLASSES_WITH_NUMBERS = 5
+_DARK = 55
+
+
+def confusion_matrices(study: StudyResult, task: Entry, matrices: Mapping[str, Entry]) -> Figure:
+    """Per cent of each true class (row) that is taken for each class (column), over all seeds and draws."""
+    names = [shown(str(name), 14) for name in task["names"]]
+    figure, grid = panels(len(matrices), _COLUMNS, 1.75)
+    image = None
+    for index, (axes, name) in enumerate(zip(grid, (n for n in study.methods if n in matrices), strict=True)):
+        counts = np.array(matrices[name]["counts"], np.float64)
+        totals = counts.sum(axis=1, keepdims=True)
+        shares = np.divide(100 * counts, totals, out=np.full_like(counts, np.nan), where=totals > 0)
+        image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        axes.grid(False)
+        axes.spines[["top", "right"]].set_visible(True)
+        if len(names) <= _MOST_CLASSES_WITH_NUMBERS:
+            for (row, column), share in np.ndenumerate(shares):
+                text = f"{share:.0f}" if np.isfinite(share) else "–"
+                colour = "white" if share > _DARK else "black"
+                axes.text(column, row, text, ha="center", va="center", fontsize=FONT_PT, color=colour)
+        left, below = index % _COLUMNS == 0, index + _COLUMNS >= len(matrices)
+        axes.set_xticks(range(len(names)), names if below else [""] * len(names), rotation=90, fontsize=FONT_PT)
+        axes.set_yticks(range(len(names)), names if left else [""] * len(names), fontsize=FONT_PT)
+        axes.set_title(shown(name, 24), fontsize=FONT_PT)
+    if image is not None:
+        bar = figure.colorbar(image, ax=grid, shrink=0.5, aspect=30, pad=0.01)
+        bar.set_label("% of the true class", fontsize=FONT_PT)
+        bar.ax.tick_params(labelsize=FONT_PT)
+    figure.supxlabel("predicted class", fontsize=FONT_PT)
+    figure.supylabel("true class", fontsize=FONT_PT)
+    return figure
+
+
+# ---- Training curves of a study: a panel for each pretrained method, a thin line for each seed.
+
+Dash = Literal["-", ":"]
+
+QUANTITIES: Final[Mapping[str, tuple[str, Mapping[str, Dash]]]] = {
+    "loss": ("contrastive loss (NT-Xent)", {"loss": "-"}),
+    "masks": ("share of samples or bins", {"mask_area": "-", "mask_cover": ":"}),
+    "probe": ("AUROC of the online probe", {"probe_auroc": "-"}),
+}
+"""Name of a figure -> label of its axis, and the columns of the history that it shows with their dashes."""
+_WORDS: Final = {"mask_area": "mean of the mask", "mask_cover": "share occluded"}
+
+
+def training_curves(study: StudyResult, quantity: str) -> Figure | None:
+    """The curves of one of `QUANTITIES`; None if no method logged it."""
+    label, columns = QUANTITIES[quantity]
+    histories: dict[str, list[Entry]] = {}
+    for run in study.content["training"]:
+        if any(len(_finite(run["history"].get(column, ()))[0]) for column in columns):
+            histories.setdefault(run["method"], []).append(run["history"])
+    if not histories:
+        return None
+    styles = method_styles(study.methods, study.baseline)
+    figure, grid = panels(len(histories), min(_COLUMNS, max(len(histories), 2)), 1.45)
+    names = [name for name in study.methods if name in histories]
+    for axes, name in zip(grid, names, strict=True):
+        for history in histories[name]:
+            for column, dash in columns.items():
+                epochs, values = _finite(history.get(column, ()))
+                axes.plot(epochs, values, linestyle=dash, color=styles[name].colour, linewidth=0.9)
+        axes.set_title(shown(name, 24), fontsize=FONT_PT)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]))
+    limits = [(0.0, 1.0)] if quantity == "masks" else [axes.get_ylim() for axes in grid]
+    last = max(axes.get_xlim()[1] for axes in grid)
+    for axes in grid:
+        axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        axes.set_xlim(0, last)
+    outer_only(grid, min(_COLUMNS, max(len(histories), 2)))
+    figure.supxlabel("epoch", fontsize=FONT_PT)
+    figure.supylabel(label, fontsize=FONT_PT)
+    if len(columns) > 1:
+        keys = [Line2D([], [], color="black", linestyle=dash, linewidth=0.9) for dash in columns.values()]
+        figure.legend(
+            keys, [_WORDS[column] for column in columns], fontsize=FONT_PT, ncols=2, loc="outside upper right"
+        )
+    return figure
+
+
+def _finite(values: Sequence[float | None]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Epochs, counted from 1, and values, where there is one: a probe may rest for some epochs."""
+    numbers = np.array(values, np.float64)  # None becomes NaN
+    known = np.isfinite(numbers)
+    return np.flatnonzero(known).astype(np.float64) + 1, numbers[known]
+
+
+# ---- Training curves of a single run.
+
+
+def run_curves(history: pd.DataFrame, batch_size: int | None = None) -> Figure:
     """What was logged at each epoch: contrastive loss, mask area, contrastive accuracy, spread of the embeddings.
 
     Args:
@@ -84,86 +260,6 @@ def training_curves(history: pd.DataFrame, batch_size: int | None = None) -> Fig
     for axes in grid[len(present) :]:
         axes.set_visible(False)
     return figure
-
-
-def encoder_names(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A name for every encoder, by its hash: the method, with the run's folder where two encoders share it."""
-    found = {
-        encoder["sha256"]: (key, encoder["name"], str(result["run"]["path"]).rstrip("/").rpartition("/")[2])
-        for result in results
-        for key, encoder in result["encoders"].items()
-    }
-    names = [name for _, name, _ in found.values()]
-    return {
-        sha256: name if names.count(name) == 1 else f"{name} ({folder})" for sha256, (_, name, folder) in found.items()
-    }
-
-
-def encoder_colours(results: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """The colour of every encoder, by its hash, the same in all figures: vermilion is untrained."""
-    keys = {encoder["sha256"]: key for result in results for key, encoder in result["encoders"].items()}
-    trained = [sha256 for sha256, key in keys.items() if key != "random"]
-    colours = {sha256: _TRAINED[index % len(_TRAINED)] for index, sha256 in enumerate(trained)}
-    return {sha256: colours.get(sha256, UNTRAINED) for sha256 in keys}
-
-
-def label_efficiency(results: Sequence[Mapping[str, Any]]) -> Figure:
-    """The primary metric against the number of labels: one panel per task and test set, one line per encoder.
-
-    The line is the mean over the draws of labels, the band reaches from the worst to the best draw, and the bar is the
-    bootstrap interval of the mean over the test set.
-    """
-    panels: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
-    for result in results:
-        key = (result["task"], result["dataset"]["name"], result["sha256_of_ids"]["test"])
-        panels.setdefault(key, []).append(result)
-    names, colours = encoder_names(results), encoder_colours(results)
-    columns, rows = min(max(len(panels), 1), 2), max((len(panels) + 1) // 2, 1)
-    figure = Figure(figsize=(6.2 * columns, 4.4 * rows), layout="constrained")
-    grid = figure.subplots(rows, columns, squeeze=False).ravel()
-    for axes in grid[len(panels) :]:
-        axes.set_visible(False)
-    for axes, ((task, dataset, _), members) in zip(grid, panels.items(), strict=False):
-        drawn: set[str] = set()
-        for result in members:
-            for encoder, about in result["encoders"].items():
-                if about["sha256"] not in drawn:
-                    own = sorted((r for r in result["summary"] if r["encoder"] == encoder), key=lambda r: r["labels"])
-                    label, colour = names[about["sha256"]], colours[about["sha256"]]
-                    _efficiency_line(axes, own, primary_of(result), label, colour, shift=1.02 ** len(drawn))
-                    drawn.add(about["sha256"])
-        _finish_efficiency(axes, members[0], f"{task} on {dataset}")
-    return figure
-
-
-def _efficiency_line(
-    axes: Axes, rows: Sequence[Mapping[str, Any]], primary: str, label: str, colour: str, shift: float
-) -> None:
-    """One encoder; ``shift`` moves it a little along the logarithmic axis, so that bars do not cover one another."""
-    labels = np.array([row["labels"] for row in rows]) * shift
-    keys = ("mean", "low", "high", "minimum", "maximum")
-    metric = {key: np.array([row["metrics"][primary][key] for row in rows], float) for key in keys}
-    axes.fill_between(labels, metric["minimum"], metric["maximum"], color=colour, alpha=0.15, linewidth=0)
-    bars = np.array([metric["mean"] - metric["low"], metric["high"] - metric["mean"]]).clip(min=0)
-    axes.errorbar(labels, metric["mean"], bars, color=colour, marker="o", markersize=4, capsize=3, label=label)
-
-
-def _finish_efficiency(axes: Axes, result: Mapping[str, Any], title: str) -> None:
-    ticks = sorted({row["labels"] for row in result["summary"]})
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
-    primary = primary_of(result)
-    if primary == "macro_auroc":
-        axes.axhline(0.5, color=BLACK, linestyle=":", linewidth=1)
-        axes.set_ylim(top=1.005)
-    whose = ", lower is better" if primary in LOWER_IS_BETTER else " on the test set"
-    axes.set_title(title, fontsize=11)
-    axes.set_xlabel("labelled recordings given to the head")
-    axes.set_ylabel(f"{title_of(result, primary)}{whose}")
-    axes.grid(alpha=0.3)
-    axes.legend(loc="best" if primary in LOWER_IS_BETTER else "lower right", fontsize=9)
 
 
 def _level(axes: Axes | None, value: float, label: str) -> None:

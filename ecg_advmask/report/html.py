@@ -1,11 +1,14 @@
-"""Small pieces of HTML: texts are escaped here, pictures are put into the page, nothing is loaded from elsewhere."""
+"""A report as one HTML page: texts are escaped, pictures are put into the page, nothing is loaded from elsewhere."""
 
 import base64
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
-from typing import Any, Final
+from typing import Final
 
-STYLE: Final = """
+from ecg_advmask.files import in_file_name
+from ecg_advmask.report.document import Block, Bullets, Cell, Code, Folded, Heading, Paragraph, Picture, Table
+
+_STYLE: Final = """
 :root { --ink: #1b1f24; --line: #d0d7de; --soft: #f6f8fa; --accent: #0072b2; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 74rem; color: var(--ink); background: #fff;
@@ -21,7 +24,6 @@ caption { text-align: left; font-size: .88rem; padding: .2rem 0; color: #57606a;
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .7rem; text-align: left; vertical-align: top; }
 thead th { background: var(--soft); border-bottom: 2px solid var(--line); }
 th, td { white-space: nowrap; }
-td.number, th.number { text-align: right; }
 figure { margin: 1rem 0; }
 figure img { max-width: 100%; height: auto; border: 1px solid var(--line); }
 figcaption { font-size: .88rem; color: #57606a; max-width: 46rem; }
@@ -31,88 +33,85 @@ pre { background: var(--soft); border: 1px solid var(--line); padding: .7rem; ov
 details { margin: .6rem 0; } summary { cursor: pointer; }
 @media print { body { max-width: none; font-size: 10pt; } h2, h3 { break-after: avoid; }
   figure, tr { break-inside: avoid; } .scroll { overflow: visible; } figure img { max-height: 23cm; } }
+nav ul { columns: 16rem; padding-left: 1.2rem; }
+table.estimates td, table.estimates thead th + th { text-align: right; }
+caption { overflow-wrap: anywhere; }
+table.estimates small { color: #57606a; font-size: .78rem; }
+table.estimates td, table.estimates tbody th { padding: .2rem .5rem; }
+tbody th { font-weight: 600; white-space: normal; overflow-wrap: anywhere; min-width: 6.5rem; max-width: 13rem; }
+table.estimates tbody th { position: sticky; left: 0; background: #fff; }
+table.prose td { white-space: normal; overflow-wrap: break-word; max-width: 26rem; }
+table.prose { min-width: 34rem; }
+table.estimates { min-width: min(100%, 34rem); }
+figure img { border: 0; }
+@media screen and (max-width: 46rem) { .wide figure { overflow-x: auto; }
+  .wide img { max-width: none; width: 42rem; } .wide figcaption { position: sticky; left: 0; }
+  caption { max-width: 21rem; } }
+@media print { table, caption, figcaption { font-size: 8pt; } table.estimates { break-inside: avoid; }
+  table.estimates small { font-size: 7pt; }
+  table.estimates tbody th { position: static; } table.prose { min-width: 0; }
+  details::details-content { content-visibility: visible; } }
 """
+"""On a narrow screen, tables and figures are moved sideways within their frames, so that their print stays readable."""
 
 
-def page(title: str, body: Iterable[str], style: str = "") -> str:
-    """A whole document; ``style`` is CSS that goes beyond `STYLE`."""
+def as_html(title: str, blocks: Sequence[Block]) -> str:
+    """One page that refers to nothing outside itself; a long one begins with a list of its sections."""
+    sections = [block.text for block in blocks if isinstance(block, Heading) and block.level == 2]
+    entries = "".join(f'<li><a href="#{_anchor(text)}">{escape(text)}</a></li>' for text in sections)
+    contents = f'<nav aria-label="Contents"><ul>{entries}</ul></nav>' if len(sections) > 3 else ""
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(title)}</title>\n<style>{STYLE}{style}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
-        + "\n".join(body)
+        f"<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n<main>\n<h1>{escape(title)}</h1>\n"
+        + "\n".join([contents, *map(_html, blocks)])
         + "\n</main>\n</body>\n</html>\n"
     )
 
 
-def heading(text: str, level: int = 2) -> str:
-    """A heading."""
-    return f"<h{level}>{escape(text)}</h{level}>"
+def _html(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            anchor = f' id="{_anchor(text)}"' if level == 2 else ""
+            shown = f"<h{level}{anchor}>{escape(text)}</h{level}>"
+        case Paragraph(text, notice):
+            shown = f'<p class="banner">{escape(text)}</p>' if notice else f"<p>{escape(text)}</p>"
+        case Bullets(items):
+            shown = "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
+        case Table():
+            shown = _html_table(block)
+        case Picture(_, image, caption, alternative):
+            data = base64.b64encode(image).decode("ascii")
+            shown = (
+                f'<div class="wide"><figure><img src="data:image/png;base64,{data}" alt="{escape(alternative)}">'
+                f"<figcaption>{escape(caption)}</figcaption></figure></div>"
+            )
+        case Code(text):
+            shown = f"<pre>{escape(text)}</pre>"
+        case Folded(title, blocks):
+            content = "\n".join(map(_html, blocks))
+            shown = f"<details><summary>{escape(title)}</summary>\n{content}\n</details>"
+    return shown
 
 
-def paragraph(text: str, css_class: str = "") -> str:
-    """A paragraph of plain text."""
-    attribute = f' class="{escape(css_class)}"' if css_class else ""
-    return f"<p{attribute}>{escape(text)}</p>"
-
-
-def bullets(items: Iterable[str]) -> str:
-    """An unordered list of plain texts."""
-    return "<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>"
-
-
-def commands(lines: Iterable[str]) -> str:
-    """Shell commands, or any text that keeps its line breaks."""
-    return f"<pre>{escape(chr(10).join(lines))}</pre>"
-
-
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], caption: str = "") -> str:
-    """A table; a column whose cells are all numbers or start with one is set flush right."""
-    cells = [[_text(value) for value in row] for row in rows]
-    numeric = [bool(cells) and all(_starts_with_number(row[column]) for row in cells) for column in range(len(columns))]
-    css = [' class="number"' if is_number else "" for is_number in numeric]
-    head = "".join(f"<th{css[i]}>{escape(name)}</th>" for i, name in enumerate(columns))
-    body = "".join(
-        "<tr>" + "".join(f"<td{css[i]}>{escape(cell)}</td>" for i, cell in enumerate(row)) + "</tr>\n" for row in cells
-    )
-    top = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{top}<thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>'
-
-
-def settings(values: Mapping[str, Any], caption: str = "") -> str:
-    """A table of names and values."""
-    rows = "".join(
-        f"<tr><th>{escape(str(key))}</th><td>{escape(_text(value))}</td></tr>\n" for key, value in values.items()
-    )
-    top = f"<caption>{escape(caption)}</caption>" if caption else ""
-    return f'<div class="scroll"><table>{top}<tbody>{rows}</tbody></table></div>'
-
-
-def folded(summary: str, content: str) -> str:
-    """HTML that opens on a click."""
-    return f"<details><summary>{escape(summary)}</summary>\n{content}\n</details>"
-
-
-def picture(image: bytes, caption: str, alternative: str) -> str:
-    """A PNG inside the page."""
-    data = base64.b64encode(image).decode("ascii")
+def _html_table(table: Table) -> str:
+    head = "".join(f"<th>{escape(name)}</th>" for name in table.columns)
+    rows = []
+    for first, *others in table.rows:
+        cells = "".join(f"<td>{_html_cell(cell)}</td>" for cell in others)
+        rows.append(f'<tr><th scope="row">{_html_cell(first)}</th>{cells}</tr>\n')
     return (
-        f'<figure><img src="data:image/png;base64,{data}" alt="{escape(alternative)}">'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        f'<div class="scroll"><table class="{"prose" if table.prose else "estimates"}">'
+        f"<caption>{escape(table.caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>{''.join(rows)}</tbody></table></div>"
     )
 
 
-def _text(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float):
-        return f"{value:g}"
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value)) or "–"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+def _html_cell(cell: Cell | str) -> str:
+    shown = cell if isinstance(cell, Cell) else Cell(cell)
+    text = f"<strong>{escape(shown.text)}</strong>" if shown.strong else escape(shown.text)
+    return text + (f"<br><small>{escape(shown.below)}</small>" if shown.below else "")
 
 
-def _starts_with_number(text: str) -> bool:
-    return text == "–" or text.lstrip("+−-")[:1].isdigit()
+def _anchor(text: str) -> str:
+    return in_file_name(text).strip("_").lower()

@@ -10,10 +10,13 @@ from typing import Any
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.files import write_text
-from ecg_advmask.report.report import METHODS
-from ecg_advmask.report.results import GENERATED_NOTICE, read_result, summary_table
-from ecg_advmask.report.run_files import RunFiles, pretrain_command
-from ecg_advmask.report.text import protocol_in_words, title, verdicts
+from ecg_advmask.pretrain.run import Run
+from ecg_advmask.report.comparisons import groups
+from ecg_advmask.report.protocol import protocol_in_words
+from ecg_advmask.report.results import GENERATED_NOTICE, as_studies, read_result
+from ecg_advmask.report.run_report import METHODS, pretrain_command
+from ecg_advmask.report.tables import summary_table
+from ecg_advmask.report.text import answer_of_task
 
 
 def write_model_card(
@@ -24,7 +27,7 @@ def write_model_card(
     Raises:
         InputError: the run or a result cannot be read.
     """
-    run = RunFiles.read(run_path)
+    run = Run.open(run_path)
     results = [read_result(path) for path in result_paths]
     target = Path(out) if out is not None else run.path / "model_card.md"
     sections = [_purpose(run), _preprocessing(run), _training(run), _figures(results), _limits(run)]
@@ -32,9 +35,9 @@ def write_model_card(
     return target
 
 
-def _purpose(run: RunFiles) -> str:
+def _purpose(run: Run) -> str:
     config = run.config
-    banner = [f"> **{GENERATED_NOTICE}**", ""] if run.generated else []
+    banner = [f"> **{GENERATED_NOTICE}**", ""] if run.saw_generated() else []
     return "\n".join(
         [
             *banner,
@@ -49,7 +52,7 @@ def _purpose(run: RunFiles) -> str:
     )
 
 
-def _preprocessing(run: RunFiles) -> str:
+def _preprocessing(run: Run) -> str:
     config = run.config
     return "\n".join(
         [
@@ -67,17 +70,17 @@ def _preprocessing(run: RunFiles) -> str:
     )
 
 
-def _training(run: RunFiles) -> str:
-    data: Mapping[str, Any] = run.description.get("dataset", {})
-    packages = ", ".join(f"{name} {version}" for name, version in dict(run.description.get("versions", {})).items())
+def _training(run: Run) -> str:
+    data: Mapping[str, Any] = run.dataset
+    packages = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     settings = [f"| {key} | {_cell(value)} |" for key, value in run.config.as_dict().items()]
     return "\n".join(
         [
             "## Pretraining",
             "",
-            f"- {run.recordings_seen:,} recordings of the data set `{Path(str(data.get('path'))).name}` (SHA-256 "
+            f"- {len(run.seen()):,} recordings of the data set `{Path(str(data.get('path'))).name}` (SHA-256 "
             f"`{data.get('sha256')}`); `seen.csv` lists them.",
-            f"- {len(run.history)} epochs finished. Library versions: {packages or 'not recorded'}.",
+            f"- {len(run.history())} epochs finished. Library versions: {packages or 'not recorded'}.",
             "",
             "```",
             pretrain_command(run),
@@ -94,16 +97,18 @@ def _figures(results: Sequence[Mapping[str, Any]]) -> str:
     parts = ["## Figures"]
     if not results:
         parts.append("Not evaluated yet: `ecg-advmask linear-eval`, then `ecg-advmask report`.")
-    for result in results:
-        parts.append(f"### {title(result)}")
-        titles, rows = summary_table(result)
-        lines = [f"| {' | '.join(_cell(value) for value in row)} |" for row in [titles, *rows]]
-        parts.append("\n".join([lines[0], "|---" * len(titles) + "|", *lines[1:]]))
-        parts.append("\n".join(f"- {sentence}" for sentence in [*verdicts(result), *protocol_in_words(result)]))
+    for study in as_studies(results):
+        (task,), table = study.tasks, summary_table(study, study.tasks[0])
+        parts.append(f"### {study.content['name']}")
+        lines = [f"| {' | '.join(_cell(value) for value in row)} |" for row in [table.columns, *table.rows]]
+        parts.append("\n".join([lines[0], "|---" * len(table.columns) + "|", *lines[1:]]))
+        found = [answer_of_task(study, task, group) for group in groups(study)]
+        words = [words for result in study.content["results"] for words in protocol_in_words(result)]
+        parts.append("\n".join(f"- {one}" for one in dict.fromkeys([*found, *words]) if one))
     return "\n\n".join(parts)
 
 
-def _limits(run: RunFiles) -> str:
+def _limits(run: Run) -> str:
     return "\n".join(
         [
             "## Limits",

@@ -1,156 +1,182 @@
-"""Results of evaluations in sentences: what they say, and how they were made."""
+"""What a study found, in plain sentences computed from its numbers, and how its numbers are written."""
 
-from collections.abc import Mapping
-from pathlib import Path
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
-from ecg_advmask.report.results import FINE_TUNING, METRIC_TITLES, estimate, kind_of, primary_of, title_of
+from ecg_advmask.report.comparisons import Comparisons, Made, against_baseline, groups
+from ecg_advmask.report.results import METRIC_TITLES, NONE, Entry, StudyResult, Verdict
 
-STRATA: Final = {
-    "classes": "class",
-    "labels": "the rarest label of a recording",
-    "number": "fifths of the number",
-}
-_RESAMPLED: Final = {
-    "classes": "test patients within classes",
-    "labels": "test patients within strata of their rarest label",
-    "number": "test patients",
-}
+# ---- How the numbers of a study are written: title, unit, decimals and better direction of a metric.
 
 
-def title(result: Mapping[str, Any]) -> str:
-    """Task and data set, and whether encoders were trained."""
-    return f"{result['task']} on {result['dataset']['name']}" + (
-        ", fine-tuned" if result["kind"] == FINE_TUNING else ""
-    )
+@dataclass(frozen=True)
+class Scale:
+    """How values of one metric of one task are written."""
+
+    title: str
+    unit: str
+    decimals: int
+    lower_is_better: bool
+
+    @property
+    def axis(self) -> str:
+        """Title and unit, as an axis states them."""
+        return f"{self.title} ({self.unit})" if self.unit else self.title
+
+    @property
+    def better(self) -> str:
+        """Which direction is better, in words."""
+        return "lower is better" if self.lower_is_better else "higher is better"
+
+    def text(self, value: float | None, signed: bool = False) -> str:
+        """A value, with a true minus sign; with ``signed`` also a plus."""
+        if value is None or not math.isfinite(value):
+            return NONE
+        return f"{value:{'+' if signed else ''}.{self.decimals}f}".replace("-", "−")
+
+    def interval(self, estimate: Mapping[str, Any], signed: bool = False) -> str:
+        """The limits of an estimate, such as ``0.781 to 0.843``; empty where there are none."""
+        if estimate["low"] is None or estimate["high"] is None:
+            return ""
+        return f"{self.text(estimate['low'], signed)} to {self.text(estimate['high'], signed)}"
+
+    def estimate(self, estimate: Mapping[str, Any], signed: bool = False) -> str:
+        """Mean and interval, such as ``0.931 (0.901 to 0.954)``."""
+        interval = self.interval(estimate, signed)
+        return self.text(estimate["mean"], signed) + (f" ({interval})" if interval else "")
 
 
-def better_of(result: Mapping[str, Any], difference: Mapping[str, Any]) -> int:
-    """1 where the interval of the paired difference puts the first encoder above the second, -1 below, 0 neither."""
-    primary = primary_of(result)
-    figures = difference["metrics"][primary]
-    if figures["low"] is None or figures["low"] <= 0 <= figures["high"]:
-        return 0
-    return 1 if (figures["low"] > 0) != (primary in LOWER_IS_BETTER) else -1
+def scale_of(study: StudyResult, task: Entry, metric: str) -> Scale:
+    """The scale of a metric: three decimals for shares and areas, four digits of the largest mean for errors in a unit.
+
+    Metrics of single classes or labels, such as ``auroc:SR``, are titled by what they are.
+    """
+    kind, _, name = metric.partition(":")
+    title = f"{kind.replace('_', ' ').replace('auroc', 'AUROC')} of {name}" if name else METRIC_TITLES.get(kind, kind)
+    if metric != "mae":
+        return Scale(title, "", 3, metric in LOWER_IS_BETTER)
+    entries = (entry for entry in study.content["summary"] if entry["task"] == task["task"])
+    means = [entry["metrics"][metric]["mean"] for entry in entries if metric in entry["metrics"]]
+    largest = max((abs(mean) for mean in means if mean), default=1.0)
+    unit = "".join(task["names"][:1])
+    return Scale(title, unit, min(max(3 - math.floor(math.log10(largest)), 0), 6), metric in LOWER_IS_BETTER)
 
 
-def verdicts(result: Mapping[str, Any]) -> list[str]:
-    """What the paired differences of the primary metric say, one sentence per pair and number of labels."""
-    sentences, primary = [], primary_of(result)
-    for row in result["differences"]:
-        first, second = (result["encoders"][row[key]]["name"] for key in ("first", "second"))
-        meaning = {1: f"{first} is better", -1: f"{second} is better", 0: "this test set does not tell them apart"}
-        sentences.append(
-            f"{result['task']}, {row['labels']:,} labels: {first} minus {second} "
-            f"{estimate(result, primary, row['metrics'][primary], signed=True)} {title_of(result, primary)}; "
-            f"{meaning[better_of(result, row)]}."
-        )
+def labels_text(fraction: float, labels: int, word: str = "") -> str:
+    """A number of labels, such as ``50``, ``58 (10 %)`` or, with a word, ``580 labels (all)``."""
+    share = "" if fraction > 1 else " (all)" if fraction == 1 else f" ({100 * fraction:.3g} %)"
+    return f"{labels:,}{word and ' '}{word}{share}"
+
+
+def missing(study: StudyResult) -> list[str]:
+    """What is not finished, method by method."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for entry in study.content["missing"]:
+        found.setdefault((str(entry["method"]), str(entry["task"])), []).append(str(entry["seed"]))
+    return [
+        f"{method}, {task}: seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}"
+        for (method, task), seeds in found.items()
+    ]
+
+
+# ---- What a study found, in plain sentences computed from its numbers, each group of comparisons by itself.
+
+_RULE: Final = (
+    "A method is called better or worse only where the {} interval of the paired difference leaves out 0; where the "
+    "interval includes 0, these data do not tell the two apart, which does not mean that they are equal."
+)
+_CAUTION: Final = (
+    "No correction was made for that, and comparisons that share recordings or encoders err together. What holds over "
+    "several numbers of labels carries weight; a single entry does not. The intervals hold the encoders fixed."
+)
+
+
+def answer(study: StudyResult) -> list[str]:
+    """The outcome over all tasks and numbers of labels, and how far it can be read."""
+    sentences: list[str] = []
+    rule, caution = _RULE.format(study.level_text), _CAUTION
+    for group in groups(study):
+        made = group.made(study)
+        if not made:
+            sentences.append(f"{group.title}: there are no paired differences yet.")
+            continue
+        sentences += [f"{group.opening} {rule}".strip(), f"{_counts(study, group, made)} {caution}".strip()]
+        sentences += _seeds_that_agree(study, group, made)
+        rule = caution = ""  # said once
     return sentences
 
 
-def headline(result: Mapping[str, Any]) -> str:
-    """The result with most labels in one sentence, and for how many numbers of labels the encoders differ."""
-    most, primary = max(row["labels"] for row in result["summary"]), primary_of(result)
-    figures = [
-        f"{result['encoders'][row['encoder']]['name']} {estimate(result, primary, row['metrics'][primary])}"
-        for row in result["summary"]
-        if row["labels"] == most
-    ]
-    told = f"{title(result)}, {most:,} labels: {title_of(result, primary)} "
-    told += f"{', '.join(figures)}."
-    if result["differences"]:
-        first = result["encoders"][result["differences"][0]["first"]]["name"]
-        found = [better_of(result, row) for row in result["differences"]]
-        told += (
-            f" Of {len(found)} numbers of labels, the interval of the paired difference tells that {first} is better "
-            f"than the other at {found.count(1)} and worse at {found.count(-1)}; the rest stay open."
-        )
-    return told
+def _counts(study: StudyResult, group: Comparisons, made: Sequence[Made]) -> str:
+    """How many comparisons there are and what became of them, beside what chance alone would give."""
+    better, worse, apart = (sum(one.verdict == verdict for one in made) for verdict in ("better", "worse", "open"))
+    pairs = len({(one.first, one.second) for one in made})
+    tasks = len({one.task["task"] for one in made})
+    return (
+        f"{_count(len(made), f'{group.noun} was', f'{group.noun}s were')} made ({_count(pairs, group.counted)}, "
+        f"{_count(tasks, 'task')}, each at its numbers of labels): {better} better, {worse} worse, {apart} not told "
+        f"apart. If no {group.first} differed from {group.role}, about {(1 - study.level) * len(made):.3g} of "
+        f"{len(made)} intervals would still leave out 0 by chance."
+    )
 
 
-def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
-    """How the figures were made, and how many recordings were left out for which reason."""
-    counts, protocol, kind = result["counts"], result["protocol"], kind_of(result)
-    sizes = counts["recordings_of_parts"]
-    reasons = "; ".join(f"{reason}: {count:,}" for reason, count in counts["unlabelled_reasons"].items())
-    reasons = f" ({reasons})" if reasons else ""
-    stored = result.get("split")
-    how = f"as stored in {Path(stored['path']).name}" if stored else f"seed {protocol['split_seed']}"
-    outside = f", and {counts['outside_split']:,} are not in the split" if counts.get("outside_split") else ""
+def _seeds_that_agree(study: StudyResult, group: Comparisons, made: Sequence[Made]) -> list[str]:
+    """In how many of the comparisons called better or worse each pretraining seed by itself gives the same sign."""
+    same, of = 0, 0
+    for task, first, second, fraction, verdict in made:
+        entry = study.difference(task["task"], first, fraction, second)
+        estimate = entry["metrics"][task["primary"]] if entry else {}
+        seeds = [value for value in estimate.get("by_seed", {}).values() if value is not None]
+        if verdict != "open" and len(seeds) > 1:
+            of += 1
+            same += all(value * estimate["mean"] > 0 for value in seeds)
+    if not of:
+        return []
     return [
-        f"{_task_in_words(result)} {_encoder_in_words(result)}",
-        f"Of {counts['recordings']:,} recordings, {counts['seen']:,} were left out because the encoder had met them in "
-        f"pretraining (by id {counts['seen_by_id']:,}, by signal {counts['seen_by_signal']:,}, by patient "
-        f"{counts['seen_by_patient']:,}; one can count in several), {counts['copies']:,} as copies of another signal "
-        f"and {counts['unlabelled']:,} for want of a label{reasons}{outside}. The other {counts['eligible']:,} are of "
-        f"{counts['patients']:,} patients.",
-        f"They were split once by patient ({how}), stratified by {STRATA[kind]}: {sizes['train']:,} for training, "
-        f"{sizes['validation']:,} for validation, {sizes['test']:,} for the test. Every encoder, number of labels and "
-        "draw is measured on this same, whole test set.",
-        f"For each number of labels, up to {protocol['draws']} stratified draws from the training part (seeds from "
-        f"{protocol['seed']}). {_training_in_words(result)} The {sizes['validation']:,} labels of the validation part "
-        "come on top of the number given.",
-        f"Intervals: {protocol['level']:.0%} percentile bootstrap over {_RESAMPLED[kind]}, "
-        f"{protocol['resamples']:,} resamples, the same for all heads, which pairs the differences. They tell the "
-        "uncertainty from the test set alone; the spread over draws of labels stands apart. One pretrained encoder was "
-        "tested: how much pretraining varies from seed to seed is not in these figures.",
+        f"{_count(of, group.noun)} called better or worse {'has' if of == 1 else 'have'} several pretraining seeds; "
+        f"in {same} of them every seed gives a difference of that sign."
     ]
 
 
-def _task_in_words(result: Mapping[str, Any]) -> str:
-    names, left_out = result["targets"]["names"], result["counts"]["left_out_labels"]
-    if kind_of(result) == "number":
-        return f"Task {result['task']}, a number to be estimated{f' in {names[0]}' if names[0] else ''}."
-    of_which = "" if kind_of(result) == "classes" else ", of which a recording has any number"
-    what = "classes" if kind_of(result) == "classes" else "labels"
-    told = f"Task {result['task']} with the {what} {', '.join(names)}{of_which}."
-    if left_out:
-        each = "; ".join(f"{name}: {about['recordings']:,} ({about['reason']})" for name, about in left_out.items())
-        told += f" Left out, with the number of their recordings: {each}."
-    return told
+def answer_of_task(study: StudyResult, task: Entry, group: Comparisons) -> str:
+    """Which methods or pairs are better and worse in a task, and at which numbers of labels; empty if none is
+    compared."""
+    columns = study.columns(task["task"])
+    told: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+    for first, second in group.pairs:
+        found = {labels: study.verdict(task, first, fraction, second) for fraction, labels in columns}
+        known, name = [verdict for verdict in found.values() if verdict], group.name((first, second))
+        for verdict in ("better", "worse"):
+            at = [f"{labels:,}" for labels, one in found.items() if one == verdict]
+            if at:
+                every = len(at) == len(columns) and len(columns) > 1
+                told[verdict].append(f"{name} (at {'every number of' if every else _listed(at)} labels)")
+        if known and set(known) == {"open"}:
+            told["open"].append(name)
+    if not any(told.values()):
+        return ""
+    titles = {"better": "Better than", "worse": "Worse than", "open": "Nowhere told apart from"}
+    parts = [f"{titles[verdict]} {group.second}: {'; '.join(named) or 'none'}" for verdict, named in told.items()]
+    metric = scale_of(study, task, task["primary"]).title
+    return f"{task['task']}, by {metric}{group.qualifier}. {'. '.join(parts)}."
 
 
-def _encoder_in_words(result: Mapping[str, Any]) -> str:
-    if result["kind"] == FINE_TUNING:
-        return (
-            "Encoder and linear head are trained together, batch statistics included; a recording of several windows "
-            "is trained on through random ones and has the mean of the predictions of all."
-        )
-    return "The encoder is frozen; a recording of several windows has the mean of their embeddings."
+def _count(number: int, word: str, plural: str = "") -> str:
+    return f"{number:,} {word if number == 1 else plural or word + 's'}"
 
 
-def _training_in_words(result: Mapping[str, Any]) -> str:
-    if result["kind"] != FINE_TUNING:
-        return _head_in_words(result)
-    settings = result["fine_tuning"]
-    return (
-        f"On each, Adam in batches of {settings['batch_size']} (rates {settings['head_rate']:g} for the head, "
-        f"{settings['encoder_rate']:g} for a pretrained and {settings['scratch_rate']:g} for a random encoder, "
-        f"{settings['schedule']} schedule) for {settings['updates']:,} updates, but no fewer than "
-        f"{settings['fewest_passes']} and no more than {settings['most_passes']} passes through the labels. "
-        f"{settings['checks']} times on the way the network is judged by {METRIC_TITLES[primary_of(result)]} on the "
-        f"validation part; the best of these is tested, and {settings['patience']} in turn without a gain end it."
-    )
+def _listed(texts: Sequence[str]) -> str:
+    return " and ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
-def _head_in_words(result: Mapping[str, Any]) -> str:
-    protocol, kind = result["protocol"], kind_of(result)
-    chosen_by = f"by {METRIC_TITLES[primary_of(result)]} on the validation part."
-    if protocol["head"] == "adam":
-        return (
-            "On each, a linear layer on embeddings standardised by the drawn recordings, trained by Adam (rate "
-            f"{protocol['adam_learning_rate']:g}, batches of {protocol['adam_batch_size']}, at most "
-            f"{protocol['adam_epochs']} epochs, {protocol['adam_patience']} without a gain end it); the epoch is "
-            f"chosen {chosen_by}"
-        )
-    model = {
-        "classes": "multinomial logistic regression with an L2 penalty (L-BFGS)",
-        "labels": "one logistic regression with an L2 penalty per label (L-BFGS), all with the same C,",
-        "number": "ridge regression of the standardised number (closed form)",
-    }
-    strengths = ", ".join(f"{value:g}" for value in protocol["strengths"])
-    return (
-        f"On each, {model[kind]} on embeddings standardised by the drawn recordings; C, the inverse strength of the "
-        f"penalty, is chosen from {strengths} {chosen_by}"
-    )
+def headline(study: StudyResult) -> str:
+    """The estimates of evaluations at the largest number of labels in one sentence, and which of them differ where."""
+    task = study.tasks[0]
+    scale, columns = scale_of(study, task, task["primary"]), study.columns(task["task"])
+    fraction, labels = columns[-1]
+    entries = {method: study.summary(task["task"], method, fraction) for method in study.methods}
+    figures = [f"{name} {scale.estimate(one['metrics'][task['primary']])}" for name, one in entries.items() if one]
+    found = answer_of_task(study, task, against_baseline(study))
+    return f"{study.content['name']}, {labels:,} labels: {scale.axis} {', '.join(figures)}. {found}".strip()

@@ -17,9 +17,11 @@ from ecg_advmask.evaluate import finetune
 from ecg_advmask.files import sha256_of
 from ecg_advmask.models.resnet import weights_sha256
 from ecg_advmask.pretrain.run import Run, random_encoder
-from ecg_advmask.report.report import evaluation_section
-from ecg_advmask.report.results import read_result
-from ecg_advmask.report.text import headline, protocol_in_words
+from ecg_advmask.report.html import as_html
+from ecg_advmask.report.protocol import protocol_in_words
+from ecg_advmask.report.results import as_studies, read_result
+from ecg_advmask.report.run_report import evaluation_section
+from ecg_advmask.report.text import headline
 
 RECORDINGS, SEEN = 60, 10
 SETTINGS = config.load("demo", overrides=["method=simclr", "window_seconds=1.25", "encoder_width=2", "embedding_dim=8"])
@@ -102,8 +104,9 @@ def test_a_report_tells_how_the_networks_were_trained(sex):
     assert "frozen" not in words and "Encoder and linear head are trained together" in words
     assert "0.001 for the head, 0.0001 for a pretrained and 0.001 for a random encoder" in words
     assert "no fewer than 5 and no more than 100 passes through the labels" in words
-    assert headline(result).startswith("sex on data, fine-tuned, 12 labels: macro AUROC SimCLR, fine-tuned 0.")
-    html = "".join(evaluation_section([result]))
+    told = headline(*as_studies([result]))
+    assert told.startswith("sex on data, fine-tuned, 12 labels: macro AUROC SimCLR, fine-tuned 0.")
+    html = as_html("title", list(evaluation_section([result])))
     assert "sex on data, fine-tuned" in html and "SimCLR, fine-tuned − from scratch" in html
 
 

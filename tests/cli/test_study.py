@@ -29,7 +29,7 @@ from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import read_study
 from ecg_advmask.study.jobs import Folder
 from ecg_advmask.study.work import State
-from report.study.example import study_result
+from report.example import study_result
 
 SAMPLES, RECORDINGS, EPOCHS = 250, 120, 5
 TINY = "window_seconds = 2.5, encoder_width = 4, embedding_dim = 8, projection_hidden = 16, projection_dim = 8"

@@ -26,8 +26,7 @@ from ecg_advmask.evaluate.heads import LinearHead
 from ecg_advmask.export.encoder import OnnxEncoder
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import pretrain
-from ecg_advmask.report.results import read_result
-from ecg_advmask.report.study.result import StudyResult
+from ecg_advmask.report.results import StudyResult, read_result
 from golden import steps
 from golden.recordings import signal_uv, write_archive
 from golden.values import values_of

@@ -20,7 +20,6 @@ from ecg_advmask.pretrain.callbacks import Pictures
 from ecg_advmask.pretrain.mask_domain import SpectralDomain
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import build, pretrain
-from ecg_advmask.report.run_files import RunFiles
 from pretrain.small import eager
 
 TINY = Config(
@@ -94,7 +93,7 @@ def test_seen_lists_every_recording_once(finished: tuple[Run, Any], data: DataSe
     seen = finished[0].seen()
     assert sorted(seen["id"]) == sorted(set(data.records["id"]))
     assert set(seen["signal_hash"]) == set(data.records["signal_hash"])
-    assert RunFiles.read(finished[0].path).generated, "seen.csv must tell that the recordings were generated"
+    assert finished[0].saw_generated(), "seen.csv must tell that the recordings were generated"
 
 
 def test_saved_encoder_is_that_of_the_last_checkpoint(finished: tuple[Run, Any]) -> None:

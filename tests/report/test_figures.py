@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.report import figures
+from ecg_advmask.report import figures, mask_pictures
 
 RATE_HZ = 100
 SAMPLES = 1000
@@ -42,7 +42,7 @@ def shadings(figure):
 @pytest.mark.parametrize("masks", [1, 2, 3, 4])
 def test_a_mask_for_all_leads_shades_exactly_its_samples_over_the_whole_height(masks):
     values = block_masks(masks)
-    figure = figures.mask_picture(ecg(), values, RATE_HZ)
+    figure = mask_pictures.mask_picture(ecg(), values, RATE_HZ)
     found = shadings(figure)
     assert sorted(found) == [f"mask {i + 1}" for i in range(masks)]
     height = figure.axes[0].get_ylim()
@@ -58,7 +58,7 @@ def test_a_mask_for_all_leads_shades_exactly_its_samples_over_the_whole_height(m
 
 def test_masks_of_leads_shade_their_own_row_which_holds_the_lead():
     values = block_masks(12)
-    figure = figures.mask_picture(ecg(), values, RATE_HZ)
+    figure = mask_pictures.mask_picture(ecg(), values, RATE_HZ)
     found = shadings(figure)
     traces = {line.get_gid(): line for line in figure.axes[0].lines if line.get_gid()}
     rows = []
@@ -71,7 +71,7 @@ def test_masks_of_leads_shade_their_own_row_which_holds_the_lead():
 
 
 def test_an_empty_mask_shades_nothing_and_a_full_one_everything():
-    nothing, everything = (figures.mask_picture(ecg(), np.full((SAMPLES, 1), v), RATE_HZ) for v in (0.5, 1.0))
+    nothing, everything = (mask_pictures.mask_picture(ecg(), np.full((SAMPLES, 1), v), RATE_HZ) for v in (0.5, 1.0))
     assert not shaded_samples(shadings(nothing)["mask 1"]).any()
     assert shaded_samples(shadings(everything)["mask 1"]).all()
     assert len(shadings(everything)["mask 1"].get_paths()) == 1
@@ -79,7 +79,7 @@ def test_an_empty_mask_shades_nothing_and_a_full_one_everything():
 
 def test_traces_keep_millivolts_and_are_in_order_from_above():
     signals_mv = ecg() + np.linspace(-2, 2, 12)
-    figure = figures.mask_picture(signals_mv, block_masks(1), RATE_HZ, "a title")
+    figure = mask_pictures.mask_picture(signals_mv, block_masks(1), RATE_HZ, "a title")
     traces = [line for line in figure.axes[0].lines if line.get_gid()]
     assert [line.get_gid() for line in traces] == [f"trace {lead}" for lead in STANDARD_LEADS]
     baselines = [np.median(line.get_ydata()) for line in traces]
@@ -93,12 +93,12 @@ def test_traces_keep_millivolts_and_are_in_order_from_above():
 
 
 def test_tall_recordings_are_drawn_at_half_the_gain():
-    assert "5 mm/mV" in figures.mask_picture(ecg() * 20, block_masks(1), RATE_HZ).axes[0].get_title(loc="left")
+    assert "5 mm/mV" in mask_pictures.mask_picture(ecg() * 20, block_masks(1), RATE_HZ).axes[0].get_title(loc="left")
 
 
 def test_shapes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match=r"\(L, 12\)"):
-        figures.mask_picture(ecg(), block_masks(1)[:-1], RATE_HZ)
+        mask_pictures.mask_picture(ecg(), block_masks(1)[:-1], RATE_HZ)
 
 
 def history(epochs=5, adversary=True):
@@ -119,7 +119,7 @@ def panels(figure):
 
 
 def test_training_curves_draw_the_logged_values_and_the_level_of_collapse():
-    figure = panels(figures.training_curves(history(), batch_size=32))
+    figure = panels(figures.run_curves(history(), batch_size=32))
     loss = figure["contrastive loss (NT-Xent)"]
     assert loss.lines[0].get_ydata().tolist() == [4.0, 3.5, 3.0, 2.5, 2.0]
     assert loss.lines[1].get_ydata()[0] == pytest.approx(np.log(63))
@@ -130,76 +130,10 @@ def test_training_curves_draw_the_logged_values_and_the_level_of_collapse():
 
 
 def test_a_run_without_adversary_has_no_mask_panel():
-    figure = panels(figures.training_curves(history(adversary=False)))
+    figure = panels(figures.run_curves(history(adversary=False)))
     assert len(figure) == 3 and not any("mask" in title for title in figure)
     assert figure["contrastive loss (NT-Xent)"].lines[0].get_ydata()[0] == 4.0
 
 
-def result(task="rhythm", run="runs/a", trained="hash-a", name="Adv Mask", test="t", kind="classes"):
-    primary = "mae" if kind == "number" else "macro_auroc"
-
-    def metric(mean):
-        keys = ("mean", "low", "high", "minimum", "maximum", "standard_deviation")
-        values = (mean, mean - 0.05, mean + 0.04, mean - 0.1, mean + 0.1, 0.02)
-        return {primary: dict(zip(keys, values, strict=True))}
-
-    return {
-        "task": task,
-        "targets": {"kind": kind, "names": ["years"] if kind == "number" else ["SB", "SR"]},
-        "dataset": {"name": "chapman"},
-        "run": {"path": run},
-        "sha256_of_ids": {"test": test},
-        "encoders": {"trained": {"name": name, "sha256": trained}, "random": {"name": "untrained", "sha256": "hash-r"}},
-        "summary": [
-            {"encoder": encoder, "labels": labels, "metrics": metric(mean)}
-            for labels in (10, 100)
-            for encoder, mean in (("trained", 0.8 + labels / 1000), ("random", 0.6))
-        ],
-    }
-
-
-def test_label_efficiency_draws_mean_interval_and_band():
-    (axes,) = figures.label_efficiency([result()]).axes
-    trained, untrained = axes.containers
-    assert trained.get_label() == "Adv Mask" and untrained.get_label() == "untrained"
-    assert trained.lines[0].get_xdata().tolist() == [10, 100]
-    assert trained.lines[0].get_ydata().tolist() == pytest.approx([0.81, 0.9])
-    assert trained.lines[2][0].get_segments()[1][:, 1] == pytest.approx([0.85, 0.94])
-    band = axes.collections[0].get_paths()[0].get_extents()
-    assert (band.y0, band.y1) == pytest.approx((0.71, 1.0))
-    assert axes.get_xscale() == "log"
-
-
-def test_an_error_in_years_has_its_own_axis_and_no_line_of_chance():
-    classes, years = figures.label_efficiency([result(), result("age", test="u", kind="number")]).axes
-    assert years.get_ylabel() == "mean absolute error (years), lower is better"
-    assert classes.get_ylabel() == "macro AUROC on the test set"
-    assert years.containers[0].lines[0].get_ydata().tolist() == pytest.approx([0.81, 0.9])
-
-    def levels(axes):
-        return [line for line in axes.lines if line.get_linestyle() == ":"]
-
-    assert [line.get_ydata()[0] for line in levels(classes)] == [0.5] and levels(years) == []
-
-
-def test_one_panel_per_test_set_and_one_line_per_encoder_in_one_colour():
-    results = [result(), result(run="runs/b", trained="hash-b"), result("sex", test="u")]
-    figure = figures.label_efficiency(results)
-    rhythm, sex = figure.axes
-    names = [container.get_label() for container in rhythm.containers]
-    assert names == ["Adv Mask (a)", "untrained", "Adv Mask (b)"]  # the untrained encoder of both runs is the same
-    colour = {axes: {c.get_label(): c.lines[0].get_color() for c in axes.containers} for axes in (rhythm, sex)}
-    assert len(set(colour[rhythm].values())) == 3
-    assert all(colour[rhythm][name] == shade for name, shade in colour[sex].items())
-
-
-def test_three_panels_stand_in_two_rows():
-    figure = figures.label_efficiency([result(), result("sex", test="u"), result("age", test="v", kind="number")])
-    spans = [axes.get_subplotspec() for axes in figure.axes]
-    places = [(span.rowspan.start, span.colspan.start) for span in spans]
-    assert places == [(0, 0), (0, 1), (1, 0), (1, 1)]
-    assert [axes.get_visible() for axes in figure.axes] == [True, True, True, False]
-
-
 def test_png_is_one():
-    assert figures.png(figures.training_curves(history())).startswith(b"\x89PNG\r\n")
+    assert figures.png(figures.run_curves(history())).startswith(b"\x89PNG\r\n")

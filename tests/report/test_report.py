@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from ecg_advmask import config
 from ecg_advmask.cli import main
@@ -18,21 +19,17 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.linear import linear_evaluation
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import PARTS, split_recordings
-from ecg_advmask.report import html as pieces
-from ecg_advmask.report.figures import png, training_curves
+from ecg_advmask.pretrain.run import Run
+from ecg_advmask.report import run_report, study_report
+from ecg_advmask.report.curves import curves_by_method
+from ecg_advmask.report.document import Picture
+from ecg_advmask.report.html import as_html
 from ecg_advmask.report.model_card import write_model_card
-from ecg_advmask.report.report import write_report
-from ecg_advmask.report.results import (
-    GENERATED_NOTICE,
-    confusion_tables,
-    detail_table,
-    difference_table,
-    read_result,
-    summary_table,
-    terminal_table,
-)
-from ecg_advmask.report.run_files import RunFiles, pretrain_command
-from ecg_advmask.report.text import headline, protocol_in_words, verdicts
+from ecg_advmask.report.protocol import protocol_in_words
+from ecg_advmask.report.results import GENERATED_NOTICE, as_studies, read_result
+from ecg_advmask.report.run_report import pretrain_command, write_report
+from ecg_advmask.report.tables import difference_table, other_metrics, summary_table, terminal_table
+from ecg_advmask.report.text import headline
 from report.reading import Page
 
 HOSTILE = '<script>alert("x")</script>&amp;'
@@ -111,8 +108,27 @@ def run(tmp_path):
         folder / "seen.csv", index=False
     )
     for epoch in (1, 3):
-        (folder / "masks" / f"epoch-{epoch:04d}-r1.png").write_bytes(png(training_curves(history)))
+        Image.new("RGB", (30, 20)).save(folder / "masks" / f"epoch-{epoch:04d}-r1.png")
     return folder
+
+
+@pytest.fixture
+def plain_figures(monkeypatch):
+    """Figures that are not drawn, which takes most of the time."""
+    for module in (run_report, study_report):
+        monkeypatch.setattr(module, "png", lambda *_: b"\x89PNG")
+
+
+def of(result):
+    """A result as a study, and its task."""
+    (study,) = as_studies([result])
+    return study, study.tasks[0]
+
+
+def estimate(figures, decimals=3, sign=""):
+    """Mean and interval, as reports write them."""
+    mean, low, high = (f"{figures[key]:{sign}.{decimals}f}" for key in ("mean", "low", "high"))
+    return f"{mean} ({low} to {high})".replace("-", "−")
 
 
 def save(folder, result, name="result.json"):
@@ -127,25 +143,25 @@ def test_report_is_one_well_formed_file_that_loads_nothing(run, evaluation):
     page = Page(text)
     assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
     references = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "data", "action"}]
-    assert len(references) == 1 + 1 + 2  # label efficiency, training curves, two pictures of masks
-    for reference in references:
+    images = [value for value in references if not value.startswith("#")]  # the others are the list of sections
+    assert len(images) == 2 + 1 + 2  # label efficiency, confusion, training curves, two pictures of masks
+    for reference in images:
         kind, _, content = reference.partition("base64,")
         assert kind == "data:image/png;"
         assert base64.b64decode(content, validate=True).startswith(b"\x89PNG")
     style = re.search(r"<style>(.*?)</style>", text, re.DOTALL)[1]
     assert "url(" not in style and "@import" not in style
     assert not re.search(r"https?:|//[a-z]", re.sub(r"base64,[^\"]+", "", text))
-    assert sum(bool(value) for tag, name, value in page.attributes if (tag, name) == ("img", "alt")) == len(references)
+    assert sum(bool(value) for tag, name, value in page.attributes if (tag, name) == ("img", "alt")) == len(images)
     assert ("meta", "name", "viewport") in page.attributes and "@media print" in style
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_report_holds_figures_account_protocol_settings_and_commands(run, evaluation):
     text = Page(write_report(run, [save(run, evaluation)], run / "report.html").read_text()).text
     for row in evaluation["summary"]:
-        auroc = row["metrics"]["macro_auroc"]
-        assert f"{auroc['mean']:.3f} ({auroc['low']:.3f} to {auroc['high']:.3f})" in text
-    difference = evaluation["differences"][-1]["metrics"]["macro_auroc"]
-    assert f"{difference['mean']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})" in text
+        assert estimate(row["metrics"]["macro_auroc"]) in text
+    assert estimate(evaluation["differences"][-1]["metrics"]["macro_auroc"], sign="+") in text
     assert "flat: 7; not finite: 3" in text
     assert "by id 10, by signal 9, by patient 8" in text
     assert "contrastive loss 4.000 in the first epoch, 2.500 in the last" in text.lower()
@@ -155,59 +171,82 @@ def test_report_holds_figures_account_protocol_settings_and_commands(run, evalua
     assert GENERATED_NOTICE not in text
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_report_of_an_age_is_in_years_and_less_is_better(run, age):
     text = Page(write_report(run, [save(run, age)], run / "report.html").read_text()).text
-    titles, rows = summary_table(age)
-    assert titles == ["encoder", "labels", "share", "draws", "mean absolute error (years)", "R²",
-                      "mean absolute error over draws (SD; range)"]  # fmt: skip
+    table = summary_table(*of(age))
+    assert table.columns == ["encoder", "labels", "share", "draws", "mean absolute error (years)", "R²",
+                             "mean absolute error over draws (SD; range)"]  # fmt: skip
     errors = {(row["encoder"], row["fraction"]): row["metrics"]["mae"] for row in age["summary"]}
     best, worst = errors["trained", 1.0], errors["random", 1.0]
     assert 5 < best["mean"] < 20 and worst["mean"] > best["mean"]
-    assert rows[2][4] == f"{best['mean']:.2f} ({best['low']:.2f} to {best['high']:.2f})" and rows[2][4] in text
-    assert all("Adv Mask is better" in sentence for sentence in verdicts(age))
-    assert "age on chapman" in headline(age) and "is better than the other at 2 and worse at 0" in headline(age)
+    assert table.rows[2][4] == estimate(best, 2) and table.rows[2][4] in text
+    told = headline(of(age)[0])
+    assert "age on chapman" in told and "Better than untrained: Adv Mask (at every number of labels)" in told
     assert "ridge regression" in text and "stratified by fifths of the number" in text
-    assert detail_table(age) == ([], []) and confusion_tables(age) == []
+    assert {name for one in other_metrics(*of(age), ("f1",)) for name in one.columns} == {"method", "R²"}
     reversed_ = json.loads(json.dumps(age))
-    reversed_["differences"][0]["metrics"]["mae"] |= {"low": 0.5, "high": 1.0}
-    assert "untrained is better" in verdicts(reversed_)[0]
+    for row in reversed_["differences"]:
+        row["metrics"]["mae"] |= {"low": 0.5, "high": 1.0}
+    assert "Worse than untrained: Adv Mask (at every number of labels)" in headline(of(reversed_)[0])
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_report_of_labels_shows_each_of_them_and_what_was_left_out(run, diagnosis):
     changed = json.loads(json.dumps(diagnosis))
     changed["counts"]["left_out_labels"] = {
         "LBBB": {"recordings": 2, "reason": "no recording with it in the test part"}
     }
-    text = Page(write_report(run, [save(run, changed)], run / "report.html").read_text()).text
-    assert "LBBB: 2 (no recording with it in the test part)" in text
-    assert "stratified by the rarest label of a recording" in text and "all with the same C" in text
-    titles, rows = detail_table(diagnosis)
-    assert titles == ["label", "test recordings", "encoder", "AUROC", "average precision", "F1"]
-    assert [row[0] for row in rows] == ["AF", "AF", "PVC", "PVC", "a|b", "a|b"]
-    figures = diagnosis["summary"][2]["metrics"]["auroc:PVC"]
-    assert rows[2][1:4] == [diagnosis["counts"]["parts"]["test"]["PVC"], "Adv Mask",
-                            f"{figures['mean']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})"]  # fmt: skip
-    assert rows[2][3] in text and confusion_tables(diagnosis) == []
+    page = Page(write_report(run, [save(run, changed)], run / "report.html").read_text())
+    assert "LBBB: 2 (no recording with it in the test part)" in page.text
+    assert "stratified by the rarest label of a recording" in page.text and "all with the same C" in page.text
+    of_labels = [table for table in page.tables if table[0] == ["method", "AF", "PVC", "a|b"]]
+    assert len(of_labels) == 3  # AUROC, average precision, F1
+    for table, metric in zip(of_labels, ("auroc", "average_precision", "f1"), strict=True):
+        figures = diagnosis["summary"][2]["metrics"][f"{metric}:PVC"]
+        assert table[1][:3:2] == ["Adv Mask", f"{figures['mean']:.3f} {figures['low']:.3f} to {figures['high']:.3f}"]
     card = write_model_card(run, [save(run, diagnosis)]).read_text()
     assert "macro average precision" in card
 
 
-def test_report_of_classes_shows_their_confusion_and_each_of_them(run, evaluation):
-    text = Page(write_report(run, [save(run, evaluation)], run / "report.html").read_text()).text
-    (caption, titles, rows), _ = confusion_tables(evaluation)
-    assert titles == ["true class", "SB", "SR"] and caption.startswith("Adv Mask with ") and caption in text
-    counts = evaluation["confusion"][0]["counts"]
-    assert rows == [["SB", *counts[0]], ["SR", *counts[1]]]
-    assert [sum(row) for row in counts] == list(evaluation["counts"]["parts"]["test"].values())
-    assert len(detail_table(evaluation)[1]) == 4
-    titles, rows = summary_table(evaluation, further=True)
-    assert titles[4:] == ["balanced accuracy", "macro average precision", "calibration error"]
-    for row, entry in zip(rows, evaluation["summary"], strict=True):
-        for cell, name in zip(
-            row[4:], ("balanced_accuracy", "macro_average_precision", "calibration_error"), strict=True
-        ):
-            figures = entry["metrics"][name]
-            assert cell == f"{figures['mean']:.3f} ({figures['low']:.3f} to {figures['high']:.3f})" and cell in text
+@pytest.mark.usefixtures("plain_figures")
+def test_report_of_classes_shows_their_confusion_and_further_metrics(run, evaluation):
+    page = Page(write_report(run, [save(run, evaluation)], run / "report.html").read_text())
+    assert "per cent of the recordings of each true class (row)" in page.text
+    study, task = of(evaluation)
+    for one, name in zip(study.content["confusion"], ("Adv Mask", "untrained"), strict=True):
+        assert one["method"] == name
+        assert [sum(row) for row in one["counts"]] == list(evaluation["counts"]["parts"]["test"].values())
+    table = summary_table(study, task, further=True)
+    assert table.columns[4:] == ["balanced accuracy", "macro average precision", "calibration error"]
+    names = ("balanced_accuracy", "macro_average_precision", "calibration_error")
+    for row, entry in zip(table.rows, evaluation["summary"], strict=True):
+        assert list(row[4:]) == [estimate(entry["metrics"][name]) for name in names]
+        assert all(cell in page.text for cell in row[4:])
+
+
+def test_results_on_one_test_set_judged_alike_stand_side_by_side(evaluation):
+    other = json.loads(json.dumps(evaluation)) | {"run": {"path": "runs/b/", "preset": "demo", "method": "advmask"}}
+    other["encoders"]["trained"]["sha256"] = "c"
+    (study,) = as_studies([evaluation, other])
+    assert study.methods == ("Adv Mask (a)", "untrained", "Adv Mask (b)")  # both have the same untrained encoder
+    assert study.baseline == "untrained" and len(study.content["summary"]) == 3 * 2
+    assert {(row["first"], row["second"]) for row in study.content["differences"]} == {
+        ("Adv Mask (a)", "untrained"), ("Adv Mask (b)", "untrained")
+    }  # fmt: skip
+    for change in ({"sha256_of_ids": {"test": "another"}}, {"kind": "fine-tuning"},
+                   {"protocol": evaluation["protocol"] | {"head": "adam"}}):  # fmt: skip
+        assert len(as_studies([evaluation, other | change])) == 2
+    others = json.loads(json.dumps(other)) | {"protocol": evaluation["protocol"] | {"draws": 7, "fractions": [0.5]}}
+    assert len(as_studies([evaluation, others])) == 1
+
+
+def test_label_efficiency_has_a_panel_for_each_encoder(evaluation):
+    study, task = of(evaluation)
+    figure = curves_by_method(study, task)
+    assert [axes.get_title() for axes in figure.axes] == ["untrained (baseline)", "Adv Mask"]
+    means = [row["metrics"]["macro_auroc"]["mean"] for row in evaluation["summary"] if row["encoder"] == "trained"]
+    assert figure.axes[1].get_lines()[1].get_ydata().tolist() == means
 
 
 def test_adam_heads_are_told_with_their_constants():
@@ -218,7 +257,7 @@ def test_adam_heads_are_told_with_their_constants():
 def test_a_figure_that_is_not_defined_is_a_dash(age):
     changed = json.loads(json.dumps(age))
     changed["summary"][0]["metrics"]["r2"] = dict.fromkeys(changed["summary"][0]["metrics"]["r2"])
-    assert summary_table(changed)[1][0][5] == "– (– to –)"
+    assert summary_table(*of(changed)).rows[0][5] == "–"
 
 
 def test_a_number_without_a_unit_is_shown_in_four_digits(age):
@@ -226,8 +265,8 @@ def test_a_number_without_a_unit_is_shown_in_four_digits(age):
     changed["targets"]["names"] = [""]
     for row in changed["summary"]:
         row["metrics"]["mae"] |= {"mean": 0.012345, "low": 0.01, "high": 0.1}
-    titles, rows = summary_table(changed)
-    assert titles[4] == "mean absolute error" and rows[0][4] == "0.01235 (0.01000 to 0.10000)"
+    table = summary_table(*of(changed))
+    assert table.columns[4] == "mean absolute error" and table.rows[0][4] == "0.01235 (0.01000 to 0.10000)"
 
 
 def test_a_stored_split_is_told_with_what_it_leaves_out(evaluation):
@@ -239,6 +278,7 @@ def test_a_stored_split_is_told_with_what_it_leaves_out(evaluation):
     assert "and 1,234 are not in the split. The other" in words
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_banner_where_the_evaluation_or_the_pretraining_used_generated_recordings(run, evaluation):
     made = evaluation | {"dataset": evaluation["dataset"] | {"generated": True}}
     assert GENERATED_NOTICE in write_report(run, [save(run, made)], run / "a.html").read_text()
@@ -248,6 +288,7 @@ def test_banner_where_the_evaluation_or_the_pretraining_used_generated_recording
     assert GENERATED_NOTICE in write_model_card(run).read_text()
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_text_from_files_is_escaped(run, evaluation):
     hostile = json.loads(json.dumps(evaluation))
     hostile["task"] = hostile["dataset"]["name"] = hostile["dataset"]["layout"] = hostile["command"] = HOSTILE
@@ -256,57 +297,49 @@ def test_text_from_files_is_escaped(run, evaluation):
     described = json.loads((run / "config.json").read_text())
     described["dataset"]["path"] = described["versions"]["keras"] = HOSTILE
     (run / "config.json").write_text(json.dumps(described))
-    (run / "masks" / f"epoch-0003-{HOSTILE.replace('/', '_')}.png").write_bytes(b"\x89PNG")
+    Image.new("RGB", (30, 20)).save(run / "masks" / f"epoch-0003-{HOSTILE.replace('/', '_')}.png")
     text = write_report(run, [save(run, hostile)], run / "report.html", extra={HOSTILE: HOSTILE}).read_text()
     page = Page(text)
     assert "script" not in page.tags and "<script" not in text
     assert page.text.count(HOSTILE) >= 10
 
 
-def test_pieces_escape_attributes_too():
-    page = Page(pieces.picture(b"\x89PNG", "caption", 'a" onerror="x'))
+def test_attributes_are_escaped_too():
+    page = Page(as_html("title", [Picture("name", b"\x89PNG", "caption", 'a" onerror="x')]))
     assert ("img", "alt", 'a" onerror="x') in page.attributes
     assert not any(name == "onerror" for _, name, _ in page.attributes)
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_a_run_without_epochs_evaluations_or_pictures_is_told_so(run):
     (run / "history.csv").unlink()
     text = Page(write_report(run, [], run / "report.html").read_text()).text
     assert "No epoch is finished." in text and "No evaluation was given" in text
 
 
-def test_verdicts_follow_the_intervals(evaluation):
-    changed = json.loads(json.dumps(evaluation))
-    intervals = [(0.1, 0.2, "Adv Mask is better"), (-0.2, -0.1, "untrained is better")]
-    for row, (low, high, _) in zip(changed["differences"], intervals, strict=True):
-        row["metrics"]["macro_auroc"] |= {"low": low, "high": high}
-    for sentence, (_, _, meaning) in zip(verdicts(changed), intervals, strict=True):
-        assert meaning in sentence
-    changed["differences"][0]["metrics"]["macro_auroc"] |= {"low": -0.1, "high": 0.1}
-    assert "does not tell them apart" in verdicts(changed)[0]
-
-
 def test_terminal_table_has_a_line_for_every_row(evaluation):
-    lines = terminal_table(evaluation).splitlines()
+    study, task = of(evaluation)
+    text = terminal_table(study)
+    lines = text.splitlines()
     assert len(lines) == (2 + 4) + 1 + (2 + 2)
     assert lines[2].split()[:2] == ["Adv", "Mask"]
-    for table in (summary_table(evaluation), difference_table(evaluation)):
-        assert all(row[4] in terminal_table(evaluation) for row in table[1])
+    for table in (summary_table(study, task), difference_table(study, task)):
+        assert all(row[4] in text for row in table.rows)
 
 
 def test_pretrain_command_gives_the_settings_back(run):
-    words = pretrain_command(RunFiles.read(run)).split()
+    words = pretrain_command(Run.open(run)).split()
     assert words[:6] == ["ecg-advmask", "pretrain", "data/pre", str(run), "--preset", "demo"]
     overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
     assert sorted(overrides) == ["epochs=3", "jit_compile=false"]
-    assert config.load("demo", overrides=overrides) == RunFiles.read(run).config
+    assert config.load("demo", overrides=overrides) == Run.open(run).config
 
 
 def test_pretrain_command_of_settings_from_a_file(run):
     settings = config.load("paper", overrides=["augmentations=gaussian", "masks=4", "alpha=0.25"]).as_dict()
-    described = {"config": settings | {"preset": "custom"}, "dataset": {"path": "a b"}, "versions": {}}
+    described = {"config": settings | {"preset": "custom"}, "dataset": {"path": "a b", "sha256": ""}, "versions": {}}
     (run / "config.json").write_text(json.dumps(described))
-    words = shlex.split(pretrain_command(RunFiles.read(run)))
+    words = shlex.split(pretrain_command(Run.open(run)))
     assert words[2] == "a b"
     overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
     assert config.load("paper", overrides=overrides).as_dict() | {"preset": ""} == settings | {"preset": ""}
@@ -320,7 +353,7 @@ def test_model_card_tells_preprocessing_figures_and_limits(run, evaluation):
     assert "100 Hz, windows of 10 s (1,000 samples)" in text and "millivolts" in text
     alpha = config.load("demo").alpha
     assert f"| alpha | {alpha} |" in text and "no medical device" in text
-    for row in summary_table(evaluation)[1]:
+    for row in summary_table(*of(evaluation)).rows:
         assert f"| {row[0]} | {row[1]} |" in text
 
 
@@ -352,6 +385,7 @@ def test_a_result_that_lacks_a_part_is_refused(tmp_path, evaluation):
         read_result(save(tmp_path, {key: value for key, value in evaluation.items() if key != "targets"}))
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_command_writes_page_and_card_or_one_clear_line(run, evaluation, tmp_path):
     result = save(tmp_path, evaluation)
     done = CliRunner().invoke(main, ["report", str(run), "--eval", str(result)])

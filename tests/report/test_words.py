@@ -2,8 +2,10 @@
 
 import pytest
 
-from ecg_advmask.report.study.result import StudyResult, against_baseline, further
-from ecg_advmask.report.study.tables import (
+from ecg_advmask.report.comparisons import against_baseline, further
+from ecg_advmask.report.protocol import task_in_words
+from ecg_advmask.report.results import StudyResult
+from ecg_advmask.report.tables import (
     common_settings,
     differences,
     estimates,
@@ -13,8 +15,8 @@ from ecg_advmask.report.study.tables import (
     value_text,
     verdicts,
 )
-from ecg_advmask.report.study.text import answer, answer_of_task, labels_text, missing, scale_of, task_in_words
-from report.study.example import BASELINE, METHODS, TASKS, study_result
+from ecg_advmask.report.text import answer, answer_of_task, labels_text, missing, scale_of
+from report.example import BASELINE, METHODS, TASKS, study_result
 
 COUNTS = ((25.0, 25), (1.0, 584))
 

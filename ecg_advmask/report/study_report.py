@@ -7,41 +7,32 @@ In: ``results.json`` in the folder of a study and, where they are, ``runs/METHOD
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from matplotlib.figure import Figure
 
 from ecg_advmask.files import atomic_path, in_file_name, write_text
-from ecg_advmask.report.results import GENERATED_NOTICE
-from ecg_advmask.report.study import appendix, tables, text
-from ecg_advmask.report.study.curves import curves_by_method, curves_together, forest, spread
-from ecg_advmask.report.study.document import (
-    FIGURES,
-    Block,
-    Bullets,
-    Heading,
-    Paragraph,
-    Picture,
-    Table,
-    as_html,
-    as_markdown,
-    numbered,
-    pictures,
-)
-from ecg_advmask.report.study.figures import confusion_matrices, png
-from ecg_advmask.report.study.result import Comparisons, Entry, StudyResult, against_baseline, groups
-from ecg_advmask.report.study.tables import methods
-from ecg_advmask.report.study.text import answer, answer_of_task, labels_text, scale_of, task_in_words
+from ecg_advmask.report import appendix, tables
+from ecg_advmask.report.comparisons import Comparisons, against_baseline, groups
+from ecg_advmask.report.curves import curves_by_method, curves_together, forest, spread
+from ecg_advmask.report.document import Block, Bullets, Heading, Paragraph, Picture, Table, numbered, pictures
+from ecg_advmask.report.figures import confusion_matrices, png
+from ecg_advmask.report.html import as_html
+from ecg_advmask.report.markdown import FIGURES, as_markdown
+from ecg_advmask.report.protocol import study_protocol, task_in_words
+from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult
+from ecg_advmask.report.text import answer, answer_of_task, labels_text, missing, scale_of
 from ecg_advmask.study.jobs import RESULTS_FILE
 
 # ---- The part of a study's report about one task: curves, tables, differences, spreads, classes.
 
+_DOTTED: Final = "Dotted, where it lies in the panel: chance. "
 _FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: not told apart from it. "
 
 
 def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
     """Everything measured for a task; ``place`` numbers its figures' files."""
-    name, scale = str(task["task"]), scale_of(study, task, task["primary"])
+    name = str(task["task"])
     yield Heading(f"Results: {name}")
     yield Paragraph(task_in_words(study, task))
     if not study.columns(name):
@@ -49,20 +40,12 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
         return
 
     def picture(kind: str, figure: Figure, caption: str, alternative: str) -> Picture:
-        return Picture(f"{place}-{in_file_name(name)}-{kind}", png(figure), caption, alternative)
+        return Picture(_file_name(place, name, kind), png(figure), caption, alternative)
 
     compared = [group for group in groups(study) if _has_differences(study, task, group)]
     yield Heading("Label efficiency", 3)
-    filled = _FILLED.format("the baseline")
-    dotted = "Dotted, where it lies in the panel: chance. " if "auroc" in task["primary"] else ""
-    yield picture(
-        "curves",
-        curves_by_method(study, task),
-        f"{name}: {scale.axis} by number of labels ({scale.better}), mean over pretraining seeds and draws of labels, "
-        f"with its {study.level_text} interval over the test set (band). Grey in every panel: the baseline. "
-        f"{filled if against_baseline(study) in compared else ''}{dotted}",
-        f"Label-efficiency curves of {name}, one panel for each method",
-    )
+    yield efficiency(study, task, place)
+    dotted = _DOTTED if "auroc" in task["primary"] else ""
     yield picture(
         "overview",
         curves_together(study, task),
@@ -91,7 +74,25 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
         f"Spread over seeds and draws of {name}",
     )
     yield tables.spreads(study, task)
-    yield from _at_most_labels(study, task, picture)
+    yield from _at_most_labels(study, task, place)
+
+
+def _file_name(place: int, task: str, kind: str) -> str:
+    return f"{place}-{in_file_name(task)}-{kind}"
+
+
+def efficiency(study: StudyResult, task: Entry, place: int) -> Picture:
+    """Label efficiency, a panel for each method."""
+    name, scale = str(task["task"]), scale_of(study, task, task["primary"])
+    filled = _FILLED.format("the baseline") if _has_differences(study, task, against_baseline(study)) else ""
+    return Picture(
+        _file_name(place, name, "curves"),
+        png(curves_by_method(study, task)),
+        f"{name}: {scale.axis} by number of labels ({scale.better}), mean over pretraining seeds and draws of labels, "
+        f"with its {study.level_text} interval over the test set (band). Grey in every panel: the baseline. "
+        f"{filled}{_DOTTED if 'auroc' in task['primary'] else ''}",
+        f"Label-efficiency curves of {name}, one panel for each method",
+    )
 
 
 def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> bool:
@@ -102,22 +103,30 @@ def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> boo
     )
 
 
-def _at_most_labels(study: StudyResult, task: Entry, picture: Any) -> Iterator[Block]:
+def _at_most_labels(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
     """Other metrics, metrics of classes and confusion matrices."""
     others: list[Table] = tables.other_metrics(study, task)
-    matrices = {one["method"]: one for one in study.content["confusion"] if one["task"] == task["task"]}
+    matrices = confusion(study, task, place)
     if others or matrices:
         fraction, labels = study.columns(task["task"])[-1]
         yield Heading(f"In detail, at {labels_text(fraction, labels, 'labels')}", 3)
         yield from others
     if matrices:
-        yield picture(
-            "confusion",
-            confusion_matrices(study, task, matrices),
-            f"{task['task']}: per cent of the recordings of each true class (row) that are taken for each class "
-            f"(column), over all seeds and draws at {next(iter(matrices.values()))['labels']:,} labels.",
-            f"Confusion matrices of {task['task']}, one for each method",
-        )
+        yield matrices
+
+
+def confusion(study: StudyResult, task: Entry, place: int) -> Picture | None:
+    """Confusion of classes at the largest number of labels, a panel for each method; None of other kinds."""
+    matrices = {one["method"]: one for one in study.content["confusion"] if one["task"] == task["task"]}
+    if not matrices:
+        return None
+    return Picture(
+        _file_name(place, str(task["task"]), "confusion"),
+        png(confusion_matrices(study, task, matrices)),
+        f"{task['task']}: per cent of the recordings of each true class (row) that are taken for each class "
+        f"(column), over all seeds and draws at {next(iter(matrices.values()))['labels']:,} labels.",
+        f"Confusion matrices of {task['task']}, one for each method",
+    )
 
 
 def write_study_report(folder: Path) -> tuple[Path, Path]:
@@ -139,18 +148,18 @@ def write_study_report(folder: Path) -> tuple[Path, Path]:
     for picture in pictures(blocks):
         with atomic_path(folder / FIGURES / f"{picture.name}.png") as temporary:
             temporary.write_bytes(picture.image)
-    page, text = folder / "report.html", folder / "report.md"
+    page, plain = folder / "report.html", folder / "report.md"
     write_text(page, as_html(title, blocks))
-    write_text(text, as_markdown(title, blocks))
-    return page, text
+    write_text(plain, as_markdown(title, blocks))
+    return page, plain
 
 
 def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
     """The report from its question to its appendices."""
     yield from _answer(study)
     yield Heading("Protocol and methods")
-    yield Bullets(text.protocol(study))
-    yield methods(study)
+    yield Bullets(study_protocol(study))
+    yield tables.methods(study)
     for place, task in enumerate(study.tasks, 1):
         yield from task_section(study, task, place)
     yield from appendix.training(study)
@@ -159,7 +168,7 @@ def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
     yield from appendix.configuration(study, folder)
     yield from appendix.repetition(study)
     yield Heading("What is missing")
-    absent = text.missing(study)
+    absent = missing(study)
     yield (
         Bullets(absent) if absent else Paragraph("Nothing: every method, seed and task of the study file is evaluated.")
     )

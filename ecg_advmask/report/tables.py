@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ecg_advmask.report.results import METRIC_TITLES, NONE
-from ecg_advmask.report.study.document import Cell, Table
-from ecg_advmask.report.study.result import Comparisons, Entry, StudyResult, Verdict
-from ecg_advmask.report.study.text import labels_text, scale_of
+from ecg_advmask.report.comparisons import Comparisons
+from ecg_advmask.report.document import Cell, Table
+from ecg_advmask.report.results import METRIC_TITLES, NONE, Entry, StudyResult, Verdict
+from ecg_advmask.report.text import labels_text, scale_of
 
 SIGNS: Final[Mapping[Verdict | None, str]] = {"better": "▲", "worse": "▼", "open": "○", None: "–"}
 _MOST_COLUMNS: Final = 6
 _TOLD: Final[Mapping[Verdict | None, str]] = {"better": SIGNS["better"], "worse": SIGNS["worse"]}
+DETAIL_METRICS: Final = {"auroc": "AUROC", "average_precision": "average precision", "f1": "F1"}
+"""Of single classes or labels."""
 BOLD_RULE: Final = "Bold: the best mean of a column, only where its interval overlaps that of no other method."
 _SIGN_RULE: Final = (
     "▲ better and ▼ worse than {} by the paired interval (limits before rounding); no sign: not told apart."
@@ -112,8 +114,8 @@ def spreads(study: StudyResult, task: Entry) -> Table:
     return Table(["method", *(labels_text(*column) for column in columns)], rows, caption)
 
 
-def other_metrics(study: StudyResult, task: Entry) -> list[Table]:
-    """Whatever else was measured at the largest number of labels: whole metrics, then those of single classes."""
+def other_metrics(study: StudyResult, task: Entry, single: Sequence[str] = ("auroc",)) -> list[Table]:
+    """Whatever else was measured at the largest number of labels: whole metrics, then these of single classes."""
     columns = study.columns(task["task"])
     if not columns:
         return []
@@ -123,9 +125,10 @@ def other_metrics(study: StudyResult, task: Entry) -> list[Table]:
     at = f"at {labels_text(fraction, labels, 'labels')}, mean and interval"
     whole = [metric for metric in METRIC_TITLES if metric in present and metric != task["primary"]]
     tables = [("other metrics", metrics) for metrics in _chunks(whole)]
-    single = [metric for metric in present if metric.startswith("auroc:")]
-    tables += [("AUROC of each class against all others" if task["kind"] == "classes" else "AUROC of each label", chunk)
-               for chunk in _chunks(single)]  # fmt: skip
+    of_each = "of each class against all others" if task["kind"] == "classes" else "of each label"
+    for one in single:
+        title = DETAIL_METRICS[one]
+        tables += [(f"{title} {of_each}", chunk) for chunk in _chunks([m for m in present if m.startswith(f"{one}:")])]
     made = []
     for title, metrics in tables:
         scales = {metric: scale_of(study, task, metric) for metric in metrics}
@@ -151,6 +154,81 @@ def _estimate(
 
 def _chunks(names: Sequence[str]) -> list[Sequence[str]]:
     return [names[start : start + _MOST_COLUMNS] for start in range(0, len(names), _MOST_COLUMNS)]
+
+
+# ---- Evaluations with a row for each encoder and number of labels, for a terminal as well.
+
+METRICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
+    "classes": (
+        "macro_auroc",
+        "accuracy",
+        "macro_f1",
+        "balanced_accuracy",
+        "macro_average_precision",
+        "calibration_error",
+    ),
+    "labels": ("macro_auroc", "macro_average_precision", "macro_f1", "calibration_error"),
+    "number": ("mae", "r2"),
+}
+"""Metrics in the tables, by kind of task, the first three before others."""
+_FIRST: Final = 3
+
+
+def summary_table(study: StudyResult, task: Entry, further: bool = False) -> Table:
+    """The first metrics of the kind and the spread over draws, or the ``further`` ones (no rows: there are none)."""
+    metrics = METRICS_OF[task["kind"]][_FIRST:] if further else METRICS_OF[task["kind"]][:_FIRST]
+    scales = {metric: scale_of(study, task, metric) for metric in metrics}
+    titles = ["encoder", "labels", "share", "draws", *(scale.axis for scale in scales.values())]
+    if not further:
+        titles.append(f"{METRIC_TITLES[task['primary']].removeprefix('macro ')} over draws (SD; range)")
+    rows = []
+    for row in study.content["summary"] if metrics else ():
+        cells = [row["method"], *_setting(row, task)]
+        cells += [scale.estimate(row["metrics"][metric]) for metric, scale in scales.items()]
+        rows.append(cells if further else [*cells, _spread(scales[task["primary"]], row["metrics"][task["primary"]])])
+    return Table(
+        titles, rows, f"{study.content['name']}: mean over draws, with {study.level_text} interval over the test set"
+    )
+
+
+def difference_table(study: StudyResult, task: Entry, further: bool = False) -> Table:
+    """Paired differences, a row for each pair of encoders and number of labels; ``further`` as in `summary_table`."""
+    metrics = METRICS_OF[task["kind"]][_FIRST:] if further else METRICS_OF[task["kind"]][:_FIRST]
+    scales = {metric: scale_of(study, task, metric) for metric in metrics}
+    rows = [
+        [f"{row['first']} − {row['second']}", *_setting(row, task)]
+        + [scale.estimate(row["metrics"][metric], signed=True) for metric, scale in scales.items()]
+        for row in (study.content["differences"] if metrics else ())
+    ]
+    titles = ["difference", "labels", "share", "draws", *(scale.axis for scale in scales.values())]
+    return Table(titles, rows, f"Paired difference on the same test recordings, with {study.level_text} interval")
+
+
+def _setting(row: Entry, task: Entry) -> list[str]:
+    """Number of labels, the share of the training part that they are, and draws."""
+    train = task["counts"]["recordings_of_parts"]["train"]
+    share = row["fraction"] if row["fraction"] <= 1 else row["labels"] / train
+    return [f"{row['labels']:,}", f"{100 * share:.3g} %", str(row["draws"])]
+
+
+def _spread(scale: Any, estimate: Entry) -> str:
+    """Standard deviation and range over draws."""
+    if estimate["sd_over_draws"] is None:
+        return "one draw"
+    deviation, low, high = (scale.text(estimate[key]) for key in ("sd_over_draws", "minimum", "maximum"))
+    return f"{deviation}; {low} to {high}"
+
+
+def terminal_table(study: StudyResult) -> str:
+    """`summary_table` and `difference_table` as text in columns."""
+    task, blocks = study.tasks[0], []
+    for table in (summary_table(study, task), difference_table(study, task)):
+        cells = [list(table.columns), *([str(cell) for cell in row] for row in table.rows)]
+        widths = [max(len(row[i]) for row in cells) for i in range(len(table.columns))]
+        lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in cells]
+        if table.rows:
+            blocks.append("\n".join([lines[0], "  ".join("-" * width for width in widths), *lines[1:]]))
+    return "\n\n".join(blocks)
 
 
 # ---- Settings of a study's methods: a table of the methods, and what all of them share.

@@ -8,13 +8,10 @@ from typing import Any
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
-from ecg_advmask.report.figures import compact
-from ecg_advmask.report.results import NONE
-from ecg_advmask.report.run_files import ACCOUNT_COLUMNS, account_rows
-from ecg_advmask.report.study.document import Block, Code, Folded, Heading, Paragraph, Picture, Table
-from ecg_advmask.report.study.figures import DPI, QUANTITIES, WIDTH_IN, png, training_curves
-from ecg_advmask.report.study.result import Entry, StudyResult
-from ecg_advmask.report.study.tables import common_settings, value_text
+from ecg_advmask.report.document import Block, Code, Folded, Heading, Paragraph, Picture, Table
+from ecg_advmask.report.figures import DPI, QUANTITIES, WIDTH_IN, compact, png, training_curves
+from ecg_advmask.report.results import NONE, Entry, StudyResult
+from ecg_advmask.report.tables import common_settings, value_text
 from ecg_advmask.study.jobs import STUDY_FILE
 
 _ACCOUNT: Mapping[str, str] = {
@@ -66,12 +63,21 @@ def masks(study: StudyResult, folder: Path) -> Iterator[Block]:
         yield Paragraph("What the adversary occludes (shaded) in a recording, of the first seed after its last epoch.")
     for place, (name, path) in enumerate(found.items(), 1):
         if path:
-            try:
-                image = compact(path.read_bytes(), round(WIDTH_IN * DPI), DPI)
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path}: cannot be read as a picture ({error}), remove it") from error
             caption = f"{name}: {path.parent.parent.name}, {path.stem}."
-            yield Picture(f"masks-{place}-{in_file_name(name)}", image, caption, f"12-lead ECG with masks of {name}")
+            file = f"masks-{place}-{in_file_name(name)}"
+            yield picture_of_masks(path, file, caption, f"12-lead ECG with masks of {name}")
+
+
+def picture_of_masks(path: Path, name: str, caption: str, alternative: str) -> Picture:
+    """A picture that a run has drawn.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        return Picture(name, compact(path.read_bytes(), round(WIDTH_IN * DPI), DPI), caption, alternative)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read as a picture ({error}), remove it") from error
 
 
 def _last_picture(runs: Path) -> Path | None:
@@ -93,26 +99,39 @@ def data_account(study: StudyResult) -> Iterator[Block]:
     for use, about in study.content["data"].items():
         if about:
             described.setdefault(str(about.get("sha256")), {**about, "uses": []})["uses"].append(use)
-    for sha256, about in described.items():
-        yield Heading(f"{about.get('name', 'data set')} ({' and '.join(about['uses'])})", 3)
-        window, rate = about.get("window_samples"), about.get("sampling_rate_hz")
-        yield Paragraph(f"Windows of {window} samples at {rate} Hz; layout {about.get('layout') or 'not stated'}.")
-        rows = [[_text(value) for value in row] for row in account_rows(about.get("sources", {}))]
-        yield Table(list(ACCOUNT_COLUMNS), rows, f"Account of the recordings. SHA-256 of the data set: {sha256}")
+    for about in described.values():
+        yield from data_set(about, " and ".join(about["uses"]))
     keys = dict.fromkeys(key for task in study.tasks for key in task["counts"] if key != "parts")
     account = [
         [_ACCOUNT.get(key, key), *(_account_text(task["counts"].get(key)) for task in study.tasks)] for key in keys
     ]
     columns = ["", *(str(task["task"]) for task in study.tasks)]
     yield Table(columns, account, "Account of the recordings of each task; each is left out once.", prose=True)
-    for task in study.tasks:
-        names = list(dict.fromkeys(name for found in task["parts"].values() for name in found))
-        rows = [[name, *(_text(found.get(name, 0)) for found in task["parts"].values())] for name in names]
-        of = {"classes": "class", "labels": "label"}.get(task["kind"], "")
-        digest = task.get("sha256_of_ids") or {}
-        ids = f" SHA-256 of the ids of the test part: {digest['test']}" if "test" in digest else ""
-        caption = f"{task['task']}: recordings in each part{of and f', by {of}'}.{ids}"
-        yield Table([of, *task["parts"]], rows, caption)
+    yield from (parts_table(task) for task in study.tasks)
+
+
+def data_set(about: Entry, use: str) -> Iterator[Block]:
+    """A data set, and its account by source: recordings found, kept, refused with reasons, windows."""
+    yield Heading(f"{about.get('name', 'data set')}{use and f' ({use})'}", 3)
+    window, rate = about.get("window_samples"), about.get("sampling_rate_hz")
+    yield Paragraph(f"Windows of {_text(window)} samples at {rate} Hz; layout {about.get('layout') or 'not stated'}.")
+    rows = []
+    for source, counts in about.get("sources", {}).items():
+        reasons = "; ".join(f"{reason}: {number}" for reason, number in dict(counts.get("reasons", {})).items())
+        keys = ("recordings_in", "recordings_kept", "recordings_refused", "windows_kept")
+        rows.append([source or "(none)", *(_text(counts.get(key, 0)) for key in keys), _text(reasons)])
+    columns = ["source", "recordings found", "kept", "refused", "windows kept", "reasons for refusal"]
+    yield Table(columns, rows, f"Account of the recordings. SHA-256 of the data set: {about.get('sha256')}")
+
+
+def parts_table(task: Entry) -> Table:
+    """Recordings in each part, by class or label."""
+    names = list(dict.fromkeys(name for found in task["parts"].values() for name in found))
+    rows = [[name, *(_text(found.get(name, 0)) for found in task["parts"].values())] for name in names]
+    of = {"classes": "class", "labels": "label"}.get(task["kind"], "")
+    digest = task.get("sha256_of_ids") or {}
+    ids = f" SHA-256 of the ids of the test part: {digest['test']}" if "test" in digest else ""
+    return Table([of, *task["parts"]], rows, f"{task['task']}: recordings in each part{of and f', by {of}'}.{ids}")
 
 
 def configuration(study: StudyResult, folder: Path) -> Iterator[Block]:
@@ -120,16 +139,16 @@ def configuration(study: StudyResult, folder: Path) -> Iterator[Block]:
     yield Heading("Configuration and versions")
     yield Paragraph("What is particular to a method stands in the table of methods above.")
     common = [[key, value_text(value)] for key, value in common_settings(study).items()]
-    yield _folded("Settings of pretraining that all methods share", "Settings shared by all methods.", common)
+    yield folded("Settings of pretraining that all methods share", "Settings shared by all methods.", common)
     protocol = [[key, value_text(value)] for key, value in study.content["protocol"].items()]
-    yield _folded("Constants of the evaluation", "Protocol.", protocol)
-    yield _folded("Versions", "Versions.", [[key, str(value)] for key, value in study.content["versions"].items()])
+    yield folded("Constants of the evaluation", "Protocol.", protocol)
+    yield folded("Versions", "Versions.", [[key, str(value)] for key, value in study.content["versions"].items()])
     hashes = [
         [f"{one['method']}, seed {one['seed']}", str(one["encoder_sha256"])]
         for one in study.content["training"]
         if one.get("encoder_sha256")
     ]
-    yield _folded("Hashes of the encoders", "SHA-256 of each pretrained encoder.", hashes)
+    yield folded("Hashes of the encoders", "SHA-256 of each pretrained encoder.", hashes)
     file = folder / STUDY_FILE
     try:
         text = file.read_text(encoding="utf-8").rstrip() if file.is_file() else ""
@@ -149,7 +168,8 @@ def repetition(study: StudyResult) -> Iterator[Block]:
     yield Code(f"ecg-advmask study {STUDY_FILE} FOLDER {uses}".strip())
 
 
-def _folded(title: str, caption: str, rows: list[list[str]]) -> Folded:
+def folded(title: str, caption: str, rows: list[list[str]]) -> Folded:
+    """Names and values that are shown on a click."""
     return Folded(title, [Table(["name", "value"], rows, caption, prose=True)])
 
 

@@ -7,8 +7,9 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from ecg_advmask.report.study.curves import apart, curves_by_method, curves_together, forest, spread
-from ecg_advmask.report.study.figures import (
+from ecg_advmask.report.comparisons import against_baseline, further, groups
+from ecg_advmask.report.curves import apart, curves_by_method, curves_together, forest, spread
+from ecg_advmask.report.figures import (
     FONT_PT,
     confusion_matrices,
     label_counts_axis,
@@ -18,8 +19,8 @@ from ecg_advmask.report.study.figures import (
     shown,
     training_curves,
 )
-from ecg_advmask.report.study.result import StudyResult, against_baseline, further, groups
-from report.study.example import METHODS, study_result
+from ecg_advmask.report.results import StudyResult
+from report.example import METHODS, study_result
 
 COUNTS = ((25.0, 25), (100.0, 100), (1.0, 584))
 FEW = tuple(one for one in METHODS if one[0] in {"Block mask", "Untrained", "Adv Mask", "From scratch"})

@@ -13,12 +13,15 @@ import pytest
 from PIL import Image
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.report.study import appendix
-from ecg_advmask.report.study import report as one_task
-from ecg_advmask.report.study.report import write_study_report
-from ecg_advmask.report.study.result import StudyResult
+from ecg_advmask.report import appendix
+from ecg_advmask.report import study_report as one_task
+from ecg_advmask.report.comparisons import against_baseline
+from ecg_advmask.report.curves import forest
+from ecg_advmask.report.figures import png
+from ecg_advmask.report.results import StudyResult
+from ecg_advmask.report.study_report import write_study_report
+from report.example import METHODS, study_result
 from report.reading import Page
-from report.study.example import METHODS, study_result
 
 FEW = tuple(
     one for one in METHODS if one[0] in {"Block mask", "Untrained", "Adv Mask", "Adv Mask + 3KG", "From scratch"}
@@ -166,6 +169,13 @@ def plain_figures(monkeypatch):
         monkeypatch.setattr(module, "png", lambda figure: buffer.getvalue())  # noqa: ARG005
 
 
+def test_same_figure_gives_the_same_bytes(result):
+    study = StudyResult(result)
+    first, second = (png(forest(study, study.tasks[0], against_baseline(study))) for _ in range(2))
+    assert first == second
+
+
+@pytest.mark.usefixtures("plain_figures")
 def test_same_result_gives_the_same_bytes(tmp_path):
     small = study_result(("rhythm",), FEW[:1], counts=COUNTS[:2])
     first, second = (write_study_report(save(tmp_path / name, small)) for name in ("a", "b"))
@@ -185,10 +195,11 @@ def test_compressed_results_are_read_and_damaged_ones_refused(result, tmp_path):
 
 @pytest.mark.parametrize("name", ["study-ptbxl", "study-ptbxl-variants"])
 def test_results_of_the_studies_in_the_documentation_can_be_read(name):
-    study = StudyResult.read(Path(__file__).parents[3] / "docs" / name / "results.json.gz")
+    study = StudyResult.read(Path(__file__).parents[2] / "docs" / name / "results.json.gz")
     assert study.baseline in study.methods and study.tasks
 
 
+@pytest.mark.usefixtures("plain_figures")
 def test_names_never_become_markup(tmp_path):
     result = study_result(("rhythm",), FEW[:2], counts=COUNTS[:2])
     text = json.dumps(result).replace(json.dumps("Untrained")[1:-1], json.dumps(HOSTILE)[1:-1])

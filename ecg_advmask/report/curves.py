@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ecg_advmask.report.study.figures import (
+from ecg_advmask.report.comparisons import Comparisons
+from ecg_advmask.report.figures import (
     FONT_PT,
     GREY,
     WIDTH_IN,
@@ -22,8 +23,8 @@ from ecg_advmask.report.study.figures import (
     panels,
     shown,
 )
-from ecg_advmask.report.study.result import Comparisons, Entry, StudyResult
-from ecg_advmask.report.study.text import labels_text, scale_of
+from ecg_advmask.report.results import Entry, StudyResult
+from ecg_advmask.report.text import labels_text, scale_of
 
 _COLUMNS = 3
 _LINE_OF_PRINT_IN = 0.15
