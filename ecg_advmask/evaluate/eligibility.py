@@ -62,7 +62,7 @@ def recordings_of(records: pd.DataFrame, seen: pd.DataFrame | None) -> pd.DataFr
     return recordings.assign(copy=recordings.index.isin(copies)).reset_index(drop=True)
 
 
-def labelled(task: str, recordings: pd.DataFrame, labels: pd.DataFrame, data_path: object) -> Targets:
+def labelled_targets(task: str, recordings: pd.DataFrame, labels: pd.DataFrame, data_path: object) -> Targets:
     """Targets of each recording in a task.
 
     Raises:

@@ -49,7 +49,7 @@ def embed_dataset(
     return np.stack([of_row[row] for row in rows.tolist()]).astype(np.float32, copy=False)
 
 
-def embed_recordings(
+def recording_embeddings(
     folder: Path | None, encoder: keras.Model, data: DataSet, keys: npt.NDArray[np.object_], samples: int
 ) -> Embeddings:
     """Embeddings ``(n, D)`` of the recordings with these ids, in their order: the mean over the windows of each.

@@ -181,7 +181,7 @@ def _seeds(split: Split, fraction: float, protocol: Protocol) -> range:
 # without pickled objects, the same bytes for the same evaluation.
 
 
-def store(path: str | Path, evaluation: Sequence[AtCount], about: Mapping[str, Any]) -> None:
+def store_evaluation(path: str | Path, evaluation: Sequence[AtCount], about: Mapping[str, Any]) -> None:
     """Write an evaluation, atomically.
 
     Arrays: ``metrics (M,)`` names; per number of labels ``fractions``, ``labels``, ``draws`` ``(A,)`` and ``resampled``
@@ -212,8 +212,8 @@ def store(path: str | Path, evaluation: Sequence[AtCount], about: Mapping[str, A
         np.savez(temporary, **arrays)
 
 
-def load(path: str | Path) -> tuple[list[AtCount], dict[str, Any]]:
-    """The evaluation and the description that `store` wrote.
+def load_evaluation(path: str | Path) -> tuple[list[AtCount], dict[str, Any]]:
+    """The evaluation and the description that `store_evaluation` wrote.
 
     Raises:
         InputError: the file is missing, damaged, or something else.

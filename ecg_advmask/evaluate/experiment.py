@@ -21,8 +21,15 @@ from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, stored_split, unseen
-from ecg_advmask.evaluate.embeddings import Embeddings, RecordingWindows, embed_recordings
+from ecg_advmask.evaluate.eligibility import (
+    account_of,
+    labelled_targets,
+    new_split,
+    recordings_of,
+    stored_split,
+    unseen,
+)
+from ecg_advmask.evaluate.embeddings import Embeddings, RecordingWindows, recording_embeddings
 from ecg_advmask.evaluate.evaluation import Fit, compare, draws_of, evaluate
 from ecg_advmask.evaluate.finetune import FineTuning, Network, fine_tuning, random_start
 from ecg_advmask.evaluate.heads import LinearHead
@@ -94,7 +101,7 @@ class RunOnData:
         data = DataSet.open(Path(data_path))
         check_fit(config, data, run_path)
         recordings = recordings_of(data.records, None if run is None else run.seen())
-        targets = labelled(task, recordings, data.labels, data.path)
+        targets = labelled_targets(task, recordings, data.labels, data.path)
         if split_path is None:
             split = new_split(recordings, targets, protocol.shares, protocol.split_seed)
         else:
@@ -108,7 +115,7 @@ class RunOnData:
         # The same recordings for every task, where nothing else is asked for, so that they are embedded once.
         embedded = unseen(self.recordings) | used
         folder = None if self.run is None else self.run.path / "embeddings"
-        of_all = embed_recordings(folder, encoder, self.data, keys[embedded], self.config.window_samples)
+        of_all = recording_embeddings(folder, encoder, self.data, keys[embedded], self.config.window_samples)
         return of_all[used[embedded]]
 
     def stated(self, kind: str, protocol: Protocol) -> dict[str, Any]:

@@ -16,12 +16,12 @@ from ecg_advmask.report.figures import (
     GREY,
     WIDTH_IN,
     Style,
-    finish,
     label_counts_axis,
     method_styles,
     outer_only,
     panels,
     shown,
+    style_axes,
 )
 from ecg_advmask.report.results import Entry, StudyResult
 from ecg_advmask.report.text import labels_text, scale_of
@@ -69,7 +69,7 @@ def curves_together(study: StudyResult, task: Entry) -> Figure:
     height_in = max(3.6, 0.6 + _LINE_OF_PRINT_IN * len(study.methods))
     figure = Figure(figsize=(WIDTH_IN, height_in))
     axes = figure.add_axes((0.1, 0.45 / height_in, _PANEL, 1 - 0.55 / height_in))
-    finish(axes)
+    style_axes(axes)
     styles = method_styles(study.methods, study.baseline)
     label_counts_axis(axes, [labels for _, labels in study.columns(task["task"])], _PANEL * WIDTH_IN)
     ends: dict[str, tuple[float, float]] = {}
@@ -201,7 +201,7 @@ def forest(study: StudyResult, task: Entry, group: Comparisons) -> Figure:
     return figure
 
 
-def spread(study: StudyResult, task: Entry) -> Figure:
+def spread_figure(study: StudyResult, task: Entry) -> Figure:
     """Means of each pretraining seed, on a bar of one standard deviation over draws of labels to either side."""
     styles, metric = method_styles(study.methods, study.baseline), task["primary"]
 
@@ -247,7 +247,7 @@ def _rows(
         first = index % columns == 0
         axes.set_yticks(range(len(names)), [name if first else "" for name in names], fontsize=FONT_PT)
         axes.xaxis.set_major_locator(MaxNLocator(2 if columns > 3 else 4, steps=[1, 2, 5, 10]))
-        finish(axes)
+        style_axes(axes)
     limits = [limit for axes in grid for limit in axes.get_xlim()] or [0.0, 1.0]
     room = 0.02 * (max(limits) - min(limits))  # so that markers are whole
     for axes in grid:

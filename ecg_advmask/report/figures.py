@@ -83,7 +83,7 @@ def panels(count: int, columns: int, height_in: float) -> tuple[Figure, list[Axe
     for axes in grid[count:]:
         axes.remove()
     for axes in grid[:count]:
-        finish(axes)
+        style_axes(axes)
     return figure, grid[:count]
 
 
@@ -93,7 +93,7 @@ def outer_only(grid: Sequence[Axes], columns: int) -> None:
         axes.tick_params(labelleft=index % columns == 0, labelbottom=index + columns >= len(grid))
 
 
-def finish(axes: Axes) -> None:
+def style_axes(axes: Axes) -> None:
     """Print of the right size, thin frame, light grid."""
     axes.tick_params(labelsize=FONT_PT, width=0.6, length=3)
     axes.grid(alpha=0.3, linewidth=0.5)

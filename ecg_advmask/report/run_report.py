@@ -25,7 +25,7 @@ from ecg_advmask.report.figures import png, run_curves
 from ecg_advmask.report.html import as_html
 from ecg_advmask.report.protocol import protocol_in_words
 from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult, as_studies, read_result
-from ecg_advmask.report.study_report import confusion, efficiency
+from ecg_advmask.report.study_report import confusion_picture, efficiency_picture
 from ecg_advmask.report.tables import DETAIL_METRICS, difference_table, other_metrics, summary_table, value_text
 from ecg_advmask.report.text import headline
 
@@ -102,7 +102,7 @@ def evaluation_section(results: Sequence[Entry]) -> Iterator[Block]:
 def _of_one_task(study: StudyResult, place: int) -> Iterator[Block]:
     (task,), results = study.tasks, study.content["results"]
     yield Heading(str(study.content["name"]), 3)
-    yield efficiency(study, task, place)
+    yield efficiency_picture(study, task, place)
     yield summary_table(study, task)
     if study.content["differences"]:
         yield difference_table(study, task)
@@ -113,7 +113,7 @@ def _of_one_task(study: StudyResult, place: int) -> Iterator[Block]:
     single = [table for table in other_metrics(study, task, tuple(DETAIL_METRICS)) if ":" not in table.columns[-1]]
     if single and task["kind"] != "number":
         yield Folded("At the largest number of labels, each class or label by itself", single)
-    if matrices := confusion(study, task, place):
+    if matrices := confusion_picture(study, task, place):
         yield matrices
     yield Bullets(list(dict.fromkeys(words for result in results for words in protocol_in_words(result))))
     yield parts_table(task)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from ecg_advmask.files import atomic_path, in_file_name, write_text
 from ecg_advmask.report import appendix, tables
 from ecg_advmask.report.comparisons import Comparisons, against_baseline, groups
-from ecg_advmask.report.curves import curves_by_method, curves_together, forest, spread
+from ecg_advmask.report.curves import curves_by_method, curves_together, forest, spread_figure
 from ecg_advmask.report.document import Block, Bullets, Heading, Paragraph, Picture, Table, numbered, pictures
 from ecg_advmask.report.figures import confusion_matrices, png
 from ecg_advmask.report.html import as_html
@@ -44,7 +44,7 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
 
     compared = [group for group in groups(study) if _has_differences(study, task, group)]
     yield Heading("Label efficiency", 3)
-    yield efficiency(study, task, place)
+    yield efficiency_picture(study, task, place)
     dotted = _DOTTED if "auroc" in task["primary"] else ""
     yield picture(
         "overview",
@@ -68,7 +68,7 @@ def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]
     yield Heading("Spread over pretraining seeds and over draws of labels", 3)
     yield picture(
         "spread",
-        spread(study, task),
+        spread_figure(study, task),
         f"{name}: markers are means of single pretraining seeds; the bar reaches one standard deviation over draws of "
         "labels (within seeds) to either side of the mean over seeds.",
         f"Spread over seeds and draws of {name}",
@@ -81,7 +81,7 @@ def _file_name(place: int, task: str, kind: str) -> str:
     return f"{place}-{in_file_name(task)}-{kind}"
 
 
-def efficiency(study: StudyResult, task: Entry, place: int) -> Picture:
+def efficiency_picture(study: StudyResult, task: Entry, place: int) -> Picture:
     """Label efficiency, a panel for each method."""
     name, scale = str(task["task"]), scale_of(study, task, task["primary"])
     filled = _FILLED.format("the baseline") if _has_differences(study, task, against_baseline(study)) else ""
@@ -106,7 +106,7 @@ def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> boo
 def _at_most_labels(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
     """Other metrics, metrics of classes and confusion matrices."""
     others: list[Table] = tables.other_metrics(study, task)
-    matrices = confusion(study, task, place)
+    matrices = confusion_picture(study, task, place)
     if others or matrices:
         fraction, labels = study.columns(task["task"])[-1]
         yield Heading(f"In detail, at {labels_text(fraction, labels, 'labels')}", 3)
@@ -115,7 +115,7 @@ def _at_most_labels(study: StudyResult, task: Entry, place: int) -> Iterator[Blo
         yield matrices
 
 
-def confusion(study: StudyResult, task: Entry, place: int) -> Picture | None:
+def confusion_picture(study: StudyResult, task: Entry, place: int) -> Picture | None:
     """Confusion of classes at the largest number of labels, a panel for each method; None of other kinds."""
     matrices = {one["method"]: one for one in study.content["confusion"] if one["task"] == task["task"]}
     if not matrices:

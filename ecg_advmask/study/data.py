@@ -12,8 +12,15 @@ from ecg_advmask.data.batches import pretraining_rows
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError, some_of
-from ecg_advmask.evaluate.eligibility import account_of, labelled, new_split, recordings_of, stored_split, unseen
-from ecg_advmask.evaluate.embeddings import Embeddings, embed_recordings
+from ecg_advmask.evaluate.eligibility import (
+    account_of,
+    labelled_targets,
+    new_split,
+    recordings_of,
+    stored_split,
+    unseen,
+)
+from ecg_advmask.evaluate.embeddings import Embeddings, recording_embeddings
 from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import read_json, write_json
 from ecg_advmask.pretrain.run import Run, is_begun
@@ -69,7 +76,7 @@ class StudyData:
             InputError: there is no such task, or nothing to tell apart.
         """
         try:
-            return labelled(task, self.recordings, self.evaluation.labels, self.evaluation.path)
+            return labelled_targets(task, self.recordings, self.evaluation.labels, self.evaluation.path)
         except InputError as error:
             raise InputError(f"{self.study.path}: protocol.tasks: {str(error).removeprefix('--task ')}") from error
 
@@ -141,7 +148,7 @@ class StudyData:
 
     def embeddings(self, encoder: Any, samples: int) -> Embeddings:
         """Embeddings of all recordings that no pretraining sees, in the order of their ids, kept for later."""
-        return embed_recordings(self.folder.embeddings, encoder, self.evaluation, self._unseen_keys, samples)
+        return recording_embeddings(self.folder.embeddings, encoder, self.evaluation, self._unseen_keys, samples)
 
     def places(self, split: Split) -> npt.NDArray[np.int64]:
         """Where in `embeddings` the recordings of a division are."""

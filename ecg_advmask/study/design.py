@@ -12,7 +12,7 @@ from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.protocol import HEADS, HeadKind, Protocol
 from ecg_advmask.files import in_file_name
-from ecg_advmask.study.table import Table
+from ecg_advmask.study.table import TomlTable
 
 Kind = Literal["pretrained", "random", "scratch", "finetune"]
 KINDS: Final = ("pretrained", "random", "scratch", "finetune")
@@ -130,7 +130,7 @@ def read_study(path: str | Path) -> Study:
     """
     file = Path(path)
     content = presets.read_toml(file)
-    table = Table(file, content)
+    table = TomlTable(file, content)
     name, question, baseline = table.text("name"), table.text("question"), table.text("baseline")
     compare = table.pairs("compare")
     data, protocol, entries = table.table("data"), table.table("protocol"), table.tables("methods")
@@ -177,7 +177,7 @@ def read_study(path: str | Path) -> Study:
     return study
 
 
-def _method(entry: Table, before: list[Method], seeds: tuple[int, ...], draws: int) -> Method:
+def _method(entry: TomlTable, before: list[Method], seeds: tuple[int, ...], draws: int) -> Method:
     """One method, given those that stand before it."""
     name = entry.text("name")
     if in_file_name(name).lower() in {method.folder.lower() for method in before}:
@@ -205,14 +205,14 @@ def _method(entry: Table, before: list[Method], seeds: tuple[int, ...], draws: i
     return method
 
 
-def _settings(table: Table) -> dict[str, Any]:
+def _settings(table: TomlTable) -> dict[str, Any]:
     settings = table.mapping("settings")
     for key in settings.keys() & _OWNED.keys():
         raise table.error("settings", f"{key} is stated by {_OWNED[key]}, leave it out here")
     return settings
 
 
-def _fine_tuning(protocol: Table) -> dict[str, Any]:
+def _fine_tuning(protocol: TomlTable) -> dict[str, Any]:
     """The constants of fine-tuning that the file gives, each of its type and in its range."""
     if not protocol.has("fine_tuning"):
         return {}
@@ -236,7 +236,7 @@ def _fine_tuning(protocol: Table) -> dict[str, Any]:
     return values
 
 
-def _check_comparisons(table: Table, study: Study) -> None:
+def _check_comparisons(table: TomlTable, study: Study) -> None:
     """Further comparisons are of two methods each, and none is made twice."""
     names = {method.name for method in study.methods}
     for place, pair in enumerate(study.compare):
@@ -252,7 +252,7 @@ def _check_comparisons(table: Table, study: Study) -> None:
             raise table.error("compare", f"{both} are compared twice, leave one pair out")
 
 
-def _check_file_names(protocol: Table, key: str, names: tuple[str, ...]) -> None:
+def _check_file_names(protocol: TomlTable, key: str, names: tuple[str, ...]) -> None:
     if len({in_file_name(name).lower() for name in names}) < len(names):
         raise protocol.error(key, "two of them differ in signs alone, but letters, digits, - and _ name their files")
 

@@ -21,8 +21,6 @@ class Unit:
     method: str
     seed: int
     task: str
-    work: tuple[str, str]
-    """Units of the same work take about the same time, those that share its first word may."""
     amount: int
     """Epochs of a pretraining, numbers of labels of an evaluation."""
 
@@ -33,7 +31,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Job:
+class StudyJob:
     """Units that one process does one after the other: a pretraining and what is built on it."""
 
     method: str
@@ -80,13 +78,12 @@ def units_of(study: Study, method: Method, seed: int) -> list[Unit]:
     """The pretraining of a method and seed, if it has one of its own, and its evaluations."""
     pretraining = []
     if method.kind == "pretrained":
-        pretraining.append(Unit(method.name, seed, "", ("pretraining", method.name), study.config(method, seed).epochs))
-    work = "linear heads" if method.kind in ("pretrained", "random") else "networks"
-    evaluations = [Unit(method.name, seed, task, (work, task), len(study.labels)) for task in study.tasks]
+        pretraining.append(Unit(method.name, seed, "", study.config(method, seed).epochs))
+    evaluations = [Unit(method.name, seed, task, len(study.labels)) for task in study.tasks]
     return pretraining + evaluations
 
 
-def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
+def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[StudyJob]:
     """The jobs of a study in their order, or of a part of it: some methods, some seeds.
 
     A method that fine-tunes brings the pretraining that it starts from.
@@ -117,7 +114,7 @@ def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -
             if (method, seed) not in wanted:
                 units = [unit for unit in units if not unit.task] if (method.name, seed) in needed else []
             if units:
-                jobs.append(Job(method.name, seed, tuple(units), method.of))
+                jobs.append(StudyJob(method.name, seed, tuple(units), method.of))
     return jobs
 
 
@@ -125,7 +122,7 @@ def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -
 
 
 @dataclass(frozen=True)
-class Began:
+class UnitStarted:
     """The work on a unit begins, of which some parts (epochs, fitted heads) may be done already."""
 
     unit: Unit
@@ -133,7 +130,7 @@ class Began:
 
 
 @dataclass(frozen=True)
-class Part:
+class UnitProgress:
     """So many of the parts of the unit are done."""
 
     done: int
@@ -141,21 +138,21 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Finished:
+class UnitFinished:
     """The unit is done."""
 
     unit: Unit
 
 
 @dataclass(frozen=True)
-class Said:
+class JobLine:
     """A line for the user."""
 
     text: str
 
 
 @dataclass(frozen=True)
-class Ended:
+class JobEnded:
     """The job is over: done, or left because another study works on it (``busy``)."""
 
     busy: bool
@@ -163,4 +160,4 @@ class Ended:
     """Whether the process may take another job: one that has trained a network ends, and its memory with it."""
 
 
-Message = Began | Part | Finished | Said | Ended
+Message = UnitStarted | UnitProgress | UnitFinished | JobLine | JobEnded

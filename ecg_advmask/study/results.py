@@ -14,7 +14,7 @@ from ecg_advmask import presets
 from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval
-from ecg_advmask.evaluate.evaluation import AtCount, defined, load
+from ecg_advmask.evaluate.evaluation import AtCount, defined, load_evaluation
 from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import versions, write_csv, write_json
 from ecg_advmask.pretrain.run import Run
@@ -117,7 +117,7 @@ def collate(state: State) -> list[dict[str, Any]]:
                     missing.append({"method": method.name, "seed": seed, "task": task})
                     continue
                 for labels in study.labels:
-                    (at,), about = load(folder.evaluation(method, seed, task, labels))
+                    (at,), about = load_evaluation(folder.evaluation(method, seed, task, labels))
                     evaluations.setdefault((task, method.name, labels), {})[seed] = at
                     encoders[method.name, seed] = about["encoder_sha256"]
     result = {

@@ -24,8 +24,8 @@ from ecg_advmask.files import atomic_path, locked
 from ecg_advmask.pretrain.callbacks import DrawMasks
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import Study
-from ecg_advmask.study.jobs import STUDY_FILE, Ended, Folder, Job, Message, jobs_of
-from ecg_advmask.study.progress import Progress
+from ecg_advmask.study.jobs import STUDY_FILE, Folder, JobEnded, Message, StudyJob, jobs_of
+from ecg_advmask.study.progress import StudyProgress
 from ecg_advmask.study.results import collate
 from ecg_advmask.study.work import State, Work
 from ecg_advmask.workers import spawn
@@ -36,14 +36,14 @@ from ecg_advmask.workers import spawn
 # for the processes that come after it, as seeds differ in nothing that is compiled.
 
 
-class Workshop(Protocol):
+class JobRunner(Protocol):
     """Does jobs; it is sent to each process."""
 
-    def log(self, job: Job) -> Path:
+    def log(self, job: StudyJob) -> Path:
         """The file that takes what is printed while a job is done."""
         ...
 
-    def do(self, job: Job, tell: Callable[[Message], None]) -> Ended:
+    def do(self, job: StudyJob, tell: Callable[[Message], None]) -> JobEnded:
         """Do what is missing of a job, and tell how it goes."""
         ...
 
@@ -52,20 +52,20 @@ class Workshop(Protocol):
 class _Worker:
     connection: Connection
     process: BaseProcess
-    job: Job
+    job: StudyJob
 
 
 def do_jobs(
-    workshop: Workshop,
-    jobs: Sequence[Job],
+    runner: JobRunner,
+    jobs: Sequence[StudyJob],
     workers: int,
-    listen: Callable[[Job, Message], None],
+    listen: Callable[[StudyJob, Message], None],
     tick: Callable[[], None],
-) -> list[Job]:
+) -> list[StudyJob]:
     """Do jobs in their order, several at a time; a job waits for the one that it comes ``after``.
 
     Args:
-        workshop: does them.
+        runner: does them.
         jobs: what there is to do.
         workers: how many at a time.
         listen: told every message of every process.
@@ -77,7 +77,7 @@ def do_jobs(
     Raises:
         InputError: a job was refused or failed, or its process died.
     """
-    waiting, left = list(jobs), list[Job]()
+    waiting, left = list(jobs), list[StudyJob]()
     running: list[_Worker] = []
     idle: list[_Worker] = []
     programs = tempfile.TemporaryDirectory(prefix="ecg-advmask-programs-")
@@ -88,14 +88,14 @@ def do_jobs(
                 if any(_waits_for(job, other) for other in left):
                     left.append(job)
                     continue
-                worker = idle.pop() if idle else _start(workshop, job, programs.name)
+                worker = idle.pop() if idle else _start(runner, job, programs.name)
                 worker.job = job
                 running.append(worker)
                 worker.connection.send(job)
             for worker in _spoken(running, seconds=1.0):
-                message = _received(worker, workshop)
+                message = _received(worker, runner)
                 listen(worker.job, message)
-                if isinstance(message, Ended):
+                if isinstance(message, JobEnded):
                     running.remove(worker)
                     left += [worker.job] if message.busy else []
                     if message.fresh:
@@ -111,11 +111,11 @@ def do_jobs(
     return left
 
 
-def _waits_for(job: Job, other: Job) -> bool:
+def _waits_for(job: StudyJob, other: StudyJob) -> bool:
     return (job.after, job.seed) == (other.method, other.seed)
 
 
-def _next(waiting: list[Job], running: list[_Worker]) -> Job | None:
+def _next(waiting: list[StudyJob], running: list[_Worker]) -> StudyJob | None:
     """The first job that waits for no other one."""
     for job in waiting:
         if not any(_waits_for(job, other) for other in (*waiting, *(worker.job for worker in running))):
@@ -123,8 +123,8 @@ def _next(waiting: list[Job], running: list[_Worker]) -> Job | None:
     return None
 
 
-def _start(workshop: Workshop, job: Job, programs: str) -> _Worker:
-    connection, process = spawn(_serve, workshop, programs)
+def _start(runner: JobRunner, job: StudyJob, programs: str) -> _Worker:
+    connection, process = spawn(_serve, runner, programs)
     return _Worker(connection, process, job)
 
 
@@ -133,13 +133,13 @@ def _spoken(running: list[_Worker], seconds: float) -> list[_Worker]:
     return [worker for worker in running if worker.connection in ready]
 
 
-def _received(worker: _Worker, workshop: Workshop) -> Message:
+def _received(worker: _Worker, runner: JobRunner) -> Message:
     try:
         answer: Message | Exception = worker.connection.recv()
     except (EOFError, OSError) as error:  # at the other end nobody is left
         job = worker.job
         raise InputError(
-            f"{workshop.log(job)}: the process for {job.method}, seed {job.seed} died, perhaps for lack of memory; "
+            f"{runner.log(job)}: the process for {job.method}, seed {job.seed} died, perhaps for lack of memory; "
             "the same command goes on where it was"
         ) from error
     if isinstance(answer, Exception):
@@ -147,7 +147,7 @@ def _received(worker: _Worker, workshop: Workshop) -> Message:
     return answer
 
 
-def _serve(connection: Connection, workshop: Workshop, programs: str) -> None:
+def _serve(connection: Connection, runner: JobRunner, programs: str) -> None:
     """Do one job after the other, in a process of its own."""
     if not any(sign.isspace() for sign in programs):  # TensorFlow parts its flags there; it reads them when imported
         flags = os.environ.get("TF_XLA_FLAGS", "")
@@ -159,16 +159,16 @@ def _serve(connection: Connection, workshop: Workshop, programs: str) -> None:
         threading.RLock()
     )  # its own would be one between processes, which are left behind when this is killed
     while True:
-        job: Job = connection.recv()
+        job: StudyJob = connection.recv()
         try:
-            _print_to(workshop.log(job))
-            connection.send(workshop.do(job, connection.send))
+            _print_to(runner.log(job))
+            connection.send(runner.do(job, connection.send))
         except InputError as error:
             connection.send(error)
         except Exception as error:
             traceback.print_exc()
             what = printable(f"{type(error).__name__}: {error}".splitlines()[0])
-            connection.send(InputError(f"{workshop.log(job)}: {job.method}, seed {job.seed} failed ({what})"))
+            connection.send(InputError(f"{runner.log(job)}: {job.method}, seed {job.seed} failed ({what})"))
 
 
 def _print_to(path: Path) -> None:
@@ -216,12 +216,10 @@ def run_study(
     for task in study.tasks:
         data.check_labels(data.split(task))
     state = State(data)
-    known = _measured_epochs(state)
     units = [unit for job in jobs for unit in job.units]
-    done = {unit for unit in units if state.is_done(unit)}
-    left = [job for job in jobs if not done.issuperset(job.units)]
-    begun = {unit: float(state.amount_done(unit)) for unit in units if unit not in done}
-    view = Progress(units, done, workers, known, begun=begun)
+    finished = {unit for unit in units if state.is_done(unit)}
+    left = [job for job in jobs if not finished.issuperset(job.units)]
+    view = StudyProgress(units, {unit: unit.amount if unit in finished else state.amount_done(unit) for unit in units})
     try:
         do_jobs(Work(study, folder, draw_masks), left, workers, view.listen, view.tick)
     finally:
@@ -239,20 +237,3 @@ def _check_place(folder: Folder, study: Study) -> None:
             raise InputError(f"{folder.path}: holds the study {name!r}, name another folder for {study.name!r}")
     elif folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
         raise InputError(f"{folder.path}: already exists and holds no study, name another folder")
-
-
-def _measured_epochs(state: State) -> dict[tuple[str, str], tuple[float, float]]:
-    """Epochs of each method's runs, and the seconds that they took.
-
-    Raises:
-        InputError: the place of a pretraining is taken by a run of other settings or data.
-    """
-    known: dict[tuple[str, str], tuple[float, float]] = {}
-    for method in state.study.methods:
-        for seed in method.seeds if method.kind == "pretrained" else ():
-            run = state.begun_run(method, seed)
-            history = None if run is None else run.history()
-            if history is not None and "seconds" in history:
-                epochs, seconds = known.get(("pretraining", method.name), (0.0, 0.0))
-                known["pretraining", method.name] = epochs + len(history), seconds + float(history["seconds"].sum())
-    return known

@@ -7,7 +7,7 @@ from typing import Any
 from ecg_advmask.errors import InputError, printable
 
 
-class Table:
+class TomlTable:
     """A table of a TOML file; each method takes one key, and `end` refuses the keys that nobody took."""
 
     def __init__(self, file: object, values: Any, place: str = "") -> None:
@@ -98,9 +98,9 @@ class Table:
             raise self.error(key, f"expected one of {', '.join(choices)}")
         return str(value)
 
-    def table(self, key: str, *, optional: bool = False) -> "Table":
+    def table(self, key: str, *, optional: bool = False) -> "TomlTable":
         """A table within this one."""
-        return Table(self._file, self._take(key, {} if optional else None, "a table"), f"{self._place}{key}.")
+        return TomlTable(self._file, self._take(key, {} if optional else None, "a table"), f"{self._place}{key}.")
 
     def mapping(self, key: str) -> dict[str, Any]:
         """A table as it is, empty if it is not there."""
@@ -109,12 +109,12 @@ class Table:
             raise self.error(key, "expected a table, such as { epochs = 20 }")
         return dict(value)
 
-    def tables(self, key: str) -> list["Table"]:
+    def tables(self, key: str) -> list["TomlTable"]:
         """An array of tables, not empty."""
         values = self._take(key, None, "a list of tables")
         if not isinstance(values, list) or not values:
             raise self.error(key, f"expected [[{self._place}{key}]], once for each")
-        return [Table(self._file, value, f"{self._place}{key}[{i}].") for i, value in enumerate(values, 1)]
+        return [TomlTable(self._file, value, f"{self._place}{key}[{i}].") for i, value in enumerate(values, 1)]
 
     def has(self, key: str) -> bool:
         """Whether the file gives the key."""

@@ -18,7 +18,17 @@ from ecg_advmask.pretrain.probe import is_finished
 from ecg_advmask.pretrain.run import ENCODER_FILE, Run, is_begun
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import Method, Study
-from ecg_advmask.study.jobs import Began, Ended, Finished, Folder, Job, Message, Part, Said, Unit
+from ecg_advmask.study.jobs import (
+    Folder,
+    JobEnded,
+    JobLine,
+    Message,
+    StudyJob,
+    Unit,
+    UnitFinished,
+    UnitProgress,
+    UnitStarted,
+)
 
 if TYPE_CHECKING:
     from ecg_advmask.evaluate.evaluation import Fit
@@ -140,11 +150,11 @@ class Work:
     folder: Folder
     draw_masks: "DrawMasks | None"
 
-    def log(self, job: Job) -> Path:
+    def log(self, job: StudyJob) -> Path:
         """The file that takes what is printed while a job is done."""
         return self.folder.log(self.study.method(job.method), job.seed)
 
-    def do(self, job: Job, tell: Tell) -> Ended:
+    def do(self, job: StudyJob, tell: Tell) -> JobEnded:
         """Do what is missing of a job, and tell how it goes.
 
         Raises:
@@ -154,7 +164,7 @@ class Work:
         trained = method.kind in ("scratch", "finetune")
         with locked(self.folder.lock(method, job.seed)) as mine:
             if not mine:
-                return Ended(busy=True, fresh=True)
+                return JobEnded(busy=True, fresh=True)
             for unit in job.units:
                 if not self._state.is_done(unit):
                     if unit.task:
@@ -162,8 +172,8 @@ class Work:
                     else:
                         self._pretrain(method, unit, tell)
                         trained = True
-                tell(Finished(unit))
-        return Ended(busy=False, fresh=not trained)
+                tell(UnitFinished(unit))
+        return JobEnded(busy=False, fresh=not trained)
 
     @cached_property
     def _state(self) -> "State":
@@ -178,13 +188,13 @@ class Work:
 
         data = self._state.data.pretraining
         assert data is not None, "`file` sees to it"
-        tell(Began(unit, self._state.amount_done(unit)))
+        tell(UnitStarted(unit, self._state.amount_done(unit)))
         config = self.study.config(method, unit.seed)
 
         def say(line: str) -> None:
             print(line, flush=True)
             if line.startswith("warning"):
-                tell(Said(line))
+                tell(JobLine(line))
 
         pretrain(
             data,
@@ -193,20 +203,20 @@ class Work:
             resume=True,
             draw_masks=self.draw_masks,
             say=say,
-            callbacks=[LambdaCallback(on_epoch_end=lambda epoch, _: tell(Part(epoch + 1, config.epochs)))],
+            callbacks=[LambdaCallback(on_epoch_end=lambda epoch, _: tell(UnitProgress(epoch + 1, config.epochs)))],
         )
 
     def _evaluate(self, method: Method, unit: Unit, tell: Tell) -> None:
         """Evaluate at the numbers of labels that are missing, and store each as it is done."""
         import dataclasses
 
-        from ecg_advmask.evaluate.evaluation import draws_of, evaluate, store
+        from ecg_advmask.evaluate.evaluation import draws_of, evaluate, store_evaluation
 
         state, data = self._state, self._state.data
         split = data.split(unit.task)
         missing = state.missing_labels(method, unit.seed, unit.task)
         done = unit.amount - len(missing)
-        tell(Began(unit, done))
+        tell(UnitStarted(unit, done))
         fit, about = self._fit(method, unit.seed, split)
         for labels in missing:
             protocol = dataclasses.replace(self.study.protocol(method), fractions=(labels,))
@@ -214,7 +224,7 @@ class Work:
             fits = _Counter(draws_of(split, protocol), done, len(self.study.labels), tell)
             evaluation = evaluate(fit, split, protocol, fits.one_more)
             path = self.folder.evaluation(method, unit.seed, unit.task, labels)
-            store(path, evaluation, about | {"made_of": made_of})
+            store_evaluation(path, evaluation, about | {"made_of": made_of})
             done += 1
 
     def _fit(self, method: Method, seed: int, split: "Split") -> "tuple[Fit, dict[str, Any]]":
@@ -255,4 +265,4 @@ class _Counter:
 
     def one_more(self) -> None:
         self._done += 1
-        self._tell(Part(self._before * self._fits + self._done, self._of * self._fits))
+        self._tell(UnitProgress(self._before * self._fits + self._done, self._of * self._fits))

@@ -21,7 +21,7 @@ from click.testing import CliRunner, Result
 
 from ecg_advmask.cli import main
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.evaluation import load
+from ecg_advmask.evaluate.evaluation import load_evaluation
 from ecg_advmask.files import locked
 from ecg_advmask.pretrain.checkpoints import epoch_of
 from ecg_advmask.pretrain.run import Run
@@ -159,7 +159,7 @@ def test_summary_and_differences_are_those_of_the_table(finished: SimpleNamespac
         one for one in found["differences"] if (one["task"], one["first"], one["fraction"]) == ("age", "Tuned", 12)
     ]
     ours, *theirs = [
-        load(finished.path / "evaluations" / place / "age/12.npz")[0][0].resampled["mae"]
+        load_evaluation(finished.path / "evaluations" / place / "age/12.npz")[0][0].resampled["mae"]
         for place in ("Tuned/seed-3", "Untrained/seed-3", "Untrained/seed-4")
     ]
     limits = np.percentile(ours - (theirs[0] + theirs[1]) / 2, [2.5, 97.5])

@@ -6,7 +6,7 @@ import pytest
 
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.eligibility import account_of, labelled, recordings_of, windows_of
+from ecg_advmask.evaluate.eligibility import account_of, labelled_targets, recordings_of, windows_of
 from ecg_advmask.evaluate.split import Split
 
 NO_LABELS = pd.DataFrame({"id": []}, dtype=str)
@@ -121,5 +121,5 @@ def test_every_recording_counts_once():
 )
 def test_what_cannot_be_evaluated_is_told_in_one_line(task, table, left, message):
     with pytest.raises(InputError, match=message) as error:
-        labelled(task, recordings_of(table, left), NO_LABELS, "data")
+        labelled_targets(task, recordings_of(table, left), NO_LABELS, "data")
     assert "\n" not in str(error.value)

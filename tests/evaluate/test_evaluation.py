@@ -10,7 +10,7 @@ import pytest
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval
-from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate, load, store, summarise
+from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate, load_evaluation, store_evaluation, summarise
 from ecg_advmask.evaluate.metrics import confusion, values_of
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import split_recordings
@@ -163,13 +163,13 @@ def test_the_largest_number_of_labels_tells_the_confusion_wherever_it_stands():
 def test_what_is_stored_comes_back_and_the_same_bytes_come_of_the_same_evaluation(kind, tmp_path, monkeypatch):
     split = divided(kind)
     first, second = (evaluate(guesses(split), split, FEW) for _ in range(2))
-    store(tmp_path / "first.npz", first, {"method": "guesses", "seed": 3})
+    store_evaluation(tmp_path / "first.npz", first, {"method": "guesses", "seed": 3})
     monkeypatch.setattr(time, "time", lambda: 2e9)
-    store(tmp_path / "second.npz", second, {"seed": 3, "method": "guesses"})
+    store_evaluation(tmp_path / "second.npz", second, {"seed": 3, "method": "guesses"})
     assert (tmp_path / "first.npz").read_bytes() == (tmp_path / "second.npz").read_bytes()
     with zipfile.ZipFile(tmp_path / "first.npz") as archive:
         assert {entry.date_time for entry in archive.infolist()} == {(1980, 1, 1, 0, 0, 0)}
-    evaluation, about = load(tmp_path / "first.npz")
+    evaluation, about = load_evaluation(tmp_path / "first.npz")
     assert about == {"method": "guesses", "seed": 3}
     assert [(at.fraction, at.labels, at.draws) for at in evaluation] == [
         (at.fraction, at.labels, at.draws) for at in first
@@ -185,8 +185,8 @@ def test_values_that_are_not_defined_are_stored_as_such_and_told_as_none(tmp_pat
     (at,) = evaluate(guesses(split), split, Protocol(fractions=(1.0,), resamples=5))
     at.draws[0].values["macro_auroc"] = float("nan")
     at.resampled["macro_auroc"][:] = np.nan
-    store(tmp_path / "one.npz", [at], {})
-    ((stored,), _) = load(tmp_path / "one.npz")
+    store_evaluation(tmp_path / "one.npz", [at], {})
+    ((stored,), _) = load_evaluation(tmp_path / "one.npz")
     row = summarise(stored, FEW)["metrics"]["macro_auroc"]
     assert set(row.values()) == {None}
     assert summarise(stored, FEW)["metrics"]["accuracy"]["mean"] == at.draws[0].values["accuracy"]
@@ -197,7 +197,7 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, damage):
     split = divided("classes")
     path = tmp_path / "evaluation.npz"
     if damage != "absent":
-        store(path, evaluate(guesses(split), split, Protocol(fractions=(12, 1.0), draws=1, resamples=5)), {})
+        store_evaluation(path, evaluate(guesses(split), split, Protocol(fractions=(12, 1.0), draws=1, resamples=5)), {})
     content = path.read_bytes() if path.exists() else b""
     if damage in ("empty", "cut", "text"):
         path.write_bytes({"empty": b"", "cut": content[: len(content) // 2], "text": b"id,auroc\n"}[damage])
@@ -207,7 +207,7 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, damage):
         with np.load(path) as stored:
             np.savez(path, **dict(stored) | {"seeds": stored["seeds"][:1]})
     with pytest.raises(InputError, match=r"evaluation\.npz: is not a stored evaluation") as raised:
-        load(path)
+        load_evaluation(path)
     assert "\n" not in str(raised.value)
 
 
@@ -215,4 +215,4 @@ def test_a_stored_evaluation_is_not_unpickled(tmp_path):
     path = tmp_path / "pickled.npz"
     np.savez(path, about=np.array({"draws": []}, object))
     with pytest.raises(InputError, match="is not a stored evaluation"):
-        load(path)
+        load_evaluation(path)

@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
 from ecg_advmask.report.comparisons import against_baseline, further, groups
-from ecg_advmask.report.curves import apart, curves_by_method, curves_together, forest, spread
+from ecg_advmask.report.curves import apart, curves_by_method, curves_together, forest, spread_figure
 from ecg_advmask.report.figures import (
     FONT_PT,
     confusion_matrices,
@@ -155,7 +155,7 @@ def test_forest_of_further_pairs_holds_their_intervals_and_no_others(study, task
 
 def test_spread_draws_a_marker_for_each_seed_and_a_bar_of_the_draws(study):
     task = study.tasks[0]
-    axes = spread(study, task).axes[0]
+    axes = spread_figure(study, task).axes[0]
     lines = axes.get_lines()
     for row, name in enumerate(study.methods):
         estimate = study.summary("rhythm", name, 25.0)["metrics"]["macro_auroc"]
@@ -190,7 +190,7 @@ def test_print_is_at_least_8_points_at_the_width_of_a_text_column(study):
         curves_together(study, task),
         forest(study, task, against_baseline(study)),
         forest(study, task, further(study)),
-        spread(study, task),
+        spread_figure(study, task),
     ):
         assert figure.get_figwidth() == 7.0
         assert min(text.get_fontsize() for text in texts(figure)) >= FONT_PT == 8

@@ -7,22 +7,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.jobs import Ended, Finished, Job, Message, Said, Unit
+from ecg_advmask.study.jobs import JobEnded, JobLine, Message, StudyJob, Unit, UnitFinished
 from ecg_advmask.study.runner import do_jobs
 
 
-def job(method: str, seed: int = 0, after: str = "") -> Job:
-    return Job(method, seed, (Unit(method, seed, "", ("pretraining", method), 1),), after)
+def job(method: str, seed: int = 0, after: str = "") -> StudyJob:
+    return StudyJob(method, seed, (Unit(method, seed, "", 1),), after)
 
 
 @dataclass(frozen=True)
 class StandIn:
     folder: Path
 
-    def log(self, job: Job) -> Path:
+    def log(self, job: StudyJob) -> Path:
         return self.folder / "logs" / f"{job.method}-{job.seed}.log"
 
-    def do(self, job: Job, tell: Callable[[Message], None]) -> Ended:
+    def do(self, job: StudyJob, tell: Callable[[Message], None]) -> JobEnded:
         print(f"working on {job.method}")
         if job.method == "refused":
             raise InputError("somewhere: is not good, mend it")
@@ -35,9 +35,9 @@ class StandIn:
         if job.method == "endless":
             (self.folder / "pid").write_text(str(os.getpid()))
             signal.pause()
-        tell(Said(str(os.getpid())))
-        tell(Finished(job.units[0]))
-        return Ended(busy=job.method == "busy", fresh=job.method != "training")
+        tell(JobLine(str(os.getpid())))
+        tell(UnitFinished(job.units[0]))
+        return JobEnded(busy=job.method == "busy", fresh=job.method != "training")
 
 
 def work_endlessly(folder: Path) -> None:

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.jobs import Job, Message, Said
+from ecg_advmask.study.jobs import JobLine, Message, StudyJob
 from ecg_advmask.study.runner import do_jobs
 from study.jobs import StandIn, job, work_endlessly
 
 
-def do(folder: Path, jobs: list[Job], workers: int = 1) -> tuple[list[str], list[str], list[Job]]:
+def do(folder: Path, jobs: list[StudyJob], workers: int = 1) -> tuple[list[str], list[str], list[StudyJob]]:
     """Methods in the order in which they were done, the process of each, and the jobs that were left."""
     said: list[tuple[str, str]] = []
 
-    def listen(job: Job, message: Message) -> None:
-        if isinstance(message, Said):
+    def listen(job: StudyJob, message: Message) -> None:
+        if isinstance(message, JobLine):
             said.append((job.method, message.text))
 
     left = do_jobs(StandIn(folder), jobs, workers, listen, lambda: None)

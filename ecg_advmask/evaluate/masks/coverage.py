@@ -26,7 +26,7 @@ from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.eligibility import recordings_of
 from ecg_advmask.evaluate.experiment import check_fit
 from ecg_advmask.evaluate.masks import delineation
-from ecg_advmask.evaluate.masks.delineation import WavesFrom, draw, has_marks, parts_of, views
+from ecg_advmask.evaluate.masks.delineation import WavesFrom, draw, parts_of, uses_marks, views
 from ecg_advmask.evaluate.masks.enrichment import (
     KINDS,
     LEAST_PATIENTS,
@@ -104,7 +104,7 @@ def measure_masks(
     config, data = run.config, DataSet.open(data_path)
     check_fit(config, data, str(run_path))
     recordings = draw(recordings_of(data.records, run.seen()), data.records, protocol.recordings, protocol.seed)
-    source = protocol.source if has_marks(recordings, protocol.source, protocol.waves) else None
+    source = protocol.source if uses_marks(recordings, protocol.source, protocol.waves) else None
 
     measured = _measure(run, adversary, data, recordings, source, protocol)
     if not measured.used.any():

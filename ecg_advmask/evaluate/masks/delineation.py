@@ -146,7 +146,7 @@ def draw(recordings: pd.DataFrame, windows: pd.DataFrame, most: int, seed: int) 
     return chosen.assign(row=rows, **{name: windows[name].to_numpy()[rows] for name in ("start_s", "valid_samples")})
 
 
-def has_marks(recordings: pd.DataFrame, source: str | None, waves: WavesFrom) -> bool:
+def uses_marks(recordings: pd.DataFrame, source: str | None, waves: WavesFrom) -> bool:
     """Whether the waves come from the marks in ``source``: where they are asked for, or ``auto`` finds any.
 
     Raises:
