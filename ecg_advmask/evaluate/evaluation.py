@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from tqdm import tqdm
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
@@ -114,6 +115,13 @@ def evaluate(
         resampled = {name: total / len(draws) for name, total in totals.items()}
         evaluation.append(AtCount(fraction, labels, tuple(draws), resampled))
     return evaluation
+
+
+def evaluate_all(fits: Mapping[str, Fit], split: Split, protocol: Protocol, title: str) -> dict[str, Any]:
+    """Evaluate several things, under a bar with this title; the first is compared with each other, as by `compare`."""
+    with tqdm(total=draws_of(split, protocol) * len(fits), desc=title, unit="fit", disable=None) as bar:
+        evaluations = {name: evaluate(fit, split, protocol, bar.update) for name, fit in fits.items()}
+    return compare(evaluations, protocol)
 
 
 def summarise(at: AtCount, protocol: Protocol) -> dict[str, Any]:

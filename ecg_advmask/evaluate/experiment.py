@@ -7,14 +7,15 @@ divided by patient, and everything that a result must state of them.
 import dataclasses
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import keras
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from ecg_advmask.config import Config, load
 from ecg_advmask.data.account import describe
@@ -30,10 +31,10 @@ from ecg_advmask.evaluate.eligibility import (
     unseen,
 )
 from ecg_advmask.evaluate.embeddings import Embeddings, RecordingWindows, recording_embeddings
-from ecg_advmask.evaluate.evaluation import Fit, compare, draws_of, evaluate
-from ecg_advmask.evaluate.finetune import FineTuning, Network, fine_tuning, random_start
+from ecg_advmask.evaluate.evaluation import Fit, evaluate_all
+from ecg_advmask.evaluate.finetune import FineTuning, Network, Weights, fine_tuning, random_start
 from ecg_advmask.evaluate.heads import LinearHead
-from ecg_advmask.evaluate.linear import head_to_keep, linear_evaluation
+from ecg_advmask.evaluate.linear import head_to_keep, linear_fit
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import sha256_of, versions
@@ -150,12 +151,72 @@ def check_fit(config: Config, data: DataSet, run_path: str) -> None:
         )
 
 
-# ---- Linear evaluation of a run on a data set, from two folders to one result with everything needed to judge it.
+@dataclass(frozen=True)
+class Experiment:
+    """One division of the recordings of a data set, and how encoders are judged on it.
+
+    Attributes:
+        config: shapes the networks that are trained.
+        data, split, protocol: the recordings, their division, and the constants.
+        embed: an encoder -> embeddings ``(n, D)`` of the recordings of ``split``, in its order.
+        fine_tuning: train whole networks with these constants; None for linear heads on frozen encoders.
+    """
+
+    config: Config
+    data: DataSet
+    split: Split
+    protocol: Protocol
+    embed: Callable[[keras.Model], Embeddings]
+    fine_tuning: FineTuning | None = None
+
+    def fit(
+        self, encoder: keras.Model, *, from_scratch: bool = False, start: Callable[[int], Weights] | None = None
+    ) -> Fit:
+        """What learns from drawn labels: a linear head on the frozen encoder, or the network that begins with it.
+
+        Args:
+            encoder: (B, L, 12) float32 scaled to [0, 1] -> (B, D) float32.
+            from_scratch: of networks, use the learning rate for random weights.
+            start: of networks, the seed of a draw -> weights to start from, instead of those of ``encoder``.
+        """
+        if self.fine_tuning is None:
+            return linear_fit(self.embeddings(encoder), self.split, self.protocol)
+        rate = self.fine_tuning.scratch_rate if from_scratch else self.fine_tuning.encoder_rate
+        weights = list(encoder.get_weights())
+        return fine_tuning(
+            self.network, self._windows, self.split, start or (lambda _: weights), rate, self.fine_tuning
+        )
+
+    def embeddings(self, encoder: keras.Model) -> Embeddings:
+        """Embeddings ``(n, D)`` by a frozen encoder, computed once."""
+        sha256 = weights_sha256(encoder)
+        if sha256 not in self._embedded:
+            self._embedded[sha256] = self.embed(encoder)
+        return self._embedded[sha256]
+
+    @cached_property
+    def _embedded(self) -> dict[str, Embeddings]:
+        return {}
+
+    @cached_property
+    def network(self) -> Network:
+        """The network that all fits share."""
+        return Network.of(self.config, self.split.targets)
+
+    @cached_property
+    def _windows(self) -> RecordingWindows:
+        return RecordingWindows(self.data, self.split.ids, self.config.window_samples)
+
+
+# ---- A run judged on a data set, from two folders to one result with everything needed to judge it.
 #
-# Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and read by ``ecg_advmask.report``,
-# and the division of the recordings and a head to keep, written beside it.
+# Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and ``finetune`` and read by
+# ``ecg_advmask.report``; the division of the recordings and a head to keep are written beside it. The hash of an encoder
+# that is trained is made of the weights that it starts from and of how it is trained, so that it is not taken for the
+# frozen one.
 
 LINEAR_EVALUATION: Final = "linear evaluation"
+FINE_TUNED: Final = "fine-tuning"
 METHOD_NAMES: Final = {"advmask": "Adv Mask", "simclr": "SimCLR"}
 
 
@@ -187,22 +248,15 @@ def evaluate_run(
     encoders: dict[str, keras.Model] = {} if judged.run is None else {"trained": judged.run.encoder()}
     if with_random or judged.run is None:
         encoders["random"] = random_encoder(judged.config, protocol.seed)
-    embeddings = {name: judged.embeddings(encoder) for name, encoder in encoders.items()}
+    experiment = Experiment(judged.config, judged.data, judged.split, protocol, judged.embeddings)
+    fits = {name: experiment.fit(encoder) for name, encoder in encoders.items()}
     names = {"trained": METHOD_NAMES.get(judged.config.method, judged.config.method), "random": "untrained"}
     described = {name: {"name": names[name], "sha256": weights_sha256(encoder)} for name, encoder in encoders.items()}
-    figures = linear_evaluation(embeddings, judged.split, protocol)
-    first = next(iter(encoders))
-    head = head_to_keep(embeddings[first], judged.split, protocol, described[first]["sha256"])
-    return judged.stated(LINEAR_EVALUATION, protocol) | {"encoders": described} | figures, judged.split, head
-
-
-# ---- Fine-tuning of a run on a data set, beside training from scratch, from two folders to one result.
-#
-# Out: a dictionary of plain values in the form of that of a linear evaluation, written as JSON by ``ecg-advmask
-# finetune``, and the division of the recordings, written beside it. The hash of an encoder that learns is made of the
-# weights that it starts from and of how it is trained, so that it is not taken for the frozen one.
-
-FINE_TUNING: Final = "fine-tuning"
+    result = judged.stated(LINEAR_EVALUATION, protocol) | {"encoders": described}
+    result |= evaluate_all(fits, judged.split, protocol, "linear heads")
+    first = next(iter(encoders.values()))
+    head = head_to_keep(experiment.embeddings(first), judged.split, protocol, weights_sha256(first))
+    return result, judged.split, head
 
 
 def finetune_run(
@@ -219,8 +273,8 @@ def finetune_run(
     """Train whole networks on one task, from the encoder of a run and from scratch, on the same draws of labels.
 
     Args:
-        run_path: a run directory, or ``random`` for training from scratch alone, with the encoder of ``preset``.
-        data_path, task, preset, split_path: as for `RunOnData.open`.
+        run_path, data_path, task, preset, split_path: as `RunOnData.open` takes them; without a run, training from
+            scratch alone, with the encoder of ``preset``.
         protocol: numbers of labels, draws, seeds, parts and resamples; its heads are not used.
         settings: the constants of fine-tuning.
         with_scratch: train from scratch beside the run.
@@ -232,26 +286,21 @@ def finetune_run(
         InputError: as `RunOnData.open`; the encoder is not that of its settings; training does not converge.
     """
     judged = RunOnData.open(run_path, data_path, task, protocol, preset, split_path)
-    config, split = judged.config, judged.split
-    network = Network.of(config, split.targets)
-    windows = RecordingWindows(judged.data, split.ids, config.window_samples)
+    config = judged.config
+    experiment = Experiment(config, judged.data, judged.split, protocol, judged.embeddings, settings)
     fits: dict[str, Fit] = {}
     encoders: dict[str, dict[str, str]] = {}
     if judged.run is not None:
-        pretrained = _pretrained(judged.run, network)
+        pretrained = _pretrained(judged.run, experiment.network)
         name = f"{METHOD_NAMES.get(config.method, config.method)}, fine-tuned"
         encoders["trained"] = {"name": name, "sha256": _identity(pretrained, settings)}
-        weights = list(pretrained.get_weights())
-        fits["trained"] = fine_tuning(network, windows, split, lambda _: weights, settings.encoder_rate, settings)
+        fits["trained"] = experiment.fit(pretrained)
     if with_scratch or judged.run is None:
         first = random_encoder(config, protocol.seed)
         encoders["scratch"] = {"name": "from scratch", "sha256": _identity(first, settings)}
-        fits["scratch"] = fine_tuning(network, windows, split, random_start(config), settings.scratch_rate, settings)
-    with tqdm(total=draws_of(split, protocol) * len(fits), desc="training networks", unit="fit", disable=None) as bar:
-        evaluations = {name: evaluate(fit, split, protocol, bar.update) for name, fit in fits.items()}
-    stated = judged.stated(FINE_TUNING, protocol)
-    told = {"fine_tuning": dataclasses.asdict(settings), "encoders": encoders}
-    return stated | told | compare(evaluations, protocol), split
+        fits["scratch"] = experiment.fit(first, from_scratch=True, start=random_start(config))
+    result = judged.stated(FINE_TUNED, protocol) | {"fine_tuning": dataclasses.asdict(settings), "encoders": encoders}
+    return result | evaluate_all(fits, judged.split, protocol, "training networks"), judged.split
 
 
 def _pretrained(run: Run, network: Network) -> keras.Model:
@@ -265,5 +314,5 @@ def _pretrained(run: Run, network: Network) -> keras.Model:
 
 
 def _identity(encoder: keras.Model, settings: FineTuning) -> str:
-    stated = json.dumps([FINE_TUNING, weights_sha256(encoder), dataclasses.asdict(settings)])
+    stated = json.dumps([FINE_TUNED, weights_sha256(encoder), dataclasses.asdict(settings)])
     return hashlib.sha256(stated.encode()).hexdigest()

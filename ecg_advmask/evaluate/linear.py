@@ -5,16 +5,15 @@ on one fixed test set, for each encoder, number of labels and draw. Every encode
 and the same treatment.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-from tqdm import tqdm
 
 from ecg_advmask.data.targets import Targets
-from ecg_advmask.evaluate.evaluation import Fit, compare, draws_of, evaluate
+from ecg_advmask.evaluate.evaluation import Fit
 from ecg_advmask.evaluate.heads import (
     Float64,
     FloatArray,
@@ -171,23 +170,3 @@ def _fitting(
             return fit_head(drawn, targets, judged, judged_targets, protocol)
 
     return fitted
-
-
-def linear_evaluation(embeddings: Mapping[str, FloatArray], split: Split, protocol: Protocol) -> dict[str, Any]:
-    """Fit and test a head for every number of labels, draw and encoder.
-
-    Args:
-        embeddings: ``(n, D)`` for the recordings of ``split``, by name of the encoder; the first is compared with each
-            of the others.
-        split: the division of the recordings.
-        protocol: the constants.
-
-    Returns:
-        As `ecg_advmask.evaluate.evaluation.compare`.
-    """
-    with tqdm(total=draws_of(split, protocol) * len(embeddings), desc="linear heads", disable=None) as bar:
-        evaluations = {
-            name: evaluate(linear_fit(encoded, split, protocol), split, protocol, bar.update)
-            for name, encoded in embeddings.items()
-        }
-    return compare(evaluations, protocol)

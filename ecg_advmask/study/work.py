@@ -229,9 +229,7 @@ class Work:
 
     def _fit(self, method: Method, seed: int, split: "Split") -> "tuple[Fit, dict[str, Any]]":
         """What learns from drawn labels, and what is to be told of its encoder."""
-        from ecg_advmask.evaluate.embeddings import RecordingWindows
-        from ecg_advmask.evaluate.finetune import Network, fine_tuning
-        from ecg_advmask.evaluate.linear import linear_fit
+        from ecg_advmask.evaluate.experiment import Experiment
         from ecg_advmask.models.resnet import weights_sha256
         from ecg_advmask.pretrain.run import random_encoder
 
@@ -244,16 +242,14 @@ class Work:
             assert run is not None, "its job has ended"
             data.check_unseen(run, split)
             encoder = run.encoder()
-        about = {"encoder_sha256": weights_sha256(encoder)}
-        if method.kind in ("pretrained", "random"):
-            embeddings = data.embeddings(encoder, config.window_samples)[data.places(split)]
-            return linear_fit(embeddings, split, self.study.protocol(method)), about
-        settings = state.fine_tuning
-        network = Network.of(config, split.targets)
-        windows = RecordingWindows(data.evaluation, split.ids, config.window_samples)
-        rate = settings.scratch_rate if method.kind == "scratch" else settings.encoder_rate
-        weights = list(encoder.get_weights())
-        return fine_tuning(network, windows, split, lambda _: weights, rate, settings), about
+
+        def embedded(one: Any) -> Any:
+            return data.embeddings(one, config.window_samples)[data.places(split)]
+
+        settings = state.fine_tuning if method.kind in ("scratch", "finetune") else None
+        experiment = Experiment(config, data.evaluation, split, self.study.protocol(method), embedded, settings)
+        fit = experiment.fit(encoder, from_scratch=method.kind == "scratch")
+        return fit, {"encoder_sha256": weights_sha256(encoder)}
 
 
 class _Counter:

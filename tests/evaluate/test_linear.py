@@ -5,7 +5,8 @@ import pytest
 
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.linear import head_to_keep, linear_evaluation, linear_fit
+from ecg_advmask.evaluate.evaluation import evaluate_all
+from ecg_advmask.evaluate.linear import head_to_keep, linear_fit
 from ecg_advmask.evaluate.metrics import values_of
 from ecg_advmask.evaluate.protocol import HEADS, Protocol
 from ecg_advmask.evaluate.split import split_recordings
@@ -30,6 +31,11 @@ def dataset(n=400, seed=0):
 
 def divided(ids, names, patients):
     return split_recordings(ids, Targets.of_classes("rhythm", names), patients, QUICK.shares, QUICK.split_seed)
+
+
+def linear_evaluation(embeddings, split, protocol):
+    fits = {name: linear_fit(embedded, split, protocol) for name, embedded in embeddings.items()}
+    return evaluate_all(fits, split, protocol, "heads")
 
 
 def test_informative_embeddings_beat_noise_and_more_labels_help():

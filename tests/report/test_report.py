@@ -16,7 +16,8 @@ from ecg_advmask import config
 from ecg_advmask.cli import main
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.linear import linear_evaluation
+from ecg_advmask.evaluate.evaluation import evaluate_all
+from ecg_advmask.evaluate.linear import linear_fit
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import PARTS, split_recordings
 from ecg_advmask.pretrain.run import Run
@@ -52,6 +53,7 @@ def evaluated(kind, **settings):
     hidden = values.reshape(300, -1) * (0.05 if kind == "number" else 2.0)
     good = rng.normal(size=(300, 4)) + np.pad(hidden, [(0, 0), (0, 4 - hidden.shape[1])])
     embeddings = {"trained": good, "random": rng.normal(size=(300, 4))}
+    fits = {name: linear_fit(one, split, protocol) for name, one in embeddings.items()}
     return {
         "format_version": 2,
         "kind": "linear evaluation",
@@ -71,7 +73,7 @@ def evaluated(kind, **settings):
                    "left_out_labels": {}},
         "sha256_of_ids": {part: split.digest(part) for part in PARTS},
         "protocol": vars(protocol) | {"shares": list(protocol.shares)},
-        **linear_evaluation(embeddings, split, protocol),
+        **evaluate_all(fits, split, protocol, "heads"),
         "versions": {"scikit-learn": "1.0"},
         "command": "ecg-advmask linear-eval runs/a data/chapman --task rhythm",
     }  # fmt: skip
