@@ -1,6 +1,6 @@
 """Evaluating linear heads from embeddings that are computed once, against encoding anew for every head.
 
-    python benchmarks/evaluation.py RUN DATA [--tasks rhythm,sex] [--fractions 25,50,100,250,1] [--draws 20]
+    python benchmarks/evaluation.py RUN DATA [--tasks rhythm,sex] [--labels 25,50,100,250,1] [--draws 20]
 
 RUN: a run directory; DATA: a prepared data set with recordings that the run has not seen. The evaluation from stored
 embeddings is timed whole, for one encoder. Encoding anew is timed on a few heads of each number of labels and scaled up
@@ -96,12 +96,12 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("data")
     parser.add_argument("--tasks", default="rhythm,sex")
-    parser.add_argument("--fractions", default="25,50,100,250,1")
+    parser.add_argument("--labels", default="25,50,100,250,1")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--encoders", type=int, default=12, help="encoders that the times are scaled up to")
     parser.add_argument("--sample", type=int, default=3, help="heads of each number of labels that are encoded anew")
     given = parser.parse_args()
-    protocol = Protocol(tuple(float(word) for word in given.fractions.split(",")), given.draws)
+    protocol = Protocol(tuple(float(word) for word in given.labels.split(",")), given.draws)
     times = []
     for task in given.tasks.split(","):
         times.append(times_of(RunOnData.open(given.run, given.data, task, protocol), protocol, given.sample))

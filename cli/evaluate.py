@@ -1,11 +1,13 @@
 """What the commands that judge a run on a data set have in common: their options, and what they write."""
 
+import functools
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 import click
+from click.core import ParameterSource
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, HeadKind, Protocol
@@ -16,10 +18,11 @@ if TYPE_CHECKING:
 
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+UNTRAINED: Final = "untrained:"
 
 
-def evaluation_options(*, fractions: str, seeds: int, default_out: str) -> Callable[[Command], Command]:
-    """RUN, DATA and the options on task, labels, split, preset and what is written, with these defaults."""
+def evaluation_options(*, labels: str, draws: int, default_out: str) -> Callable[[Command], Command]:
+    """RUN, DATA and the options on task, labels, split and what is written, with these defaults."""
     options = (
         click.argument("run"),
         click.argument("data", type=click.Path(path_type=Path)),
@@ -31,14 +34,20 @@ def evaluation_options(*, fractions: str, seeds: int, default_out: str) -> Calla
             "was prepared with.",
         ),
         click.option(
-            "--fractions",
-            default=fractions,
+            "--labels",
+            default=labels,
             show_default=True,
             help="Shares of the training labels to use; a whole number above 1 is a number of labelled recordings.",
         ),
         click.option(
-            "--seeds", type=click.IntRange(1), default=seeds, show_default=True, help="Draws of labels per fraction."
+            "--draws",
+            type=click.IntRange(1),
+            default=draws,
+            show_default=True,
+            help="How often each number of labels is drawn.",
         ),
+        click.option("--fractions", hidden=True),
+        click.option("--seeds", type=click.IntRange(1), hidden=True),
         click.option(
             "--seed",
             type=click.IntRange(0),
@@ -55,7 +64,7 @@ def evaluation_options(*, fractions: str, seeds: int, default_out: str) -> Calla
             help="Split to use, as an earlier evaluation stored it, so that several runs are judged on the same "
             "recordings.",
         ),
-        click.option("--preset", help="Preset of the network, where RUN is 'random'."),
+        click.option("--preset", hidden=True, help="Preset of the network, where RUN is 'random'."),
         click.option(
             "--out",
             type=click.Path(path_type=Path),
@@ -64,15 +73,45 @@ def evaluation_options(*, fractions: str, seeds: int, default_out: str) -> Calla
     )
 
     def decorated(command: Command) -> Command:
+        @functools.wraps(command)
+        def with_names_of_today(**given: Any) -> Any:
+            old = {name: given.pop(name) for name in ("fractions", "seeds", "preset")}
+            return command(**given | _renamed(given["run"], **old))
+
+        found: Any = with_names_of_today
         for option in reversed(options):
-            command = option(command)
-        return command
+            found = option(found)
+        return cast("Command", found)
 
     return decorated
 
 
+def _renamed(run: str, fractions: str | None, seeds: int | None, preset: str | None) -> dict[str, Any]:
+    """Options that were given by their old names, by their new ones; each is said once.
+
+    Raises:
+        InputError: both names are given, or ``--preset`` goes with something other than ``random``.
+    """
+    context, new = click.get_current_context(), dict[str, Any]()
+
+    def rename(old: str, now: str, name: str, value: Any) -> None:
+        click.echo(f"ecg-advmask {context.info_name}: {old} is now written {now}", err=True)
+        new[name] = value
+
+    for old, name, value in (("--fractions", "labels", fractions), ("--seeds", "draws", seeds)):
+        if value is not None:
+            if context.get_parameter_source(name) == ParameterSource.COMMANDLINE:
+                raise InputError(f"{old} {value}: is the old name of --{name}, give --{name} alone")
+            rename(old, f"--{name}", name, value)
+    if (run == "random") != (preset is not None):
+        raise InputError(f"{run}: --preset goes with RUN = random, and RUN = random needs it; give {UNTRAINED}PRESET")
+    if preset is not None:
+        rename(f"random --preset {preset}", f"{UNTRAINED}{preset}", "run", f"{UNTRAINED}{preset}")
+    return new
+
+
 def numbers(text: str) -> tuple[float, ...]:
-    """The value of ``--fractions``.
+    """The value of ``--labels``.
 
     Raises:
         InputError: it is not numbers with commas between them.
@@ -80,9 +119,7 @@ def numbers(text: str) -> tuple[float, ...]:
     try:
         return tuple(float(word) for word in text.split(","))
     except ValueError as error:
-        raise InputError(
-            f"--fractions {text}: expected numbers with commas between them, such as 0.01,0.1,1"
-        ) from error
+        raise InputError(f"--labels {text}: expected numbers with commas between them, such as 0.01,0.1,1") from error
 
 
 def command_line(command: str, run: str, data: Path, options: Mapping[str, object]) -> str:
@@ -101,7 +138,7 @@ def target_of(out: Path | None, kind: str, run: str, task: str, data: Path) -> P
     from ecg_advmask.files import in_file_name
 
     name = f"{kind}-{in_file_name(task)}-{data.resolve().name}.json"
-    return out or (Path(f"random-{name}") if run == "random" else Path(run) / name)
+    return out or (Path(f"untrained-{name}") if run.startswith(UNTRAINED) else Path(run) / name)
 
 
 def write_evaluation(
@@ -136,8 +173,8 @@ def write_evaluation(
 
 @click.command("linear-eval")
 @evaluation_options(
-    fractions=",".join(f"{fraction:g}" for fraction in FRACTIONS),
-    seeds=5,
+    labels=",".join(f"{fraction:g}" for fraction in FRACTIONS),
+    draws=5,
     default_out="RUN/linear-eval-TASK-DATA.json, with --head adam RUN/linear-eval-adam-TASK-DATA.json",
 )
 @click.option(
@@ -156,20 +193,19 @@ def linear_eval(
     data: Path,
     *,
     task: str,
-    fractions: str,
-    seeds: int,
+    labels: str,
+    draws: int,
     seed: int,
     head: HeadKind,
     split_seed: int,
     split: Path | None,
-    preset: str | None,
     no_random: bool,
     out: Path | None,
 ) -> None:
     """Test the frozen encoder of RUN on the recordings of DATA that it has not seen.
 
-    RUN is a run directory, or 'random' for an untrained encoder. Patients are split once into a training, a
-    validation and a test part; for each fraction of the training labels, and each draw of them, a linear head is
+    RUN is a run directory, or untrained:PRESET for an untrained encoder. Patients are split once into a training, a
+    validation and a test part; for each number of labels, and each draw of them, a linear head is
     fitted on embeddings that are computed once. Metrics on the whole test set come with bootstrap intervals: AUROC,
     average precision, F1 and calibration error of classes or labels, accuracy and confusion of classes, mean absolute
     error and R2 of a number such as the age.
@@ -182,12 +218,12 @@ def linear_eval(
     import_tensorflow()
     from ecg_advmask.evaluate.experiment import evaluate_run
 
-    protocol = Protocol(numbers(fractions), draws=seeds, seed=seed, head=head, split_seed=split_seed)
+    protocol = Protocol(numbers(labels), draws=draws, seed=seed, head=head, split_seed=split_seed)
     result, division, head_to_keep = evaluate_run(
-        run, data, task, protocol, preset=preset, with_random=not no_random, split_path=split
+        run, data, task, protocol, with_random=not no_random, split_path=split
     )
-    options = {"--task": task, "--fractions": fractions, "--seeds": seeds, "--seed": seed, "--head": head}
-    options |= {"--split-seed": split_seed, "--split": split, "--preset": preset, "--no-random": no_random}
+    options = {"--task": task, "--labels": labels, "--draws": draws, "--seed": seed, "--head": head}
+    options |= {"--split-seed": split_seed, "--split": split, "--no-random": no_random}
     result["command"] = command_line("linear-eval", run, data, options)
     kind = "linear-eval" if head == "lbfgs" else f"linear-eval-{head}"
     write_evaluation(result, division, target_of(out, kind, run, task, data), head_to_keep)
@@ -198,7 +234,7 @@ def linear_eval(
 
 
 @click.command()
-@evaluation_options(fractions="0.05,0.25,1", seeds=3, default_out="RUN/finetune-TASK-DATA.json")
+@evaluation_options(labels="0.05,0.25,1", draws=3, default_out="RUN/finetune-TASK-DATA.json")
 @click.option(
     "--updates",
     type=click.IntRange(1),
@@ -226,23 +262,22 @@ def finetune(
     data: Path,
     *,
     task: str,
-    fractions: str,
-    seeds: int,
+    labels: str,
+    draws: int,
     seed: int,
     split_seed: int,
     split: Path | None,
     updates: int,
     encoder_rate: float,
     scratch_rate: float,
-    preset: str | None,
     no_scratch: bool,
     out: Path | None,
 ) -> None:
     """Train whole networks on the recordings of DATA that RUN has not seen, from its encoder and from scratch.
 
-    RUN is a run directory, or 'random' for training from scratch alone. Split, draws of labels, test set and metrics
-    are those of linear-eval. A network is the encoder with a linear head; both are updated, the encoder at its own
-    rate and its batch statistics as well. It is judged 20 times on the validation part, and the best of these is
+    RUN is a run directory, or untrained:PRESET for training from scratch alone. Split, draws of labels, test set and
+    metrics are those of linear-eval. A network is the encoder with a linear head; both are updated, the encoder at its
+    own rate and its batch statistics as well. It is judged 20 times on the validation part, and the best of these is
     tested.
     """
     from ecg_advmask.cli.environment import import_tensorflow
@@ -251,13 +286,11 @@ def finetune(
     from ecg_advmask.evaluate.experiment import finetune_run
     from ecg_advmask.evaluate.finetune import FineTuning
 
-    protocol = Protocol(numbers(fractions), draws=seeds, seed=seed, split_seed=split_seed)
+    protocol = Protocol(numbers(labels), draws=draws, seed=seed, split_seed=split_seed)
     settings = FineTuning(updates, encoder_rate=encoder_rate, scratch_rate=scratch_rate)
-    result, division = finetune_run(
-        run, data, task, protocol, settings, preset=preset, with_scratch=not no_scratch, split_path=split
-    )
-    options = {"--task": task, "--fractions": fractions, "--seeds": seeds, "--seed": seed, "--split-seed": split_seed}
+    result, division = finetune_run(run, data, task, protocol, settings, with_scratch=not no_scratch, split_path=split)
+    options = {"--task": task, "--labels": labels, "--draws": draws, "--seed": seed, "--split-seed": split_seed}
     options |= {"--split": split, "--updates": updates, "--encoder-rate": encoder_rate, "--scratch-rate": scratch_rate}
-    options |= {"--preset": preset, "--no-scratch": no_scratch}
+    options |= {"--no-scratch": no_scratch}
     result["command"] = command_line("finetune", run, data, options)
     write_evaluation(result, division, target_of(out, "finetune", run, task, data))

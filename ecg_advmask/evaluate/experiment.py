@@ -42,6 +42,8 @@ from ecg_advmask.models.resnet import weights_sha256
 from ecg_advmask.pretrain.run import ENCODER_FILE, Run, random_encoder
 
 FORMAT_VERSION: Final = 2
+UNTRAINED: Final = "untrained:"
+"""Before the name of a preset, instead of a run directory."""
 _PACKAGES: Final = ("numpy", "scipy", "pandas", "scikit-learn", "keras", "tensorflow")
 
 
@@ -76,17 +78,15 @@ class RunOnData:
         data_path: str | Path,
         task: str,
         protocol: Protocol,
-        preset: str | None = None,
         split_path: str | Path | None = None,
     ) -> "RunOnData":
         """Open a run and a data set, find the recordings to judge on, and divide them.
 
         Args:
-            run_path: a run directory, or ``random`` for an untrained encoder of ``preset`` alone.
+            run_path: a run directory, or ``untrained:PRESET`` for an untrained encoder alone.
             data_path: a data set directory with the sampling rate of the run, and windows as long or longer.
             task: a column of the data set's labels, or a name in ``ecg_advmask.data.targets.TASKS``.
             protocol: shares of the parts and the seed of their division.
-            preset: the preset of the untrained encoder; only with ``random``.
             split_path: a division that an earlier evaluation stored; by default one is made of the recordings that the
                 run has not seen. A stored one may train a head on recordings that the run has seen, but never test it
                 on them.
@@ -95,9 +95,8 @@ class RunOnData:
             InputError: a folder is not what it should be, the two or the stored division do not fit, or there are too
                 few labels.
         """
-        run = None if run_path == "random" else Run.open(Path(run_path))
-        if (run is None) != (preset is not None):
-            raise InputError(f"{run_path}: --preset goes with RUN = random, and RUN = random needs it")
+        preset = run_path.removeprefix(UNTRAINED) if run_path.startswith(UNTRAINED) else None
+        run = Run.open(Path(run_path)) if preset is None else None
         config = load(preset) if run is None else run.config
         data = DataSet.open(Path(data_path))
         check_fit(config, data, run_path)
@@ -211,8 +210,8 @@ class Experiment:
 # ---- A run judged on a data set, from two folders to one result with everything needed to judge it.
 #
 # Out: a dictionary of plain values, written as JSON by ``ecg-advmask linear-eval`` and ``finetune`` and read by
-# ``ecg_advmask.report``; the division of the recordings and a head to keep are written beside it. The hash of an encoder
-# that is trained is made of the weights that it starts from and of how it is trained, so that it is not taken for the
+# ``ecg_advmask.report``; the division of the recordings and a head to keep are written beside it. The hash of what
+# is trained is made of the weights that it starts from and of how it is trained, so that it is not taken for the
 # frozen one.
 
 LINEAR_EVALUATION: Final = "linear evaluation"
@@ -226,14 +225,13 @@ def evaluate_run(
     task: str,
     protocol: Protocol,
     *,
-    preset: str | None = None,
     with_random: bool = True,
     split_path: str | Path | None = None,
 ) -> tuple[dict[str, Any], Split, LinearHead]:
     """Judge the frozen encoder of a run on one task, beside an untrained encoder of the same shape.
 
     Args:
-        run_path, data_path, task, preset, split_path: as `RunOnData.open` takes them.
+        run_path, data_path, task, split_path: as `RunOnData.open` takes them.
         protocol: the constants of the evaluation.
         with_random: test the untrained encoder beside the trained one.
 
@@ -244,7 +242,7 @@ def evaluate_run(
         InputError: a folder is not what it should be, the two or the stored division do not fit, or there are too few
             labels.
     """
-    judged = RunOnData.open(run_path, data_path, task, protocol, preset, split_path)
+    judged = RunOnData.open(run_path, data_path, task, protocol, split_path)
     encoders: dict[str, keras.Model] = {} if judged.run is None else {"trained": judged.run.encoder()}
     if with_random or judged.run is None:
         encoders["random"] = random_encoder(judged.config, protocol.seed)
@@ -266,15 +264,14 @@ def finetune_run(
     protocol: Protocol,
     settings: FineTuning,
     *,
-    preset: str | None = None,
     with_scratch: bool = True,
     split_path: str | Path | None = None,
 ) -> tuple[dict[str, Any], Split]:
     """Train whole networks on one task, from the encoder of a run and from scratch, on the same draws of labels.
 
     Args:
-        run_path, data_path, task, preset, split_path: as `RunOnData.open` takes them; without a run, training from
-            scratch alone, with the encoder of ``preset``.
+        run_path, data_path, task, split_path: as `RunOnData.open` takes them; without a run, training from
+            scratch alone.
         protocol: numbers of labels, draws, seeds, parts and resamples; its heads are not used.
         settings: the constants of fine-tuning.
         with_scratch: train from scratch beside the run.
@@ -285,7 +282,7 @@ def finetune_run(
     Raises:
         InputError: as `RunOnData.open`; the encoder is not that of its settings; training does not converge.
     """
-    judged = RunOnData.open(run_path, data_path, task, protocol, preset, split_path)
+    judged = RunOnData.open(run_path, data_path, task, protocol, split_path)
     config = judged.config
     experiment = Experiment(config, judged.data, judged.split, protocol, judged.embeddings, settings)
     fits: dict[str, Fit] = {}

@@ -49,10 +49,10 @@ class Protocol:
         for fraction in self.fractions:
             if not fraction > 0 or (fraction > 1 and not float(fraction).is_integer()):
                 raise InputError(
-                    f"--fractions: {fraction:g} is neither a share between 0 and 1 nor a whole number of labels"
+                    f"--labels: {fraction:g} is neither a share between 0 and 1 nor a whole number of labels"
                 )
         if len(set(self.fractions)) < len(self.fractions):
-            raise InputError(f"--fractions: {', '.join(f'{one:g}' for one in self.fractions)} names one of them twice")
+            raise InputError(f"--labels: {', '.join(f'{one:g}' for one in self.fractions)} names one of them twice")
         if self.head not in HEADS:
             raise InputError(f"--head {self.head}: no such head, choose one of {', '.join(HEADS)}")
         if not self.strengths or not min(self.strengths) > 0:

@@ -89,14 +89,14 @@ class Split:
         """
         train = self.rows["train"]
         if not fraction > 0 or (fraction > 1 and not float(fraction).is_integer()):
-            raise InputError(f"--fractions: {fraction:g} is neither a share up to 1 nor a whole number of labels")
+            raise InputError(f"--labels: {fraction:g} is neither a share up to 1 nor a whole number of labels")
         if fraction > len(train):
-            raise InputError(f"--fractions: {fraction:g} labels asked for, the training part has {len(train)}")
+            raise InputError(f"--labels: {fraction:g} labels asked for, the training part has {len(train)}")
         targets = self.targets.take(train)
         order, fewest = draw_order(self.ids[train], targets.strata(), targets.groups(), seed)
         if 1 < fraction < fewest:
             raise InputError(
-                f"--fractions: {fraction:g} labelled recordings cannot hold one of each class, or with and without "
+                f"--labels: {fraction:g} labelled recordings cannot hold one of each class, or with and without "
                 f"each label, of {targets.task}; ask for {fewest} or more"
             )
         count = int(fraction) if fraction > 1 else max(fewest, round(fraction * len(train)))

@@ -115,7 +115,7 @@ class StudyData:
             try:
                 split.draw(labels, 0)
             except InputError as error:
-                what = str(error).removeprefix("--fractions: ")
+                what = str(error).removeprefix("--labels: ")
                 raise InputError(f"{self.study.path}: protocol.labels, task {split.targets.task}: {what}") from error
 
     def check_unseen(self, run: Run, split: Split) -> None:

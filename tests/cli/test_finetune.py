@@ -25,7 +25,7 @@ from ecg_advmask.report.text import headline
 
 RECORDINGS, SEEN = 60, 10
 SETTINGS = config.load("demo", overrides=["method=simclr", "window_seconds=1.25", "encoder_width=2", "embedding_dim=8"])
-QUICK = ["--task", "sex", "--fractions", "12", "--seeds", "2", "--updates", "1"]
+QUICK = ["--task", "sex", "--labels", "12", "--draws", "2", "--updates", "1"]
 
 
 def small_encoder(width=2, embedding_dim=8):
@@ -123,7 +123,7 @@ def test_training_from_scratch_alone_gives_what_it_gives_beside_a_run(sex, folde
     """The preset of the test has the settings of the run; the split is the one that was stored."""
     monkeypatch.setattr("ecg_advmask.evaluate.experiment.load", lambda preset: {"tiny": SETTINGS}[preset])
     stored, out = sex.path.with_suffix(".split.csv"), folders.root / "scratch.json"
-    done = invoke("random", folders.data, *QUICK, "--preset", "tiny", "--split", stored, "--out", out)
+    done = invoke("untrained:tiny", folders.data, *QUICK, "--split", stored, "--out", out)
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     beside = [row for row in sex.result["results"] if row["encoder"] == "scratch"]
@@ -138,11 +138,11 @@ def test_bad_input_is_one_line_and_exit_code_2(folders):
         ((folders.root, folders.data, *QUICK), "is not a run directory"),
         ((folders.run, folders.root / "none", *QUICK), "is not a data set"),
         ((folders.run, folders.data, *QUICK, "--task", "tea"), "no such task"),
-        ((folders.run, folders.data, *QUICK, "--fractions", "a,b"), "expected numbers"),
-        ((folders.run, folders.data, *QUICK, "--fractions", "4000"), "4000 labels asked for"),
+        ((folders.run, folders.data, *QUICK, "--labels", "a,b"), "expected numbers"),
+        ((folders.run, folders.data, *QUICK, "--labels", "4000"), "4000 labels asked for"),
         ((folders.run, folders.data, *QUICK, "--preset", "demo"), "--preset goes with"),
         (("random", folders.data, *QUICK), "--preset goes with"),
-        (("random", folders.data, *QUICK, "--preset", "demo"), "--sampling-rate 100 --seconds 10"),
+        (("untrained:demo", folders.data, *QUICK), "--sampling-rate 100 --seconds 10"),
         ((folders.run, folders.data, *QUICK, "--encoder-rate", "nan"), "learning rates"),
         ((other.path, folders.data, *QUICK), "encoder.keras: is not the network that its config.json describes"),
     ):

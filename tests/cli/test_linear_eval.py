@@ -14,6 +14,7 @@ from sklearn.metrics import roc_auc_score
 from ecg_advmask import config
 from ecg_advmask.cli import main
 from ecg_advmask.data import dataset
+from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.experiment import RunOnData
 from ecg_advmask.evaluate.heads import LinearHead
 from ecg_advmask.evaluate.protocol import Protocol
@@ -23,7 +24,7 @@ from ecg_advmask.pretrain.run import Run
 
 SAMPLES, RATE_HZ, RECORDINGS, SEEN = 1000, 100, 120, 20
 SINUS_BRADYCARDIA, SINUS_RHYTHM, RIGHT_BLOCK, LEFT_BLOCK = "426177001", "426783006", "59118001", "164909002"
-QUICK = ["--fractions", "0.2,1", "--seeds", "2"]
+QUICK = ["--labels", "0.2,1", "--draws", "2"]
 
 
 def write_data_set(write_data, folder, rate_hz=RATE_HZ):
@@ -157,15 +158,15 @@ def test_same_command_same_result_from_stored_embeddings(sex, folders):
 def test_other_draws_and_fractions_keep_the_test_set_and_another_split_seed_does_not(sex, folders):
     def ids(*options):
         out = folders.root / "other.json"
-        done = invoke(folders.run, folders.data, "--task", "sex", "--out", out, "--no-random", "--seeds", 1, *options)
+        done = invoke(folders.run, folders.data, "--task", "sex", "--out", out, "--no-random", "--draws", 1, *options)
         assert done.exit_code == 0, done.output
         return json.loads(out.read_text())
 
-    other = ids("--fractions", "30", "--seed", 5)
+    other = ids("--labels", "30", "--seed", 5)
     assert other["sha256_of_ids"] == sex.result["sha256_of_ids"]
     assert list(other["encoders"]) == ["trained"] and other["differences"] == []
     assert other["summary"][0]["labels"] == pytest.approx(30, abs=1)
-    assert ids("--fractions", "1", "--split-seed", 1)["sha256_of_ids"] != sex.result["sha256_of_ids"]
+    assert ids("--labels", "1", "--split-seed", 1)["sha256_of_ids"] != sex.result["sha256_of_ids"]
 
 
 def test_the_stored_split_lists_every_recording_used(sex, folders):
@@ -257,11 +258,33 @@ def test_several_labels_are_told_and_one_that_is_too_rare_is_left_out(folders, t
 @pytest.mark.slow
 def test_an_untrained_encoder_of_a_preset_can_be_judged_alone(folders):
     out = folders.root / "random.json"
-    done = invoke("random", folders.data, "--preset", "demo", "--task", "rhythm", *QUICK, "--out", out)
+    done = invoke("untrained:demo", folders.data, "--task", "rhythm", *QUICK, "--out", out)
     assert done.exit_code == 0, done.output
     result = json.loads(out.read_text())
     assert list(result["encoders"]) == ["random"] and result["counts"]["seen"] == 0
     assert result["targets"]["names"] == ["SB", "SR"]
+
+
+def test_old_names_of_options_mean_the_new_ones_and_say_so_once(folders, monkeypatch):
+    asked = []
+
+    def evaluate_run(run, _data, _task, protocol, **_):
+        asked.append((run, protocol.fractions, protocol.draws))
+        raise InputError("enough")
+
+    monkeypatch.setattr("ecg_advmask.evaluate.experiment.evaluate_run", evaluate_run)
+    for arguments, names in (
+        (("random", folders.data, "--preset", "demo", "--fractions", "0.5,7", "--seeds", "3"),
+         ("untrained:demo", "--labels", "--draws")),
+        (("untrained:demo", folders.data, "--labels", "0.5,7", "--draws", "3"), ()),
+    ):  # fmt: skip
+        *said, last = invoke(*arguments, "--task", "sex").output.splitlines()
+        assert len(said) == len(names) and all(any(name in line for line in said) for name in names)
+        assert "enough" in last
+    assert asked == [("untrained:demo", (0.5, 7.0), 3)] * 2
+    both = invoke(folders.run, folders.data, "--task", "sex", "--labels", "1", "--fractions", "1")
+    assert both.exit_code == 2 and "--fractions" in both.output and "--labels" in both.output
+    assert not {"--fractions", "--seeds ", "--preset"} & set(invoke("--help").output.split())
 
 
 def test_bad_input_is_one_line_and_exit_code_2(folders, write_data):
@@ -273,12 +296,12 @@ def test_bad_input_is_one_line_and_exit_code_2(folders, write_data):
         ((folders.run, folders.data, "--task", "tea"), "(ward / side, litres)"),
         ((folders.run, folders.data, "--task", "diagnosis:spleen"), "no such group of diseases"),
         ((folders.run, folders.data, "--task", "sex", "--split", folders.root / "no.csv"), "no.csv: cannot be read"),
-        ((folders.run, folders.data, "--task", "sex", "--fractions", "a,b"), "expected numbers"),
-        ((folders.run, folders.data, "--task", "sex", "--fractions", "0"), "neither a share"),
-        ((folders.run, folders.data, "--task", "sex", "--fractions", "4000"), "4000 labels asked for"),
+        ((folders.run, folders.data, "--task", "sex", "--labels", "a,b"), "expected numbers"),
+        ((folders.run, folders.data, "--task", "sex", "--labels", "0"), "neither a share"),
+        ((folders.run, folders.data, "--task", "sex", "--labels", "4000"), "4000 labels asked for"),
         ((folders.run, folders.data, "--task", "sex", "--preset", "demo"), "--preset goes with"),
         (("random", folders.data, "--task", "sex"), "--preset goes with"),
-        (("random", folders.data, "--task", "sex", "--preset", "no"), "preset 'no' does not exist"),
+        (("untrained:no", folders.data, "--task", "sex"), "preset 'no' does not exist"),
         ((folders.run, slower, "--task", "sex"), "--sampling-rate 100"),
         ((all_seen, folders.data, "--task", "sex"), "pretraining_share=0.7"),
     ):

@@ -35,7 +35,7 @@ def run(encoder: keras.Model, config: Config, generated_data: Path, tmp_path_fac
     made = Run.create(folder, config, data, np.array([], np.int64))
     made.save(SimpleNamespace(encoder=encoder))
     for task in ("sex", "age"):
-        options = ["--fractions", "0.5,1", "--seeds", 1, "--no-random", "--out", folder / f"{task}.json"]
+        options = ["--labels", "0.5,1", "--draws", 1, "--no-random", "--out", folder / f"{task}.json"]
         done = invoke("linear-eval", folder, generated_data, "--task", task, *options)
         assert done.exit_code == 0, done.output
     return folder
