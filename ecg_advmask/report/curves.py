@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ecg_advmask.report.comparisons import Comparisons
 from ecg_advmask.report.figures import (
     FONT_PT,
     GREY,
@@ -24,7 +23,7 @@ from ecg_advmask.report.figures import (
     style_axes,
 )
 from ecg_advmask.report.results import Entry, StudyResult
-from ecg_advmask.report.text import labels_text, scale_of
+from ecg_advmask.report.text import Comparisons, labels_text, scale_of
 
 _COLUMNS = 3
 _LINE_OF_PRINT_IN = 0.15

@@ -11,12 +11,11 @@ from typing import Any
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.files import write_text
 from ecg_advmask.pretrain.run import Run
-from ecg_advmask.report.comparisons import groups
 from ecg_advmask.report.protocol import protocol_in_words
 from ecg_advmask.report.results import GENERATED_NOTICE, as_studies, read_result
 from ecg_advmask.report.run_report import METHODS, pretrain_command
 from ecg_advmask.report.tables import summary_table
-from ecg_advmask.report.text import answer_of_task
+from ecg_advmask.report.text import answer_of_task, groups
 
 
 def write_model_card(

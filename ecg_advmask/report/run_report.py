@@ -19,7 +19,6 @@ from ecg_advmask.files import write_text
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.report import tables
 from ecg_advmask.report.appendix import data_set, folded, parts_table, picture_of_masks
-from ecg_advmask.report.comparisons import groups
 from ecg_advmask.report.document import Block, Bullets, Code, Folded, Heading, Paragraph, Picture
 from ecg_advmask.report.figures import png, run_curves
 from ecg_advmask.report.html import as_html
@@ -27,7 +26,7 @@ from ecg_advmask.report.protocol import protocol_in_words
 from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult, as_studies, read_result
 from ecg_advmask.report.study_report import confusion_picture, efficiency_picture
 from ecg_advmask.report.tables import DETAIL_METRICS, difference_table, other_metrics, summary_table, value_text
-from ecg_advmask.report.text import headline
+from ecg_advmask.report.text import groups, headline
 
 METHODS: Final = {
     "advmask": "adversarial masking (Adv Mask; Bo et al. 2022, after ADIOS, Shi et al. 2022)",

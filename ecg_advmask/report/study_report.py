@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from ecg_advmask.files import atomic_path, in_file_name, write_text
 from ecg_advmask.report import appendix, tables
-from ecg_advmask.report.comparisons import Comparisons, against_baseline, groups
 from ecg_advmask.report.curves import curves_by_method, curves_together, forest, spread_figure
 from ecg_advmask.report.document import Block, Bullets, Heading, Paragraph, Picture, Table, numbered, pictures
 from ecg_advmask.report.figures import confusion_matrices, png
@@ -21,7 +20,16 @@ from ecg_advmask.report.html import as_html
 from ecg_advmask.report.markdown import FIGURES, as_markdown
 from ecg_advmask.report.protocol import study_protocol, task_in_words
 from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult
-from ecg_advmask.report.text import answer, answer_of_task, labels_text, missing, scale_of
+from ecg_advmask.report.text import (
+    Comparisons,
+    against_baseline,
+    answer,
+    answer_of_task,
+    groups,
+    labels_text,
+    missing,
+    scale_of,
+)
 from ecg_advmask.study.jobs import RESULTS_FILE
 
 # ---- The part of a study's report about one task: curves, tables, differences, spreads, classes.

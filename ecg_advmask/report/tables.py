@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from ecg_advmask.report.comparisons import Comparisons
 from ecg_advmask.report.document import Cell, Table
 from ecg_advmask.report.results import METRIC_TITLES, NONE, Entry, StudyResult, Verdict
-from ecg_advmask.report.text import labels_text, scale_of
+from ecg_advmask.report.text import Comparisons, labels_text, scale_of
 
 SIGNS: Final[Mapping[Verdict | None, str]] = {"better": "▲", "worse": "▼", "open": "○", None: "–"}
 _MOST_COLUMNS: Final = 6

@@ -7,7 +7,6 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from ecg_advmask.report.comparisons import against_baseline, further, groups
 from ecg_advmask.report.curves import apart, curves_by_method, curves_together, forest, spread_figure
 from ecg_advmask.report.figures import (
     FONT_PT,
@@ -20,6 +19,7 @@ from ecg_advmask.report.figures import (
     training_curves,
 )
 from ecg_advmask.report.results import StudyResult
+from ecg_advmask.report.text import against_baseline, further, groups
 from report.example import METHODS, study_result
 
 COUNTS = ((25.0, 25), (100.0, 100), (1.0, 584))

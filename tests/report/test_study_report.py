@@ -15,11 +15,11 @@ from PIL import Image
 from ecg_advmask.errors import InputError
 from ecg_advmask.report import appendix
 from ecg_advmask.report import study_report as one_task
-from ecg_advmask.report.comparisons import against_baseline
 from ecg_advmask.report.curves import forest
 from ecg_advmask.report.figures import png
 from ecg_advmask.report.results import StudyResult
 from ecg_advmask.report.study_report import write_study_report
+from ecg_advmask.report.text import against_baseline
 from report.example import METHODS, study_result
 from report.reading import Page
 

@@ -2,7 +2,6 @@
 
 import pytest
 
-from ecg_advmask.report.comparisons import against_baseline, further
 from ecg_advmask.report.protocol import task_in_words
 from ecg_advmask.report.results import StudyResult
 from ecg_advmask.report.tables import (
@@ -15,7 +14,7 @@ from ecg_advmask.report.tables import (
     value_text,
     verdicts,
 )
-from ecg_advmask.report.text import answer, answer_of_task, labels_text, missing, scale_of
+from ecg_advmask.report.text import against_baseline, answer, answer_of_task, further, labels_text, missing, scale_of
 from report.example import BASELINE, METHODS, TASKS, study_result
 
 COUNTS = ((25.0, 25), (1.0, 584))

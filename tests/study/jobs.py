@@ -2,13 +2,14 @@
 
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.study.jobs import JobEnded, JobLine, Message, StudyJob, Unit, UnitFinished
-from ecg_advmask.study.runner import do_jobs
+from ecg_advmask.study.runner import JobRunner, do_jobs
 
 
 def job(method: str, seed: int = 0, after: str = "") -> StudyJob:
@@ -43,3 +44,20 @@ class StandIn:
 def work_endlessly(folder: Path) -> None:
     """A study that does not end by itself; the file ``pid`` in the folder says which process works for it."""
     do_jobs(StandIn(folder), [job("endless")], 1, lambda *_: None, lambda: None)
+
+
+def do_jobs_here(
+    runner: JobRunner,
+    jobs: Sequence[StudyJob],
+    workers: int,  # noqa: ARG001
+    listen: Callable[[StudyJob, Message], None],
+    tick: Callable[[], None],
+) -> list[StudyJob]:
+    """Jobs one after the other in this process, which has imported TensorFlow already."""
+    left = []
+    for job in jobs:
+        ended = runner.do(job, partial(listen, job))
+        listen(job, ended)
+        left += [job] if ended.busy else []
+        tick()
+    return left
