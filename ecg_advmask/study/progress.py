@@ -87,6 +87,7 @@ class StudyProgress:
 
     def _write(self, line: str) -> None:
         self._bar.write(line, file=self._stream)
+        self._stream.flush()
 
 
 def _state(unit: Unit, done: float) -> str:
