@@ -120,6 +120,8 @@ class Config:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             _check(field, getattr(self, field.name))
+            if field.type is float:  # a whole number is a number
+                object.__setattr__(self, field.name, float(getattr(self, field.name)))
         if self.mask_activation == "softmax" and self.masks == 1:
             raise InputError("mask_activation = 'softmax': a single mask would be 1 everywhere, use sigmoid")
         if self.patience and not self.probe_tasks:

@@ -267,6 +267,15 @@ class DataSet:
 
         return pretraining_batches(self, config)
 
+    def verify_shards(self) -> None:
+        """Compare every shard with its checksum now, once, and not when it is first read.
+
+        Raises:
+            InputError: a shard was altered since it was made.
+        """
+        for shard in range(len(self.shard_paths)):
+            self._verified_shard(shard)
+
     def _verified_shard(self, shard: int) -> Path:
         """Path of a shard; the first to ask compares its contents with the checksum."""
         if shard not in self._verified:

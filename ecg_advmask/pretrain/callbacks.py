@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import keras
 import numpy as np
@@ -17,6 +17,7 @@ from ecg_advmask.config import Config
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.order import middle_starts
 from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.history import History, stored
@@ -72,6 +73,35 @@ PICTURED_RECORDINGS: Final = 3
 
 _NO_ROOM: Final = {tf.errors.ResourceExhaustedError: errno.ENOSPC, tf.errors.OutOfRangeError: errno.EFBIG}
 """What TensorFlow's writers make of these errors of the system."""
+
+
+class NotFiniteError(InputError):
+    """A loss or a weight became infinite or NaN."""
+
+
+class FiniteCallback(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a training whose loss or weights are no longer finite, before anything of that epoch is kept."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run, self.epoch = run, 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.epoch = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if not np.isfinite(logs["loss"]).all():
+            self._stop("loss is")
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if not all(np.isfinite(keras.ops.convert_to_numpy(variable)).all() for variable in self.model.state):
+            self._stop("weights are")
+
+    def _stop(self, what: str) -> NoReturn:
+        rates = "learning_rate" if self.run.config.method == "simclr" else "learning_rate or adversary_learning_rate"
+        kept = f"epoch {self.epoch - 1} is kept" if self.epoch > 1 else "nothing is kept"
+        where = f"{self.run.path}: the {what} not finite in epoch {self.epoch}"
+        raise NotFiniteError(f"{where}, {kept}; start a new run with a lower {rates}")
 
 
 class Keeper(keras.callbacks.Callback):  # type: ignore[misc]

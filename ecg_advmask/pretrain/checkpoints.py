@@ -80,7 +80,7 @@ def restore(path: Path, variables: Sequence[Any]) -> int:
 
     Raises:
         DamagedCheckpointError: the file is not what was written.
-        InputError: the file cannot be read, or belongs to other networks.
+        InputError: the file cannot be read, belongs to other networks, or holds values that are not finite.
     """
     try:
         checksum = _checksum_of(path)
@@ -95,6 +95,8 @@ def restore(path: Path, variables: Sequence[Any]) -> int:
     named = _named(variables)
     if {name: tuple(variable.shape) for name, variable in named} != {name: a.shape for name, a in arrays.items()}:
         raise InputError(f"{path}: holds other variables than these settings make; start a new run")
+    if not all(np.isfinite(array).all() for array in arrays.values()):
+        raise InputError(f"{path}: holds values that are not finite; start a new run with a lower learning_rate")
     for name, variable in named:
         variable.assign(arrays[name])
     return epoch_of(path)

@@ -6,6 +6,7 @@ took), ``seen.csv`` (recordings that were pretrained on), ``checkpoints/``, ``en
 """
 
 import contextlib
+import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,10 +181,20 @@ class Run:
         if not path.is_file():
             raise InputError(f"{path}: is missing; no epoch was finished (go on with ecg-advmask pretrain --resume)")
         try:
-            return keras.models.load_model(path, compile=False)
+            network = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras lets errors of zip, HDF5 and JSON readers through
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise InputError(f"{path}: cannot be read as a Keras model ({reason})") from error
+        if not all(np.isfinite(weight).all() for weight in network.get_weights()):
+            raise InputError(f"{path}: holds weights that are not finite; pretrain again with a lower learning_rate")
+        return network
+
+    def discard(self) -> None:
+        """Remove all that a run without a finished epoch has written, so that its place is free; the lock stays."""
+        for name in OWN_FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for name in (CHECKPOINTS, MASKS, TENSORBOARD):
+            shutil.rmtree(self.path / name, ignore_errors=True)
 
 
 def is_begun(path: str | Path) -> bool:

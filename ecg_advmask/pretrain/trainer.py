@@ -20,7 +20,7 @@ from ecg_advmask.models.resnet import projector, resnet18_1d
 from ecg_advmask.models.unet import spectral_adversary, unet1d
 from ecg_advmask.pretrain import checkpoints, distribute
 from ecg_advmask.pretrain.advmask import AdvMask
-from ecg_advmask.pretrain.callbacks import DrawMasks, Events, Keeper, Pictures, Progress
+from ecg_advmask.pretrain.callbacks import DrawMasks, Events, FiniteCallback, Keeper, NotFiniteError, Pictures, Progress
 from ecg_advmask.pretrain.checkpoints import continued, restored
 from ecg_advmask.pretrain.history import History
 from ecg_advmask.pretrain.probe import Probe, Probing, best_epoch, is_over
@@ -87,13 +87,15 @@ def pretrain(
 
     Raises:
         InputError: data set, settings and directory do not go together, another process pretrains in it, a shard was
-            altered, the disk is full, or another machine was lost; what is finished is kept.
+            altered, the loss is no longer finite, the disk is full, or another machine was lost; what is finished is
+            kept.
     """
     rows, copies = pretraining_rows(data, config)
     resumes = resume and is_begun(path)
     if resumes:  # refuses, if it does, before networks are built
         rows = seen_rows(data, continued(path, config, data))
     steps = _steps(data, rows, config)
+    data.verify_shards()  # a damaged one is found before the run directory is made
     model = build(config)
     probe = Probe(data, rows, config) if config.probe_tasks else None
     with held(path), room_errors(Path(path), "go on with --resume"):
@@ -122,8 +124,13 @@ def pretrain(
         pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
         # Keeper makes an epoch count: what belongs to the epoch is written before it, and whom it told comes after.
         kept = [*([probing] if probing else []), progress, Events(run), *pictures, Keeper(run, history, probing)]
-        with contextlib.closing(progress):
-            _fit(model, data, rows, finished, [*kept, *callbacks])
+        try:
+            with contextlib.closing(progress):
+                _fit(model, data, rows, finished, [FiniteCallback(run), *kept, *callbacks])
+        except NotFiniteError:
+            if not checkpoints.found(run.path / CHECKPOINTS):
+                run.discard()
+            raise
     return run
 
 

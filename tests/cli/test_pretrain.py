@@ -79,6 +79,7 @@ def test_an_altered_shard_is_one_line_and_exit_code_2(write_data: Callable[..., 
     lines = [line for line in result.stderr.splitlines() if "ecg-advmask" in line]
     assert lines == [f"ecg-advmask pretrain: {shard}: was altered since it was made, prepare the data set again"]
     assert "Traceback" not in result.stderr
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.fixture
