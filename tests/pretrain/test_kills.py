@@ -1,4 +1,4 @@
-"""`ecg-advmask pretrain` killed at random moments: the command that shows it for thirty of them, for two."""
+"""`ecg-advmask pretrain` killed at random moments: the command that shows it for thirty of them, for one."""
 
 import re
 import subprocess
@@ -11,11 +11,12 @@ KILLS = Path(__file__).parents[2] / "benchmarks" / "kills.py"
 
 
 @pytest.mark.slow
-def test_runs_that_were_killed_end_as_the_one_left_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [1, pytest.param(3, marks=pytest.mark.exhaustive)])
+def test_runs_that_were_killed_end_as_the_one_left_alone(tmp_path: Path, kills: int) -> None:
     size = ["--mode", "eager", "--epochs", "2", "--batch-size", "200"]
-    command = [sys.executable, str(KILLS), str(tmp_path / "kills"), "--kills", "2", *size]
+    command = [sys.executable, str(KILLS), str(tmp_path / "kills"), "--kills", str(kills), *size]
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(re.findall(r"^kill \d at ", done.stdout, re.MULTILINE)) == 2
-    told = re.search(r"^2 kills, (\d) runs resumed to their end, (\d) of them equal", done.stdout, re.MULTILINE)
+    assert len(re.findall(r"^kill \d at ", done.stdout, re.MULTILINE)) == kills
+    told = re.search(rf"^{kills} kills, (\d) runs resumed to their end, (\d) of them equal", done.stdout, re.MULTILINE)
     assert told and told[1] == told[2] != "0"

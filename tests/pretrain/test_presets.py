@@ -1,4 +1,7 @@
-"""Every preset: its players move by their own gradients alone, it goes on as if never interrupted, it trains."""
+"""Every preset: its players move by their own gradients alone, and it goes on as if never interrupted.
+
+Presets that differ in sizes, rates and parameters of augmentations alone have the same graph, and share a test of it.
+"""
 
 import dataclasses
 from collections.abc import Iterator
@@ -12,9 +15,11 @@ import tensorflow as tf
 
 from ecg_advmask import config as configuration
 from ecg_advmask import presets
+from ecg_advmask.augment import compose
 from ecg_advmask.config import Config
 from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.trainer import build
+from pretrain.small import small
 
 SMALL: dict[str, Any] = {
     "encoder_width": 4,
@@ -30,20 +35,29 @@ SMALL: dict[str, Any] = {
     "adversary_learning_rate": 1e-2,
     "adversary_warmup_steps": 0,
     "adversary_every": 1,
+    "adversary_decay_steps": 0,
 }
-METHODS = presets.method_names()
+GRAPH = (
+    "method", "negatives", "pairing", "augment", "positives", "masks", "mask_choice", "mask_activation", "mask_domain",
+    "penalised_area", "update", "adversary_objective", "adversary_depth",
+)  # fmt: skip
+
+
+def graph_of(config: Config) -> tuple[Any, ...]:
+    """What makes the step of two presets the same, whatever the sizes and numbers in it."""
+    return (*(getattr(config, name) for name in GRAPH), config.mask_lead_dropout > 0, bool(config.augmentations))
+
+
+def distinct() -> list[str]:
+    """One preset for each graph."""
+    graphs = {graph_of(configuration.load(name)): name for name in reversed(presets.names())}
+    return sorted(graphs.values())
 
 
 @pytest.fixture(autouse=True)
 def _forget_models() -> Iterator[None]:
     yield
     keras.backend.clear_session()
-
-
-def small(method: str, **changes: Any) -> Any:
-    """The model of a method, as its preset has it but for the size."""
-    config = dataclasses.replace(configuration.load(f"cpu-{method}"), **SMALL, **changes)
-    return build(config)
 
 
 def batch_for(config: Config, seed: int = 0) -> Any:
@@ -71,49 +85,86 @@ def players(model: Any) -> dict[str, tuple[Any, list[Any]]]:
     return found
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_each_trainable_variable_moves_by_its_own_player_and_by_no_other(method: str) -> None:
+def assign(state: list[np.ndarray], variables: list[Any]) -> None:
+    for variable, value in zip(variables, state, strict=True):
+        variable.assign(value)
+
+
+def logs_of(model: Any, batch: Any) -> dict[str, float]:
+    for average in model.metrics:
+        average.reset_state()
+    return {name: float(value) for name, value in model.train_step(batch).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "networks"),
+    [
+        *((name, small) for name in distinct()),
+        *((f"cpu-{method}", build) for method in ("advmask", "advmask-spectrum", "3kg")),
+        *(
+            pytest.param(name, build, marks=pytest.mark.exhaustive)
+            for name in presets.names()
+            if not name.startswith("paper")
+        ),
+    ],
+    ids=lambda given: given if isinstance(given, str) else given.__name__,
+)
+def test_players_move_by_their_own_gradients_alone_and_a_restored_model_takes_the_same_step(
+    name: str, networks: Any, tmp_path: Path
+) -> None:
     """Adam moves a variable as soon as its gradient is not zero; each player in turn has the rate zero."""
-    for moving in players(small(method)):
-        model = small(method)
-        found = players(model)
-        for name, (optimizer, _) in found.items():
-            if name != moving:
-                optimizer.learning_rate.assign(0.0)
-        before = {name: values(variables) for name, (_, variables) in found.items()}
-        model.train_step(batch_for(model.config))
-        frozen = moving == "adversary" and model.config.adversary_objective == "none"
-        for name, (_, variables) in found.items():
-            moved = changed(before[name], variables)
-            assert not any(moved) if name != moving or frozen else all(moved), (moving, name, moved)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_a_stored_and_restored_model_takes_the_same_next_step(method: str, tmp_path: Path) -> None:
-    """And two models of one seed are the same after their first; what the other did later is forgotten."""
-    model, other = small(method), small(method)
-    first, second = (batch_for(model.config, seed) for seed in (0, 1))
-    logs = [{name: float(value) for name, value in one.train_step(first).items()} for one in (model, other)]
-    assert logs[0] == logs[1]
-    assert not any(changed(values(model.state), other.state))
-
-    path = checkpoints.save(tmp_path, 1, model.state)
-    model.train_step(second)
-    other.train_step(first)
-    assert any(changed(values(model.state), other.state))
-    checkpoints.restore(path, other.state)
-    other.train_step(second)
-    assert not any(changed(values(model.state), other.state))
-
-
-def _named(name: str) -> Any:
-    """The wide U-Nets of the paper take seconds to make."""
     config = configuration.load(name)
-    slow = config.method == "advmask" and config.adversary_width >= 512
-    return pytest.param(name, marks=pytest.mark.slow) if slow else name
+    seconds = 250 / config.sampling_rate_hz
+    config = dataclasses.replace(config, **(SMALL | {"window_seconds": seconds, "mask_frame_seconds": seconds / 5}))
+    keras.utils.set_random_seed(config.seed)
+    model = networks(config)
+    model.compile()
+    first, second = (batch_for(config, seed) for seed in (0, 1))
+    found, start = players(model), values(model.state)
+    for moving in found:
+        assign(start, model.state)
+        for player, (optimizer, _) in found.items():
+            if player != moving:
+                optimizer.learning_rate.assign(0.0)
+        assert np.isfinite([*logs_of(model, first).values()]).all()
+        frozen = moving == "adversary" and config.adversary_objective == "none"
+        before = dict(zip(map(id, model.state), start, strict=True))
+        for player, (_, variables) in found.items():
+            moved = changed([before[id(variable)] for variable in variables], variables)
+            assert not any(moved) if player != moving or frozen else all(moved), (moving, player, moved)
+
+    if networks is small:  # the state has the same parts
+        return
+    path = checkpoints.save(tmp_path, 1, model.state)
+    logs = logs_of(model, second)
+    after = values(model.state)
+    logs_of(model, first)
+    assert any(changed(after, model.state))
+    checkpoints.restore(path, model.state)
+    assert logs_of(model, second) == logs
+    assert not any(changed(after, model.state))
 
 
-@pytest.mark.parametrize("name", [_named(name) for name in presets.names()])
+@pytest.mark.parametrize("method", ["advmask", "3kg"])
+def test_models_of_one_seed_are_the_same(method: str) -> None:
+    config = dataclasses.replace(configuration.load(f"cpu-{method}"), **SMALL)
+    one, other = values(build(config).state), values(build(config).state)
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+    another = values(build(dataclasses.replace(config, seed=1)).state)
+    assert not all(np.array_equal(a, b) for a, b in zip(one, another, strict=True))
+
+
+def test_the_augmentations_of_every_preset_fit_its_rate() -> None:
+    chains = {(config.augmentations, config.sampling_rate_hz) for config in map(configuration.load, presets.names())}
+    assert len(chains) > 20
+    signals = np.random.default_rng(0).normal(size=(2, 250, 12)).astype(np.float32)
+    for augmentations, rate in chains:
+        augmented = compose(augmentations)(signals, keras.random.SeedGenerator(0), rate)
+        assert np.isfinite(augmented).all() and (np.abs(augmented - signals).max() > 0) == bool(augmentations)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.parametrize("name", presets.names())
 def test_every_preset_trains_for_a_step(name: str) -> None:
     """As it is, but for a short window and a small batch."""
     config = configuration.load(name)
