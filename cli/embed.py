@@ -49,6 +49,7 @@ def embed(
     out: Path,
     source_rate: float | None,
     source_unit: str,
+    leads: str,
     follow_links: bool,
     min_seconds: float | None,
     mean: bool,
@@ -58,9 +59,10 @@ def embed(
 ) -> None:
     """Embed recordings with an exported encoder or classifier.
 
-    Each SOURCE is a folder (searched with its subfolders), a WFDB header (.hea), or a CSV, .npz or .npy file, at any
-    sampling rate. Recordings longer than the encoder's window give one embedding per window, those of at least half a
-    window are padded. Limb leads that are missing are rebuilt from two others.
+    Each SOURCE is a folder (searched with its subfolders), a WFDB header (.hea), or a text file (.csv, .tsv, .txt, also
+    packed as .gz), .npz, .npy, .mat, .h5 or .hdf5 file, at any sampling rate. Recordings longer than the encoder's
+    window give one embedding per window, those of at least half a window are padded. Limb leads that are missing are
+    rebuilt from two others.
 
     An .npz file holds ids, windows (number within the recording), start_s and embeddings (N, D) float32; a .csv file
     has the columns id, window, start_s, e0, e1, ..., a .parquet file has lists in the column embedding instead. A
@@ -71,6 +73,7 @@ def embed(
     Until it is complete, the table of many recordings is made in FILE.parts; after an interruption the same command
     goes on there.
     """
+    from ecg_advmask.ecg.leads import LeadNames
     from ecg_advmask.errors import some_of
     from ecg_advmask.export.embed import embed_files, refused_path
 
@@ -90,6 +93,7 @@ def embed(
             unit=given(context, "--source-unit", source_unit),
             min_seconds=min_seconds,
             follow_links=follow_links,
+            leads=LeadNames.parse(leads),
             mean=mean,
             batch_size=batch_size,
             threads=threads,

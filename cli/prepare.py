@@ -83,6 +83,7 @@ def prepare(
     source_rate: float | None,
     source_unit: str,
     follow_links: bool,
+    leads: str,
     workers: int | None,
     shard: str | None,
     include_chapman: bool,
@@ -94,6 +95,7 @@ def prepare(
     interruption the same command goes on there.
     """
     from ecg_advmask.data.prepare import prepare as make
+    from ecg_advmask.ecg.leads import LeadNames
     from ecg_advmask.ecg.quality import REFUSED
     from ecg_advmask.ecg.sources import SourceOptions
 
@@ -110,7 +112,13 @@ def prepare(
                 refuse=REFUSED if refuse is None else [name.strip() for name in refuse.split(",") if name.strip()],
                 labels=labels,
                 sex_codes=None if sex_codes is None else _sexes(sex_codes),
-                options=SourceOptions(include_chapman, source_rate, source_unit, follow_links=follow_links),
+                options=SourceOptions(
+                    include_chapman,
+                    source_rate,
+                    source_unit,
+                    follow_links=follow_links,
+                    leads=LeadNames.parse(leads),
+                ),
                 workers=workers,
                 shard=None if shard is None else _part(shard),
                 progress=bars,

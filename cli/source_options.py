@@ -9,7 +9,7 @@ Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def source_options(command: Command) -> Command:
-    """Add ``--source-rate``, ``--source-unit`` and ``--follow-links``."""
+    """Add ``--source-rate``, ``--source-unit``, ``--leads`` and ``--follow-links``."""
     for option in (
         click.option(
             "--follow-links",
@@ -17,17 +17,23 @@ def source_options(command: Command) -> Command:
             help="Read what links lead to (git-annex, DataLad, DVC, Hugging Face); each folder is visited once.",
         ),
         click.option(
+            "--leads",
+            default="",
+            metavar="NAMES",
+            help="I,II,... names columns without names, in their order; ECG1=I,ECG2=II,... gives leads to other names.",
+        ),
+        click.option(
             "--source-unit",
             default="mV",
             show_default=True,
             metavar="UNIT",
-            help="Unit of files that do not state theirs (CSV, NumPy): mV, uV, nV or V.",
+            help="Unit of files that do not state theirs (text, arrays): mV, uV, nV, V, or one scaled (4.88uV).",
         ),
         click.option(
             "--source-rate",
             type=float,
             metavar="HZ",
-            help="Sampling rate of files that do not state theirs (CSV, NumPy), in Hz.",
+            help="Sampling rate of files that do not state theirs (text, arrays), in Hz.",
         ),
     ):
         command = option(command)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
+from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.sources import (
     Entry,
     FileSource,
@@ -104,6 +105,7 @@ def embed_files(
     unit: str = "mV",
     min_seconds: float | None = None,
     follow_links: bool = False,
+    leads: LeadNames = AS_NAMED,
     mean: bool = False,
     batch_size: int = 32,
     threads: int | None = None,
@@ -124,6 +126,7 @@ def embed_files(
         sampling_rate_hz, unit: of files that do not state theirs.
         min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
         follow_links: read what links lead to.
+        leads: names for nameless columns, or leads for the names that files have.
         mean: one embedding per recording, the mean over its windows, instead of one per window.
         batch_size: windows that go through the network at once.
         threads: threads that embed; by default one for each processor that may be used.
@@ -135,7 +138,7 @@ def embed_files(
     """
     table = Path(out)
     check_table(table)
-    options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, follow_links=follow_links)
+    options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, leads=leads, follow_links=follow_links)
     cores = processors()
     batches = min(threads or cores, MOST_BATCHES_AT_A_TIME)
     encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or cores) // batches))
@@ -152,6 +155,7 @@ def embed_files(
         "sampling_rate_hz": sampling_rate_hz,
         "unit": unit,
         "shortest_samples": windowing.shortest_samples,
+        **({"leads": str(leads)} if leads != AS_NAMED else {}),
     }
     room = room_errors(table.parent, "run the same command again, which goes on where it was")
     with room, Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:

@@ -18,6 +18,7 @@ import onnxruntime
 from ecg_advmask.ecg.leads import STANDARD_LEADS, find_leads
 from ecg_advmask.ecg.signals import FloatSignals
 from ecg_advmask.ecg.sources import Recording, Refused, Windowing, cut
+from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.errors import InputError
 
 # ---- From a recording to the windows that an encoder takes, and what is to be told of it. Without onnxruntime.
@@ -195,26 +196,24 @@ class OnnxEncoder:
         """Embed one recording, window by window.
 
         Args:
-            signals_mv: (T, n leads) in millivolts; NaN where a sample is missing. Of signals in another unit, the
-                quality checks find those in microvolts (amplitude) and those in volts (flat).
+            signals_mv: (T, n leads) in millivolts; missing samples are NaN, or masked in a masked array. Of signals in
+                another unit, the quality checks find those in microvolts (amplitude) and those in volts (flat). The
+                columns of a pandas data frame are taken by their names, unless it only numbers them.
             sampling_rate_hz: its rate; it is resampled to the encoder's.
-            leads: names of the columns, in any order; the twelve in the standard order if not given. Other columns
-                are left aside. V1 to V6 and two limb leads must be there: limb leads that are missing are rebuilt from
-                these, by Einthoven's law and Goldberger's definitions, and named in ``rebuilt`` of the result.
+            leads: names of the columns, in any order; by default those of a data frame, else the twelve in the standard
+                order. A unit in a name (``I (uV)``) overrides millivolts. Other columns are ignored. V1 to V6 and two
+                limb leads must be there: limb leads that are missing are rebuilt from these, by Einthoven's law and
+                Goldberger's definitions, and named in ``rebuilt`` of the result.
             record_id: name of the recording, for complaints.
             batch_size: windows that go through the network at once.
 
         Raises:
-            InputError: a lead is twice there, or missing and not determined by the others; the recording is shorter
+            InputError: a lead is twice there, or missing and not determined by the others; a lead is no numbers; the
+                recording is shorter
                 than a window, or no window of it passes the quality checks.
         """
-        signals, names = np.asarray(signals_mv, np.float32), STANDARD_LEADS if leads is None else tuple(leads)
-        if signals.ndim != 2 or signals.shape[1] != len(names):
-            mend = "; name the columns by leads" if leads is None else ""
-            raise InputError(f"signals: have shape {signals.shape}, expected (time, {len(names)} leads){mend}")
-        found = find_leads(names, rebuild=True)
-        twelve = found.twelve(signals[:, list(found.columns)])
-        recording = Recording(record_id, twelve, sampling_rate_hz, rebuilt=found.rebuilt)
+        twelve, rebuilt = _twelve_leads(signals_mv, leads)
+        recording = Recording(record_id, twelve, sampling_rate_hz, rebuilt=rebuilt)
         outline, windows = windows_to_embed(recording, self.windowing)
         if isinstance(outline, Refused):
             raise InputError(f"recording {record_id}: {outline.reason}" if record_id else outline.reason)
@@ -260,3 +259,31 @@ def _names(path: Path, text: str | None) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: its metadata names no predictions, export the classifier again")
     return tuple(names)
+
+
+def _twelve_leads(signals_mv: Any, leads: Sequence[str] | None) -> tuple[FloatSignals, tuple[str, ...]]:
+    """Signals of any kind that `OnnxEncoder.embed` takes as (T, 12), and the leads that were rebuilt."""
+    frame = signals_mv if hasattr(signals_mv, "iloc") and hasattr(signals_mv, "columns") else None
+    names = None if leads is None else tuple(leads)
+    if names is None and frame is not None and list(frame.columns) != list(range(len(frame.columns))):
+        names = tuple(map(str, frame.columns))
+    shape = np.shape(signals_mv)
+    expected = len(STANDARD_LEADS if names is None else names)
+    if len(shape) != 2 or shape[1] != expected:
+        fix = "; name the columns by leads" if names is None else ""
+        raise InputError(f"signals: have shape {shape}, expected (time, {expected} leads){fix}")
+    found = find_leads(STANDARD_LEADS if names is None else names, rebuild=True)
+    columns = list(found.columns)
+    try:
+        if frame is not None:
+            signals = frame.iloc[:, columns].to_numpy(np.float32, na_value=np.nan)
+        elif isinstance(signals_mv, np.ma.MaskedArray):
+            signals = np.ma.filled(signals_mv[:, columns].astype(np.float32), np.nan)
+        else:
+            signals = np.asarray(signals_mv, np.float32)[:, columns]
+    except (TypeError, ValueError) as error:
+        raise InputError(f"signals: are no numbers ({str(error).splitlines()[0]})") from error
+    factors = [1.0 if unit == "" else millivolts(unit) or 1.0 for unit in found.units]
+    if set(factors) != {1.0}:
+        signals = signals * np.array(factors, np.float32)
+    return found.twelve(signals), found.rebuilt

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from ecg_advmask.ecg.formats import read_file, suffixes_of
+from ecg_advmask.ecg.formats import read_file
 from ecg_advmask.ecg.recording import Recording, parse_age, parse_sex
 from ecg_advmask.ecg.sources import Entry, RecordingSource
 from ecg_advmask.ecg.walking import Found
@@ -99,7 +99,8 @@ def _list_figshare(signals: Path, source: RecordingSource) -> Iterator[Entry]:
             f"{signals.parent}: has no {' or '.join(TABLES)}, which tells rhythm, age and sex; fetch it from figshare"
         )
     rows = _read_table(table)
-    files = {found.stem: found for found in source.files(signals, suffixes_of("csv"))}
+    listed = sorted(source.files(signals, (".csv", ".csv.gz")), key=lambda found: found.name, reverse=True)
+    files = {found.stem: found for found in listed}  # of a.csv and a.csv.gz the former
     for line, row in enumerate(rows, 2):
         yield _figshare_entry(line, row, signals, files.get(row[0]), table.name)
     named = {row[0] for row in rows}

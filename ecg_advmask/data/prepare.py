@@ -20,6 +20,7 @@ from ecg_advmask.data.dataset import DATASET_FILE, DataSet
 from ecg_advmask.data.finish import complete, finish
 from ecg_advmask.data.label_table import completed, read_label_table
 from ecg_advmask.data.parts import PLAN_FILE, WORK, Job, load_part, make_parts, take_part
+from ecg_advmask.ecg.leads import AS_NAMED
 from ecg_advmask.ecg.quality import REFUSED
 from ecg_advmask.ecg.recording import Sex
 from ecg_advmask.ecg.sources import Entry, SourceOptions
@@ -211,6 +212,7 @@ def prepare(
             "unit": options.unit,
             **({"follow_links": True} if options.follow_links else {}),
             **({"sex_codes": dict(sex_codes)} if sex_codes else {}),
+            **({"leads": str(options.leads)} if options.leads != AS_NAMED else {}),
         },
         "label_columns": list(dict.fromkeys([*opened.label_columns, *(() if table is None else table.columns)])),
         "labels_without_recording": unmatched.get("rows_without_recording", {}).get("count", 0),

@@ -5,16 +5,16 @@ A new format is a row of `FORMATS`: `prepare`, `embed` and all others then find 
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
-from ecg_advmask.ecg import npz
-from ecg_advmask.ecg.recording import MILLIVOLTS_IN, RATES_HZ, Recording, UnreadableRecordingError, read_csv
+from ecg_advmask.ecg import arrays
+from ecg_advmask.ecg.csv import read_csv
+from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
+from ecg_advmask.ecg.recording import RATES_HZ, Recording, UnreadableRecordingError
+from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.ecg.wfdb import read_wfdb
 from ecg_advmask.errors import InputError
-
-UNITS: Final = ("mV", "uV", "nV", "V")
-"""Units as the user writes them."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,9 @@ class SourceOptions:
 
     Attributes:
         include_chapman: take the Chapman-Shaoxing part of CinC 2021 in.
-        sampling_rate_hz, unit: those of files that do not state their own (CSV and plain NumPy arrays).
+        sampling_rate_hz, unit: those of files that do not state their own (text, plain NumPy arrays and others). A unit
+            may be a scale (``1e-4V``).
+        leads: names for nameless columns, or leads for the names that files have.
         rebuild_leads: limb leads that a file lacks are computed where they follow from others; else it is refused.
         follow_links: read what links lead to, wherever that is; else links out of the source's folder are refused.
 
@@ -36,10 +38,11 @@ class SourceOptions:
     unit: str = "mV"
     rebuild_leads: bool = True
     follow_links: bool = False
+    leads: LeadNames = AS_NAMED
 
     def __post_init__(self) -> None:
-        if str(self.unit).strip().lower() not in MILLIVOLTS_IN:
-            raise InputError(f"--source-unit {self.unit}: is no unit of voltage, give one of {', '.join(UNITS)}")
+        if millivolts(self.unit) is None:
+            raise InputError(f"--source-unit {self.unit}: is no voltage, give mV, uV or V, or one scaled as in 1e-4V")
         rate, (least, most) = self.sampling_rate_hz, RATES_HZ
         if rate is not None and not least <= rate <= most:
             raise InputError(f"--source-rate {rate:g}: must be from {least:g} to {most:g} Hz")
@@ -76,17 +79,15 @@ class Format:
 
 
 def _read_wfdb(path: str, options: SourceOptions) -> Recording:
-    return read_wfdb(path, rebuild_leads=options.rebuild_leads, follow_links=options.follow_links)
+    return read_wfdb(path, leads=options.leads, rebuild_leads=options.rebuild_leads, follow_links=options.follow_links)
 
 
 def _read_csv(path: str, options: SourceOptions) -> Recording:
-    if options.sampling_rate_hz is None:
-        raise UnreadableRecordingError(path, "a CSV file does not state its sampling rate, give it (--source-rate HZ)")
-    return read_csv(path, options.sampling_rate_hz, options.unit, rebuild_leads=options.rebuild_leads)
+    return read_csv(path, options.sampling_rate_hz, options.unit, options.leads, rebuild_leads=options.rebuild_leads)
 
 
-def _opened_numpy(path: str, options: SourceOptions) -> Container:
-    return npz.opened(path, options.sampling_rate_hz, options.unit, options.rebuild_leads)
+def _opened(path: str, options: SourceOptions) -> Container:
+    return arrays.opened(path, options.sampling_rate_hz, options.unit, options.rebuild_leads, options.leads)
 
 
 def _read_hospital(path: str, options: SourceOptions) -> Recording:
@@ -96,17 +97,24 @@ def _read_hospital(path: str, options: SourceOptions) -> Recording:
 
 
 _HOSPITAL: Final = Format("hospital", "files of hospital ECG systems", read=_read_hospital)
-_NUMPY: Final = Format("npz", "NumPy files", opened=_opened_numpy)
+_TEXT: Final = Format("csv", "CSV files", read=_read_csv, needs_rate=True)
+_NUMPY: Final = Format("npz", "NumPy files", opened=_opened)
+_HDF5: Final = Format("hdf5", "HDF5 files", opened=_opened)
 
 FORMATS: Final[dict[str, Format]] = {
     ".hea": Format("wfdb", "WFDB headers", read=_read_wfdb),
-    ".csv": Format("csv", "CSV files", read=_read_csv, needs_rate=True),
+    **dict.fromkeys((".csv", ".csv.gz"), _TEXT),
+    # Beside a header lie notes, and the samples in MATLAB's version 4.
+    **dict.fromkeys((".tsv", ".txt", ".tsv.gz", ".txt.gz"), replace(_TEXT, part_of=(".hea",))),
     ".npz": _NUMPY,
     ".npy": _NUMPY,
     ".dcm": _HOSPITAL,
     ".edf": _HOSPITAL,
     ".scp": _HOSPITAL,
     ".xml": _HOSPITAL,
+    ".mat": Format("mat", "MATLAB files", opened=_opened, part_of=(".hea",)),
+    ".h5": _HDF5,
+    ".hdf5": _HDF5,
 }
 """Format by suffix, in lower case; of a file whose name ends in several (``.csv.gz``), the longest counts."""
 

@@ -4,7 +4,6 @@ The samples are never in memory as a whole: each recording is read where it lies
 archive are first unpacked, once per process, to a nameless temporary file (in TMPDIR), which goes with the process.
 """
 
-import functools
 import math
 import os
 import shutil
@@ -17,25 +16,16 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 import numpy as np
+import numpy.typing as npt
 
-from ecg_advmask.ecg.leads import STANDARD_LEADS, LeadColumns
-from ecg_advmask.ecg.recording import (
-    Recording,
-    UnreadableRecordingError,
-    check_samples,
-    lead_columns,
-    millivolts_in,
-    one_line,
-    positive_rate,
-)
+from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, described
+from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
+from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, check_samples, one_line
 
 _LARGEST_DEFLATE_RATIO: Final = 1040
 """Deflate cannot pack tighter (zlib's technical details say 1032 to 1); a member that claims so is damaged."""
 _LONGEST_NAME_BYTES: Final = 4096
 _CHUNK_BYTES: Final = 1 << 20
-
-OPEN_FILES: Final = 64
-"""Files that `opened` holds open at once in a process; their samples stay on disk."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +44,13 @@ class _Array:
 
 
 @dataclass
-class NumpyFile:
+class NumpyFile(ArrayFile):
     """An opened file; its length is the number of recordings.
 
-    An ``.npz`` holds ``signals``, (N, T, leads) or (T, leads), and ``sampling_rate_hz``; it may hold ``leads`` (names
-    of the last axis; default: the twelve in standard order), ``ids`` (N,) and ``unit``. An ``.npy`` holds the signals
-    alone. What the file states goes before what the caller says.
+    An ``.npz`` holds the arrays of `ArrayFile`, the signals under the name ``signals``; an ``.npy`` holds them alone.
     """
 
-    path: str
-    sampling_rate_hz: float
     _signals: _Array
-    _factor: float
-    _leads: LeadColumns
-    _ids: list[str] | None
     _samples: tuple[BinaryIO, int] | None = field(default=None, repr=False)
     """File and place of the first sample, once they are checked."""
     _damage: str = field(default="", repr=False)
@@ -80,6 +63,7 @@ class NumpyFile:
         sampling_rate_hz: float | None = None,
         unit: str = "mV",
         rebuild_leads: bool = False,
+        leads: LeadNames = AS_NAMED,
     ) -> "NumpyFile":
         """Read everything but the samples.
 
@@ -98,37 +82,8 @@ class NumpyFile:
             raise
         except Exception as error:  # zip, header and memory errors of many kinds mean that it cannot be read
             raise UnreadableRecordingError(path, f"cannot be read as NumPy arrays ({one_line(error)})") from error
-        names = others.get("leads", list(STANDARD_LEADS))
-        if len(names) != signals.shape[-1]:
-            swapped = "; put time before the leads" if signals.shape[-2] == len(names) else ""
-            raise UnreadableRecordingError(
-                path, f"signals have {signals.shape[-1]} leads in the last axis, expected {len(names)}{swapped}"
-            )
-        ids = others.get("ids")
-        if ids is not None and not all(ids):
-            raise UnreadableRecordingError(path, "has an empty id in ids, give every recording one")
-        rate = _single(others.get("sampling_rate_hz"), sampling_rate_hz, "sampling_rate_hz", path)
-        stated_unit = _single(others.get("unit"), unit, "unit", path)
-        return cls(
-            os.fspath(path),
-            positive_rate(rate, path),
-            signals,
-            millivolts_in(str(stated_unit), path),
-            lead_columns(names, path, rebuild=rebuild_leads),
-            ids,
-        )
-
-    def __len__(self) -> int:
-        return self._signals.recordings
-
-    def stated_id(self, number: int) -> str:
-        """The id that the file gives to a recording; empty if it gives none."""
-        return "" if self._ids is None else self._ids[number]
-
-    def id_of(self, number: int) -> str:
-        """The id of a recording: the one stated, or one made of the file's name."""
-        stem = Path(self.path).stem
-        return self.stated_id(number) or (stem if len(self) == 1 else f"{stem}-{number:05d}")
+        given = Given(sampling_rate_hz, unit, leads, rebuild_leads)
+        return cls(os.fspath(path), **described(path, signals.shape, others, given), _signals=signals)
 
     def read(self, number: int) -> Recording:
         """One recording, by its place; before the first the samples of an archive are held against its checksum.
@@ -138,25 +93,14 @@ class NumpyFile:
         """
         if self._damage:
             raise UnreadableRecordingError(self.path, self._damage)
-        try:
-            stream, offset = self._checked()
-            order: Any = "F" if self._signals.fortran_order else "C"
-            # Mapped anew each time, so that what was read does not stay in memory.
-            mapped = np.memmap(stream, self._signals.dtype, "r", offset, self._signals.shape, order)
-            values = np.array(mapped[number] if mapped.ndim == 3 else mapped)[:, list(self._leads.columns)]
-        except UnreadableRecordingError:
-            raise
-        except Exception as error:  # as in `open`
-            raise UnreadableRecordingError(self.path, f"cannot be read ({one_line(error)})") from error
-        with np.errstate(over="ignore", invalid="ignore"):  # what does not fit becomes infinite and is refused as such
-            signals_mv = (values * np.float64(self._factor)).astype(np.float32)
-        return Recording(
-            self.id_of(number),
-            self._leads.twelve(signals_mv),
-            self.sampling_rate_hz,
-            file=self.path,
-            rebuilt=self._leads.rebuilt,
-        )
+        return super().read(number)
+
+    def _values(self, number: int) -> npt.NDArray[Any]:
+        stream, offset = self._checked()
+        order: Any = "F" if self._signals.fortran_order else "C"
+        # Mapped anew each time, so that what was read does not stay in memory.
+        mapped = np.memmap(stream, self._signals.dtype, "r", offset, self._signals.shape, order)
+        return np.array(mapped[number] if mapped.ndim == 3 else mapped)
 
     def _checked(self) -> tuple[BinaryIO, int]:
         if self._samples is None:
@@ -169,24 +113,6 @@ class NumpyFile:
                 self._damage = f"cannot be read ({one_line(error)})"
                 raise
         return self._samples
-
-
-def opened(path: str, sampling_rate_hz: float | None, unit: str, rebuild_leads: bool = False) -> NumpyFile:
-    """A file that recordings are read from one by one: it is opened again only when it has changed, or after others.
-
-    Raises:
-        UnreadableRecordingError: as `NumpyFile.open`.
-    """
-    try:
-        stamp = os.stat(path)  # noqa: PTH116 (a string, as the cache takes it)
-    except OSError as error:
-        raise UnreadableRecordingError(path, f"cannot be read ({error.strerror})") from error
-    return _opened(path, sampling_rate_hz, unit, rebuild_leads, stamp.st_mtime_ns, stamp.st_size)
-
-
-@functools.lru_cache(maxsize=OPEN_FILES)
-def _opened(path: str, sampling_rate_hz: float | None, unit: str, rebuild_leads: bool, *_stamp: int) -> NumpyFile:
-    return NumpyFile.open(path, sampling_rate_hz, unit, rebuild_leads)
 
 
 def read_numpy(
@@ -216,22 +142,30 @@ def _archive(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[_Array, di
             signals = _header(member, members["signals"].file_size, "signals", path, members["signals"])
         _check_signals(signals, path)
         others = {}
-        for name, most in (("leads", 100), ("ids", signals.recordings), ("sampling_rate_hz", 1), ("unit", 1)):
-            if name in members:
-                _check_member(members[name], archive_bytes, path)
-                with archive.open(members[name]) as member:
-                    others[name] = _small(member, members[name], most, name, path)
+        for name, info in members.items():
+            most = _most(name, signals.recordings)
+            if most and name != "signals":
+                _check_member(info, archive_bytes, path)
+                with archive.open(info) as member:
+                    others[name] = _small(member, info, most, name, path)
     return signals, others
+
+
+def _most(name: str, recordings: int) -> int:
+    """Values that an array of this name may hold; 0 if it is none of those beside the signals."""
+    most = {"rate": 1, "leads": MOST_NAMES, "unit": MOST_NAMES, "ids": recordings}
+    return next((most[kind] for kind in most if name.lower() in NAMES[kind]), 0)
 
 
 def _small(member: Any, info: zipfile.ZipInfo, most: int, name: str, path: str | os.PathLike[str]) -> list[str]:
     """Values of one of the arrays beside the signals, at most ``most`` numbers or words of a length to be believed."""
     array = _header(member, info.file_size, name, path)
     values = math.prod(array.shape)
-    if name == "ids" and values != most:
+    is_ids = name.lower() in NAMES["ids"]
+    if is_ids and values != most:
         raise UnreadableRecordingError(path, f"has {values} ids for {most} recordings")
     if array.dtype.kind not in "fiuSU" or values > most or array.dtype.itemsize > _LONGEST_NAME_BYTES:
-        expected = "one value" if most == 1 and name != "ids" else f"at most {most} names"
+        expected = "one value" if most == 1 and not is_ids else f"at most {most} names"
         raise UnreadableRecordingError(
             path, f"{name} have shape {array.shape} and type {array.dtype}, expected {expected}"
         )
@@ -273,15 +207,6 @@ def _check_signals(signals: _Array, path: str | os.PathLike[str]) -> None:
     if 0 in signals.shape:
         raise UnreadableRecordingError(path, f"holds no samples (signals have shape {signals.shape})")
     check_samples(math.prod(signals.shape[-2:]), path)
-
-
-def _single(stated: list[str] | None, said: Any, name: str, path: str | os.PathLike[str]) -> Any:
-    """The one value of an array; what the caller says where the file has no such array."""
-    if stated is None:
-        return said
-    if len(stated) != 1:
-        raise UnreadableRecordingError(path, f"{name} holds {len(stated)} values, expected one")
-    return stated[0]
 
 
 def _checked_samples(path: str, array: _Array) -> tuple[BinaryIO, int]:

@@ -1,29 +1,22 @@
-"""One 12-lead recording, reading it from a CSV file, and what all readers need to reach millivolts and standard leads.
+"""One 12-lead recording, and what all readers need to reach millivolts, hertz and the standard leads.
 
-NumPy files are read by `ecg_advmask.ecg.npz`, WFDB records by `ecg_advmask.ecg.wfdb`. Every failure is an
-`UnreadableRecordingError`, which says in one line what is wrong with the file. No TensorFlow here.
+`ecg_advmask.ecg.sources` finds the reader of a file. Every failure is an `UnreadableRecordingError`, which says in one
+line what is wrong with the file. No TensorFlow here.
 """
 
-import csv
-import io
 import math
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, Literal
 
-import numpy as np
-
-from ecg_advmask.ecg.leads import STANDARD_LEADS, LeadColumns, find_leads
+from ecg_advmask.ecg.leads import AS_NAMED, LeadColumns, LeadNames, find_leads
 from ecg_advmask.ecg.signals import FloatSignals
+from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.errors import InputError, printable
 
 Sex = Literal["male", "female", ""]
-
-MILLIVOLTS_IN: Final = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "nv": 1e-6, "v": 1e3}
-"""Factor to millivolts of each unit, by its name in lower case."""
 
 _MISSING: Final = {
     "", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "-", "--", ".", "?",
@@ -49,8 +42,6 @@ MOST_SAMPLES: Final = 600_000_000
 What claims more, such as a file of nothing but size, would use up the memory of most machines.
 """
 _LONGEST_REASON = 400
-_LARGEST_CSV_BYTES = 1_000_000_000
-_LONGEST_CSV_LINE = 10_000
 _AGE = re.compile(
     r"(\d{1,6}(?:[.,]\d*)?)\s*(?:(y|m|w|d)|(y)rs?|(y)o|(y)ears?(?: old)?|(m)os?|(m)onths?|(w)ks?|(w)eeks?|(d)ays?)?\.?",
     re.ASCII | re.IGNORECASE,
@@ -93,97 +84,6 @@ class Recording:
     rebuilt: tuple[str, ...] = ()
 
 
-def read_csv(
-    path: str | os.PathLike[str],
-    sampling_rate_hz: float,
-    unit: str = "mV",
-    leads: Sequence[str] | None = None,
-    *,
-    rebuild_leads: bool = False,
-) -> Recording:
-    """Read comma-separated samples, one row per sample, with or without a header row of lead names.
-
-    Without a header row there must be a column for each of ``leads`` (default: the twelve, in standard order); the
-    numbers 0, 1, 2, ... that pandas writes above nameless columns count as none. With one, columns that are no lead
-    (such as a time) are left aside. An empty cell is a missing sample, an empty line between others a missing row.
-
-    Raises:
-        UnreadableRecordingError: the file is missing, empty or not such a table, or lacks a lead (with
-            ``rebuild_leads`` one that does not follow from the others).
-    """
-    import pandas as pd
-
-    rate = positive_rate(sampling_rate_hz, path)
-    try:
-        if (size := Path(path).stat().st_size) > _LARGEST_CSV_BYTES:
-            raise UnreadableRecordingError(
-                path, f"has {size} bytes, of at most {_LARGEST_CSV_BYTES} in CSV, save it as .npy or cut it first"
-            )
-        text = Path(path).read_text(encoding="utf-8-sig").strip("\r\n")
-        _check_csv_lines(text, path)
-        first_row = [cell.strip() for cell in next(csv.reader([text.partition("\n")[0]], strict=True), [])]
-    except (OSError, ValueError, csv.Error) as error:
-        raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
-    _check_csv_text(text, first_row, path)
-    named = not all(_is_number(cell) for cell in first_row if cell)
-    numbered = first_row == [str(number) for number in range(len(first_row))]
-    names = first_row if named else list(leads or STANDARD_LEADS)
-    if len(first_row) != len(names):
-        raise UnreadableRecordingError(path, f"has {len(first_row)} columns, expected {len(names)}: {', '.join(names)}")
-    found = lead_columns(names, path, rebuild=rebuild_leads)
-    columns = list(found.columns)
-    try:
-        table = pd.read_csv(
-            io.StringIO(text),
-            header=None,
-            skiprows=int(named or numbered),
-            skipinitialspace=True,
-            skip_blank_lines=False,
-            low_memory=False,
-        )
-    except pd.errors.EmptyDataError as error:
-        raise UnreadableRecordingError(path, "holds no samples") from error
-    except (ValueError, OverflowError) as error:
-        raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
-    if table.shape[1] != len(names):
-        raise UnreadableRecordingError(path, f"has {table.shape[1]} columns below {len(names)} names of columns")
-    for column in columns:  # by their types, since pandas would turn the words True and False into numbers
-        if table[column].dtype.kind not in "fiu":
-            cell = next((cell for cell in map(str, table[column]) if not _is_number(cell)), "")
-            raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
-    with np.errstate(over="ignore"):  # what does not fit becomes infinite and is refused as such
-        signals_mv = (table[columns].to_numpy(np.float64) * millivolts_in(unit, path)).astype(np.float32)
-    return Recording(
-        record_id=Path(path).stem,
-        signals_mv=found.twelve(signals_mv),
-        sampling_rate_hz=rate,
-        file=os.fspath(path),
-        rebuilt=found.rebuilt,
-    )
-
-
-def _check_csv_lines(text: str, path: str | os.PathLike[str]) -> None:
-    """Refuse a file with a very long line: pandas takes minutes and gigabytes for one of a million cells."""
-    start = 0
-    while len(text) - start > _LONGEST_CSV_LINE:
-        end = text.rfind("\n", start, start + _LONGEST_CSV_LINE + 1)
-        if end < 0:
-            raise UnreadableRecordingError(
-                path, f"has a line of more than {_LONGEST_CSV_LINE} characters, expected a row for each sample"
-            )
-        start = end + 1
-
-
-def _check_csv_text(text: str, first_row: list[str], path: str | os.PathLike[str]) -> None:
-    if not text.strip():
-        raise UnreadableRecordingError(path, "holds no samples")
-    if "\0" in text:
-        raise UnreadableRecordingError(path, "cannot be read as CSV (it holds zero bytes, so it is no text)")
-    for separator, meaning in ((";", "semicolons"), ("\t", "tabs")):
-        if len(first_row) == 1 and separator in first_row[0]:
-            raise UnreadableRecordingError(path, f"is separated by {meaning}, save it with commas")
-
-
 def is_missing(text: str) -> bool:
     """Whether a cell, or a value in a header, says that nothing is known: empty, or a word such as NA, nan, None, ?."""
     return text.strip().casefold() in _MISSING
@@ -222,28 +122,58 @@ def parse_sex(text: str) -> Sex:
     return _SEX_OF.get(text.strip().casefold(), "")
 
 
-def lead_columns(names: Sequence[str], path: str | os.PathLike[str], *, rebuild: bool = False) -> LeadColumns:
-    """The standard leads among the columns of a file, as `find_leads`.
+def lead_columns(
+    names: Sequence[str], path: str | os.PathLike[str], *, rebuild: bool = False, leads: LeadNames = AS_NAMED
+) -> LeadColumns:
+    """The standard leads among the named columns of a file, as `find_leads`, after ``leads`` renamed some.
 
     Raises:
-        UnreadableRecordingError: a lead is there twice, or is missing and is not to be or cannot be rebuilt.
+        UnreadableRecordingError: a lead is there twice or in reverse, or is missing and is not to be or cannot be
+            rebuilt.
     """
     try:
-        return find_leads(names, rebuild=rebuild)
+        return find_leads(leads.apply(names), rebuild=rebuild)
     except InputError as error:
         raise UnreadableRecordingError(path, str(error)) from None
 
 
 def millivolts_in(unit: str, path: str | os.PathLike[str]) -> float:
-    """Millivolts in one of a unit.
+    """Millivolts in one of a unit, which may be a scale (``4.88uV``).
 
     Raises:
         UnreadableRecordingError: the unit is no voltage.
     """
-    try:
-        return MILLIVOLTS_IN[str(unit).strip().lower()]
-    except KeyError:
-        raise UnreadableRecordingError(path, f"has the unit {unit!r}, expected mV, uV or V") from None
+    factor = millivolts(str(unit))
+    if factor is None:
+        raise UnreadableRecordingError(path, f"has the unit {unit!r}, expected mV, uV or V, or one scaled (1e-4V)")
+    return factor
+
+
+def column_factors(
+    found: LeadColumns, stated: Sequence[str], default: str, path: str | os.PathLike[str]
+) -> float | tuple[float, ...]:
+    """Millivolts in one of the unit of each lead that a file has; one number where it is the same for all.
+
+    Args:
+        found: the leads, with the units in the names of their columns.
+        stated: the units that the file states elsewhere, one for each lead in the order of ``found.columns``, one for
+            all, or none; an empty one states nothing.
+        default: the unit of columns for which the file states none.
+        path: the file, for complaints.
+
+    Raises:
+        UnreadableRecordingError: a unit is no voltage, or a name contradicts what is stated elsewhere.
+    """
+    count = len(found.columns)
+    named = found.units or ("",) * count
+    everywhere = list(stated) * count if len(stated) == 1 else list(stated) or [""] * count
+    factors = []
+    for in_name, in_file in zip(named, everywhere, strict=True):
+        factor = millivolts_in(in_name or in_file or default, path)
+        if in_name and in_file and not math.isclose(millivolts_in(in_file, path), factor):
+            raise UnreadableRecordingError(path, f"has the unit {in_name} in the name of a lead, and {in_file} as well")
+        factors.append(factor)
+    return factors[0] if len(set(factors)) == 1 else tuple(factors)
 
 
 def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:
@@ -254,7 +184,7 @@ def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:
     """
     if value is None:
         raise UnreadableRecordingError(path, "does not state its sampling rate, give it")
-    rate = float(value) if _is_number(str(value)) else math.nan
+    rate = float(value) if is_number(str(value)) else math.nan
     if not (math.isfinite(rate) and rate > 0):
         raise UnreadableRecordingError(path, f"has the sampling rate {value}, expected a positive number of Hz")
     if not RATES_HZ[0] <= rate <= RATES_HZ[1]:
@@ -272,7 +202,8 @@ def check_samples(samples: int, path: str | os.PathLike[str]) -> None:
         raise UnreadableRecordingError(path, f"has {samples} samples, of at most {MOST_SAMPLES}, cut it first")
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a text is a decimal number, as most programs write one."""
     if not text.isascii() or "_" in text:  # Python takes 1_000 and digits of all scripts, other programs do not
         return False
     try:

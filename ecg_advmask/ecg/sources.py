@@ -15,9 +15,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar
 
+from ecg_advmask.ecg.csv import read_csv
 from ecg_advmask.ecg.formats import FORMATS, SourceOptions, read_file, suffix_of
+from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.npz import read_numpy
-from ecg_advmask.ecg.recording import Recording, Sex, UnreadableRecordingError, one_line, read_csv
+from ecg_advmask.ecg.recording import Recording, Sex, UnreadableRecordingError, one_line
 from ecg_advmask.ecg.signals import microvolts, resample, signal_hash
 from ecg_advmask.ecg.walking import Found, walk
 from ecg_advmask.ecg.wfdb import read_wfdb
@@ -239,17 +241,18 @@ def read_recordings(
     *,
     sampling_rate_hz: float | None = None,
     unit: str = "mV",
+    leads: LeadNames = AS_NAMED,
     rebuild_leads: bool = False,
 ) -> Iterator[Recording | Refused]:
     """Every recording in a file or folder, in the order of the paths; what cannot be read comes as `Refused`.
 
-    ``sampling_rate_hz`` and ``unit`` are for files that do not state them (CSV and plain NumPy), ``rebuild_leads`` is
-    that of `SourceOptions`; ids are those of `FileSource`.
+    ``sampling_rate_hz`` and ``unit`` are for files that do not state them, ``leads`` and ``rebuild_leads`` those of
+    `SourceOptions`; ids are those of `FileSource`.
 
     Raises:
         InputError: ``source`` does not exist or holds no recordings.
     """
     paths = (source,) if isinstance(source, str | os.PathLike) else source
-    options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, rebuild_leads=rebuild_leads)
+    options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, leads=leads, rebuild_leads=rebuild_leads)
     files = FileSource(options, paths=tuple(map(Path, paths)))
     return (read_or_refuse(files, entry) for entry in files.entries())

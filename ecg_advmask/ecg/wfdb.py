@@ -2,19 +2,21 @@
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
 
+from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.recording import (
     Recording,
     UnreadableRecordingError,
+    check_samples,
+    column_factors,
     is_missing,
     lead_columns,
     means_patient,
-    millivolts_in,
     one_line,
     parse_age,
     parse_patient,
@@ -22,7 +24,7 @@ from ecg_advmask.ecg.recording import (
     positive_rate,
 )
 from ecg_advmask.ecg.signals import FloatSignals
-from ecg_advmask.ecg.wfdb_header import Header, read_header
+from ecg_advmask.ecg.wfdb_header import Header, Segments, read_any_header, read_header
 
 # ---- The plain form of WFDB records, read without the wfdb package: one signal file of 16-bit samples, whole numbers.
 #
@@ -34,9 +36,9 @@ MISSING: Final = -32768
 
 _PLAIN_FIELDS = (
     re.compile(  # ADC gain, baseline, unit, resolution, zero, first sample, checksum, block size, description
-        r"(?P<gain>\d{1,9}(?:\.\d{0,9})?)(?:\((?P<baseline>-?\d{1,9})\))?(?:/(?P<unit>[A-Za-z]+))?"
+        r"(?P<gain>\d{1,9}(?:\.\d{0,9})?)(?:\((?P<baseline>-?\d{1,9})\))?(?:/(?P<unit>[A-Za-zµμ]+))?"
         r"[ \t]+\d{1,9}[ \t]+(?P<zero>-?\d{1,9})[ \t]+-?\d{1,9}[ \t]+(?P<checksum>-?\d{1,9})[ \t]+\d{1,9}"
-        r"[ \t]+(?P<lead>\w[\w ]*)",
+        r"[ \t]+(?P<lead>\S.*)",
         re.ASCII,
     )
 )
@@ -53,7 +55,7 @@ class Samples(NamedTuple):
     per_frame: int = 1
 
 
-def read_plain(header: Header, *, rebuild_leads: bool = False) -> Samples | None:
+def read_plain(header: Header, *, names: LeadNames = AS_NAMED, rebuild_leads: bool = False) -> Samples | None:
     """Samples of the twelve leads; None if the form is another.
 
     The values are those that the wfdb package gives, to the last bit: sample less baseline, by gain, in float64. A
@@ -72,10 +74,10 @@ def read_plain(header: Header, *, rebuild_leads: bool = False) -> Samples | None
     told = [match for match in matches if match and float(match["gain"]) > 0]
     if len(told) < count:
         return None
-    leads = lead_columns([match["lead"] for match in told], header.path, rebuild=rebuild_leads)
+    leads = lead_columns([match["lead"] for match in told], header.path, rebuild=rebuild_leads, leads=names)
     columns = list(leads.columns)
     told = [told[column] for column in columns]
-    factors = [millivolts_in(match["unit"] or "mV", header.path) for match in told]
+    factors = column_factors(leads, [match["unit"] or "mV" for match in told], "mV", header.path)
     try:
         samples = np.fromfile(first.file, "<i2", header.frames * count, offset=first.offset)
         samples = samples.reshape(header.frames, count)[:, columns]
@@ -87,7 +89,7 @@ def read_plain(header: Header, *, rebuild_leads: bool = False) -> Samples | None
 
     values -= _scalar_if_equal([int(match["baseline"] or match["zero"]) for match in told])
     values /= _scalar_if_equal([float(match["gain"]) for match in told])
-    values *= _scalar_if_equal(factors)
+    values *= factors
     signals_mv = values.astype(np.float32)
     signals_mv[samples == MISSING] = np.nan
     return Samples(leads.twelve(signals_mv), leads.rebuilt)
@@ -115,26 +117,33 @@ def check_sums(header: Header, leads: Sequence[str], sums: Sequence[int], stated
 
 
 _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sample, checksum, block size, description
-    r"[+-]?(\d{1,18}\.?\d{0,18}|\.\d{1,18})(e[+-]?\d{1,2})?(\(-?\d*\))?(/\S*)?[ \t]+\d+([ \t]+-?\d+){4}[ \t]+\S.*",
+    r"[+-]?(\d{1,18}\.?\d{0,18}|\.\d{1,18})(e[+-]?\d{1,2})?(\(-?\d*\))?(?:/(?P<unit>\S*))?[ \t]+\d+([ \t]+-?\d+){4}"
+    r"[ \t]+(?P<lead>\S.*)",
     re.ASCII,
 )
+_PATIENT_NUMBER: Final = re.compile(r"#[ \t]*patient[ \t]+(\w+)[ \t]*", re.ASCII | re.IGNORECASE)
 
 
 def read_wfdb(
-    header_path: str | os.PathLike[str], *, rebuild_leads: bool = False, follow_links: bool = False
+    header_path: str | os.PathLike[str],
+    *,
+    leads: LeadNames = AS_NAMED,
+    rebuild_leads: bool = False,
+    follow_links: bool = False,
 ) -> Recording:
-    """Read a single-segment WFDB record by its header (``.hea``).
+    """Read a WFDB record by its header (``.hea``).
 
-    The twelve leads are taken by name, whatever their order and case; others, such as the Frank leads of PTB, are left
-    aside. With ``rebuild_leads`` a record may lack limb leads that follow from the others; with
-    ``follow_links`` a signal file may be a link that leads out of the header's folder. Gains, baselines and missing
+    The twelve leads are taken by name, whatever their order and case; others, such as the Frank leads of PTB, are
+    ignored. Segments of a record of several are joined, a gap between them is missing. ``leads`` gives leads to other
+    names; with ``rebuild_leads`` a record may lack limb leads that follow from the others; with ``follow_links`` a
+    signal file may be a link that leads out of the header's folder. Gains, baselines and missing
     samples are those of WFDB (a gain of 0 or none is 200 units per millivolt); the checksums that the header states
     must hold. A record with several samples a frame is taken at the rate of its samples, which must be one for all of
     these leads.
 
     Age, sex and codes come from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``, ``#<age>: 51 <sex>:
-    F``), the patient from a key such as ``<subject_id>`` (MIMIC-IV-ECG). What `parse_age` and `parse_sex` do not accept
-    is unknown; codes come as found, each once.
+    F``), the patient from a key such as ``<subject_id>`` (MIMIC-IV-ECG) or from ``# patient 1`` (INCART). What
+    `parse_age` and `parse_sex` do not accept is unknown; codes come as found, each once.
 
     Raises:
         UnreadableRecordingError: the header or a signal file is missing, cut short, damaged or malformed, names
@@ -144,15 +153,19 @@ def read_wfdb(
     path = Path(header_path).absolute()
     if path.suffix != ".hea":
         raise UnreadableRecordingError(header_path, "is not the path of a WFDB header (*.hea)")
-    header = read_header(path, follow_links=follow_links)
-    samples = read_plain(header, rebuild_leads=rebuild_leads) or _read_by_package(header, rebuild_leads)
+    header = read_any_header(path, follow_links=follow_links)
+    samples = (
+        _joined(header, leads, rebuild_leads, follow_links)
+        if isinstance(header, Segments)
+        else _samples(header, leads, rebuild_leads)
+    )
     told = _comments(header.comments)
     codes = re.split(r"[\s,]+", told.get("dx", ""))
     return Recording(
         record_id=path.stem,
         signals_mv=samples.signals_mv,
         sampling_rate_hz=positive_rate(header.frame_rate_hz * samples.per_frame, header_path),
-        patient=next((parse_patient(value) for key, value in told.items() if means_patient(key)), ""),
+        patient=_patient(told, header.comments),
         age_years=parse_age(told.get("age", "")),
         sex=parse_sex(told.get("sex", "")),
         codes=tuple(dict.fromkeys(code for code in codes if not is_missing(code))),
@@ -161,10 +174,44 @@ def read_wfdb(
     )
 
 
-def _read_by_package(header: Header, rebuild_leads: bool = False) -> Samples:
+def _samples(header: Header, names: LeadNames, rebuild_leads: bool) -> Samples:
+    plain = read_plain(header, names=names, rebuild_leads=rebuild_leads)
+    return plain or _read_by_package(header, names, rebuild_leads)
+
+
+def _joined(record: Segments, names: LeadNames, rebuild_leads: bool, follow_links: bool) -> Samples:
+    """Samples of all segments, one after the other."""
+    check_samples(12 * sum(record.frames), record.path)
+    pieces: list[Samples | None] = []
+    for path, frames in zip(record.headers, record.frames, strict=True):
+        header = None if path is None else read_header(path, follow_links=follow_links)
+        if header is not None and (header.frames, header.frame_rate_hz) != (frames, record.frame_rate_hz):
+            header.refuse(f"is not the segment that {record.path.name} announces, its length or rate differs")
+        pieces.append(None if header is None else _samples(header, names, rebuild_leads))
+    forms = {(piece.rebuilt, piece.per_frame) for piece in pieces if piece is not None}
+    if len(forms) != 1:
+        raise UnreadableRecordingError(record.path, "has segments of different signals, give the segments instead")
+    ((rebuilt, per_frame),) = forms
+    joined = [
+        np.full((frames * per_frame, 12), np.nan, np.float32) if piece is None else piece.signals_mv
+        for frames, piece in zip(record.frames, pieces, strict=True)
+    ]
+    return Samples(np.concatenate(joined), rebuilt, per_frame)
+
+
+def _patient(told: Mapping[str, str], comments: Sequence[str]) -> str:
+    """Whose recording it is, by the comments; empty where they do not state it."""
+    stated = [parse_patient(value) for key, value in told.items() if means_patient(key)]
+    numbered = [match[1] for line in comments if (match := _PATIENT_NUMBER.fullmatch(line))]
+    return next(filter(None, stated + numbered), "")
+
+
+def _read_by_package(header: Header, names: LeadNames = AS_NAMED, rebuild_leads: bool = False) -> Samples:
     """Samples of the twelve leads by the wfdb package."""
     if "::" in str(header.path):  # a double colon has a meaning of its own to the package
         header.refuse("has a double colon in its path, rename the folder")
+    if any(" " in signal.file.name for signal in header.signals):
+        header.refuse("has a blank in the name of a signal file, rename it")
     skewed = any(signal.skew for signal in header.signals)
     if skewed and any(signal.samples_per_frame > 1 for signal in header.signals):
         header.refuse("is skewed with several samples a frame, which the wfdb package misreads, align it first")
@@ -189,11 +236,17 @@ def _read_by_package(header: Header, rebuild_leads: bool = False) -> Samples:
         header.refuse("has a header that the wfdb package misreads, write it in the usual form")
     if not np.isfinite(scales).all():
         header.refuse("has a gain or baseline that is no finite number")
-    leads = lead_columns(record.sig_name, header.path, rebuild=rebuild_leads)
+    # Names and units as the header has them: the package drops letters that are not ASCII, so that -aVR and µV may
+    # become aVR and V.
+    fields = [_FIELDS.fullmatch(signal.fields) for signal in header.signals]
+    described = [match["lead"] if match else name for match, name in zip(fields, record.sig_name, strict=True)]
+    leads = lead_columns(described, header.path, rebuild=rebuild_leads, leads=names)
     columns = leads.columns
-    for column in columns:  # where a field is missing or malformed, the package takes the next one for it
-        if not _FIELDS.fullmatch(header.signals[column].fields):
+    found_fields = {column: match for column, match in enumerate(fields) if match}
+    for column in range(len(fields)) if leads.rebuilt else columns:  # what is malformed is not to be rebuilt
+        if column not in found_fields:  # where a field is missing or malformed, the package takes the next one for it
             header.refuse(f"describes a signal as {header.signals[column].fields[:80]!r}, which is not WFDB's form")
+    units = [found_fields[column]["unit"] or "mV" for column in columns]
     (samples_per_frame, *others) = {record.samps_per_frame[column] for column in columns}
     if others:
         header.refuse("has leads of different sampling rates, resample them to one first")
@@ -202,7 +255,7 @@ def _read_by_package(header: Header, rebuild_leads: bool = False) -> Samples:
         check_sums(
             header, [record.sig_name[column] for column in columns], [sums[column] for column in columns], stated
         )
-    factors = [millivolts_in(record.units[column], header.path) for column in columns]
+    factors = column_factors(leads, units, "mV", header.path)
     with np.errstate(over="ignore"):
         values = np.stack([record.e_p_signal[column] for column in columns], axis=-1) * factors
         return Samples(leads.twelve(values.astype(np.float32)), leads.rebuilt, samples_per_frame)

@@ -32,6 +32,7 @@ BYTES_PER_SAMPLE: Final = {
 
 _RATE = re.compile(r"(\d{1,12}\.?\d{0,12}|\.\d{1,12})(/\S*)?", re.ASCII)
 _FORMAT = re.compile(r"(\d+)(?:x(\d{1,6}))?(?::(\d{1,9}))?(?:\+(\d{1,15}))?", re.ASCII)
+_NAME_WITH_BLANKS = re.compile(r"(\S+(?:[ \t]\S+)*?)[ \t]+(\d+(?:[x:+]\d+){0,3})[ \t]+(.*)", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,19 @@ class Header:
         raise UnreadableRecordingError(self.path, reason)
 
 
+@dataclass(frozen=True)
+class Segments:
+    """A record of several: ``headers`` are theirs in order of time, None for a gap, ``frames`` how many each has."""
+
+    path: Path
+    frame_rate_hz: float
+    headers: tuple[Path | None, ...]
+    frames: tuple[int, ...]
+    comments: tuple[str, ...]
+
+
 def read_header(path: Path, *, follow_links: bool = False) -> Header:
-    """Read and check a header; of the files that it names only the type and the size are looked at.
+    """Read and check the header of one segment; of the files that it names only the type and the size are looked at.
 
     A number of frames that is absent or 0, which stands for unknown, follows from the size of the first file.
 
@@ -71,30 +83,85 @@ def read_header(path: Path, *, follow_links: bool = False) -> Header:
             positive rate, a longer duration than above or more samples than are taken; it names anything but regular
             files beside it, or files too short for what it states; or its signals do not fit together.
     """
+    header = read_any_header(path, follow_links=follow_links)
+    if isinstance(header, Segments):
+        raise UnreadableRecordingError(path, "is a multi-segment record within another, join its segments first")
+    return header
+
+
+def read_any_header(path: Path, *, follow_links: bool = False) -> Header | Segments:
+    """Read and check a header, as `read_header`, of one segment or of several.
+
+    Raises:
+        UnreadableRecordingError: as `read_header`; or the segments are not those that the header announces, or each
+            has signals of its own (the variable layout).
+    """
     lines, comments = _lines(path)
-    record, signal_lines = lines[0].split(), lines[1:]
-    if "/" in record[0] and record[0].partition("/")[2].isdigit():
-        raise UnreadableRecordingError(path, "is a multi-segment record, join its segments first")
-    if any(mark in record[0] for mark in "/\\:"):
+    record, signal_lines = _record_fields(path, lines[0]), lines[1:]
+    name, slash, segments = record[0].partition("/")
+    if any(mark in name for mark in "/\\:") or (slash and not segments.isdigit()):
         raise UnreadableRecordingError(path, f"has the record name {record[0]!r}, which must not be a path")
     count = _whole(record[1]) if len(record) > 1 else None
     if count is None:
         raise UnreadableRecordingError(path, "is not a WFDB header (its first line does not state how many signals)")
-    if count == 0 or count != len(signal_lines):
-        raise UnreadableRecordingError(path, f"states {count} signals and describes {len(signal_lines)}")
     frame_rate_hz = _frame_rate_hz(path, record)
     stated = _whole(record[3]) if len(record) > 3 else 0
     if stated is None:
         raise UnreadableRecordingError(path, f"has {record[3]} samples, expected a whole number")
+    if slash:
+        return _segments(path, signal_lines, _whole(segments), frame_rate_hz, stated, comments, follow_links)
+    if count == 0 or count != len(signal_lines):
+        raise UnreadableRecordingError(path, f"states {count} signals and describes {len(signal_lines)}")
 
     files: dict[str, Path] = {}
     signals = tuple(_signal_line(path, line, files, follow_links) for line in signal_lines)
     frames = _checked_frames(path, signals, stated)
+    _check_duration(path, frames, frame_rate_hz)
+    check_samples(frames * sum(signal.samples_per_frame for signal in signals), path)
+    return Header(path, frame_rate_hz, frames, signals, comments)
+
+
+def _record_fields(path: Path, line: str) -> list[str]:
+    """The fields of the record line; a name with blanks, which WFDB does not allow, is known by that of the file."""
+    if " " in path.stem and line.startswith(f"{path.stem} "):
+        return [path.stem, *line.removeprefix(path.stem).split()]
+    return line.split()
+
+
+def _check_duration(path: Path, frames: int, frame_rate_hz: float) -> None:
     if frames > LONGEST_HOURS * 3600 * frame_rate_hz:
         hours = frames / frame_rate_hz / 3600
         raise UnreadableRecordingError(path, f"lasts {hours:.6g} hours, of at most {LONGEST_HOURS}, cut it first")
-    check_samples(frames * sum(signal.samples_per_frame for signal in signals), path)
-    return Header(path, frame_rate_hz, frames, signals, comments)
+
+
+def _segments(
+    path: Path,
+    lines: Sequence[str],
+    count: int | None,
+    frame_rate_hz: float,
+    stated: int,
+    comments: tuple[str, ...],
+    follow_links: bool,
+) -> Segments:
+    if not count or count != len(lines):
+        raise UnreadableRecordingError(path, f"states {count} segments and names {len(lines)}")
+    headers: list[Path | None] = []
+    frames = []
+    for line in lines:
+        name, *rest = line.rsplit(maxsplit=1)
+        samples = _whole(rest[0]) if rest else None
+        if samples is None:
+            raise UnreadableRecordingError(path, f"describes a segment as {line[:80]!r}, expected its name and length")
+        if samples == 0:
+            raise UnreadableRecordingError(
+                path, "is a multi-segment record whose segments have signals of their own, give the segments instead"
+            )
+        headers.append(None if name == "~" else _file_beside(path, f"{name}.hea", follow_links))
+        frames.append(samples)
+    if stated not in {0, sum(frames)}:
+        raise UnreadableRecordingError(path, f"states {stated} samples, its segments have {sum(frames)}")
+    _check_duration(path, sum(frames), frame_rate_hz)
+    return Segments(path, frame_rate_hz, tuple(headers), tuple(frames), comments)
 
 
 def _lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
@@ -103,15 +170,17 @@ def _lines(path: Path) -> tuple[list[str], tuple[str, ...]]:
         found = path.stat()
         if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST_HEADER_BYTES:
             raise UnreadableRecordingError(path, f"is no file of at most {LARGEST_HEADER_BYTES} bytes, as headers are")
-        text = path.read_text(encoding="utf-8-sig", errors="replace")
+        data = path.read_bytes()
     except OSError as error:
         raise UnreadableRecordingError(path, f"cannot be read ({error.strerror})") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
     stripped = [line.strip() for line in text.splitlines()]
     lines = [line for line in stripped if line and not line.startswith("#")]
     if not lines:
         raise UnreadableRecordingError(path, "is not a WFDB header (one line for the record, then one for each signal)")
-    if not all(line.isascii() for line in lines):
-        raise UnreadableRecordingError(path, "is not a WFDB header in ASCII (a micro sign is written u)")
     return lines, tuple(line for line in stripped if line.startswith("#"))
 
 
@@ -135,6 +204,10 @@ def _frame_rate_hz(path: Path, record: Sequence[str]) -> float:
 def _signal_line(path: Path, line: str, files: dict[str, Path], follow_links: bool) -> SignalLine:
     name, signal_format, fields = [*line.split(maxsplit=2), "", ""][:3]
     match = _FORMAT.fullmatch(signal_format)
+    blank = None if match else _NAME_WITH_BLANKS.fullmatch(line)
+    if blank and "/" not in blank[1] and (path.parent / blank[1]).exists():
+        name, signal_format, fields = blank.groups()
+        match = _FORMAT.fullmatch(signal_format)
     if name not in files:
         files[name] = _file_beside(path, name, follow_links)
     if not match or match[1] not in BYTES_PER_SAMPLE or match[2] == "0":

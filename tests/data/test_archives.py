@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ecg_advmask.data.archives import find_layout, open_source
-from ecg_advmask.ecg import npz
+from ecg_advmask.ecg import arrays
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.npz import NumpyFile
 from ecg_advmask.ecg.recording import UnreadableRecordingError
@@ -126,7 +126,7 @@ def test_a_compressed_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pyte
     for name in "ab":
         np.savez_compressed(tmp_path / f"{name}.npz", signals=np.stack([signals(0)] * 4))
     entries = list(open_source(tmp_path, "npz", OPTIONS).entries())
-    npz._opened.cache_clear()
+    arrays._opened.cache_clear()
     opened: list[object] = []
     original = NumpyFile.open.__func__  # type: ignore[attr-defined]
 

@@ -177,7 +177,7 @@ def test_every_recording_is_kept_or_refused_with_its_reason(tmp_path: Path, writ
         "address": "names 'https://example.org/x.mat', which is not a file beside it",
         "cut": "cut.mat is cut short, it has 7000 bytes of at least 24024, fetch it again",
         "eleven": "leads: has 11 of the 12 standard leads, lacks V1; V1 to V6 and two limb leads are needed, from "
-        "which the others follow",
+        "which the others follow; its columns: I, II, III, aVR, aVL, aVF, V2, V3, V4, V5, V6",
         "flat": "flat: lead V2 is flat, its deviation 0 uV is below 1 uV",
         "gaps": "finite: lead V3 has 5 missing or infinite samples",
         "high": "amplitude: lead I reaches 36.41 mV, more than 20 mV",

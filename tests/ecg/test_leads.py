@@ -9,32 +9,85 @@ from ecg_advmask.ecg.leads import (
     DOWER,
     INDEPENDENT_LEADS,
     STANDARD_LEADS,
+    LeadNames,
     eight_from_twelve,
     find_leads,
-    lead_index,
     leads_from_heart_vector,
+    standard_lead,
+    stated_unit,
     twelve_from_eight,
 )
 from ecg_advmask.errors import InputError
 
+SPELLINGS = {
+    "I": "I i lead·I Lead_I LEAD-I ECG·I ECG·Lead·I MDC_ECG_LEAD_I EKG·i DI D1 d1 'i' \"I\" I·(mV) I·[uV] I_mV I/mV",
+    "II": "ii Ⅱ DII D2 MDC_ECG_LEAD_II ECGII",
+    "III": "Lead·III DIII D3 iii III·(1e-4V)",
+    "aVR": "aVR AVR avr ·aVR· lead·aVR Lead_AVR Lead-aVR ECG·aVR EKG·avr VR MDC_ECG_LEAD_AVR 'avr' aVR·(microvolts)",
+    "aVL": "avl VL vl ecg_avl",
+    "aVF": "AVF VF Lead·VF",
+    "V1": "v1 C1 c1 V-1 V·1 V_1 C·1 MDC_ECG_LEAD_V1 'V1' V1·[mV]",
+    "V6": "V6 C6 V-6 Lead·V6 V６",
+}
+"""Of some leads, with · for a blank."""
+
+
+@pytest.mark.parametrize("lead", SPELLINGS)
+def test_lead_names_in_any_spelling(lead: str) -> None:
+    for name in SPELLINGS[lead].split():
+        found = standard_lead(name.replace("·", " "))
+        assert found is not None and STANDARD_LEADS[found] == lead, name
+
 
 @pytest.mark.parametrize(
-    "name", ["aVR", "AVR", "avr", " aVR ", "lead aVR", "Lead_AVR", "Lead-aVR", "ECG aVR", "EKG avr"]
-)
-def test_lead_names_in_any_spelling(name: str) -> None:
-    assert lead_index(name) == 3
-
-
-@pytest.mark.parametrize(
-    "name", ["", "VX", "V7", "I I", "MLII", "-aVR", "Lead -aVR", "lead", "ECG", "ECG1", "D1", "V1-V2", "aVR\n?"]
-)
+    "name", ["", "VX", "V7", "V0", "I I", "MLII", "-aVR", "Lead -aVR", "lead", "ECG", "ECG1", "D4", "V1-V2", "aVR\n?",
+     "C7", "V12", "V1 2", "I (mmHg)", "V1 (filtered)", "1", "time", "aV", "R", "MDC_ECG_LEAD_CONFIG", "I-II"],
+)  # fmt: skip
 def test_other_names_are_no_leads(name: str) -> None:
-    with pytest.raises(KeyError):
-        lead_index(name)
+    assert standard_lead(name) is None
 
 
-def test_limb_leads_in_latin_languages() -> None:
-    assert [lead_index(name) for name in ("DI", "dII", "DIII")] == [0, 1, 2]
+def test_units_in_names() -> None:
+    names = ("I (mV)", "II [uV]", "V1_mV", "V2 / uV", "'V3 (4.88uV)'", "V4", "V5 (filtered)", "MLII (µV)")
+    assert [stated_unit(name) for name in names] == ["mV", "uV", "mV", "uV", "4.88uV", "", "", "µV"]
+    found = find_leads([f"{lead} (uV)" for lead in STANDARD_LEADS[:-1]] + ["V6"])
+    assert found.units == ("uV",) * 11 + ("",)
+
+
+def test_an_order_and_leads_for_names_as_text() -> None:
+    assert LeadNames.parse("") == LeadNames() and LeadNames().of_nameless() == STANDARD_LEADS
+    order = LeadNames.parse(" time, I,II ")
+    assert order.of_nameless() == ("time", "I", "II") and order.apply(["x", "I"]) == ["x", "I"]
+    renamed = LeadNames.parse("ECG1=I, a=b=II,III=aVR")
+    assert renamed.apply(["ECG1", " ECG1 (uV)", "a=b", "III", "ecg1"]) == ["I", "I (uV)", "II", "aVR", "ecg1"]
+    for names in (LeadNames(), order, renamed):
+        assert LeadNames.parse(str(names)) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "offending"),
+    [("I,II,I", "I twice"), ("I,,II", "empty"), ("a=I,a=II", "a twice"), ("a=I,b=I", "I twice"), ("a=MLII", "MLII"),
+     ("a=I,II", "a=I,II"), ("a=", "a="), ("=I", "=I"), ("I,i", "I twice"), (",", "empty")],
+)  # fmt: skip
+def test_other_texts_name_no_leads(text: str, offending: str) -> None:
+    with pytest.raises(InputError, match=offending):
+        LeadNames.parse(text)
+
+
+def test_a_reversed_lead_is_refused_unless_the_lead_is_there() -> None:
+    for name in ("-aVR", "\u2212aVR", "'-avr'", "Lead -aVR", "ECG -VR"):
+        names = [name if lead == "aVR" else lead for lead in STANDARD_LEADS]
+        for rebuild in (False, True):
+            with pytest.raises(InputError, match=f"has {name}, which is the reverse of aVR"):
+                find_leads(names, rebuild=rebuild)
+        assert find_leads([*STANDARD_LEADS, name]).columns == tuple(range(12))
+
+
+def test_a_refusal_shows_the_names_that_were_found() -> None:
+    with pytest.raises(InputError, match=r"its columns: ch0, ch1, .*ch15, \.\.\.$"):
+        find_leads([f"ch{number}" for number in range(30)])
+    with pytest.raises(InputError, match=r"has lead V1 twice \(as V1 and C1\)"):
+        find_leads([*STANDARD_LEADS, "C1"])
 
 
 def test_derived_leads_follow_from_the_electrodes() -> None:
@@ -111,7 +164,7 @@ def test_a_missing_sample_is_missing_in_what_is_rebuilt_of_it() -> None:
 @pytest.mark.parametrize(
     ("names", "rebuild", "told"),
     [
-        (INDEPENDENT_LEADS, False, "has 8 of the 12 standard leads, lacks III, aVR, aVL, aVF$"),
+        (INDEPENDENT_LEADS, False, "has 8 of the 12 standard leads, lacks III, aVR, aVL, aVF; its columns: I, II, V1"),
         (INDEPENDENT_LEADS[1:], True, "has 7 of the 12 standard leads, lacks I, III, aVR, aVL, aVF; V1 to V6 and two"),
         (STANDARD_LEADS[:-2], True, "has 10 of the 12 standard leads, lacks V5, V6; V1 to V6 and two limb leads"),
         ((*INDEPENDENT_LEADS, "v6"), True, "has lead V6 twice"),

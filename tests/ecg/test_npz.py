@@ -123,7 +123,7 @@ def test_values_beyond_float32_become_infinite_without_a_warning(tmp_path: Path)
         ({"signals": signals(), "ids": np.array([b"\xff"] * 5)}, "cannot be read as NumPy arrays"),
         ({"signals": signals(), "leads": ["I"] * 12}, "has lead I twice"),
         ({"signals": signals(), "leads": ["I"] * 200}, "expected at most 100 names"),
-        ({"signals": signals(), "unit": ["mV", "uV"]}, "expected one value"),
+        ({"signals": signals(), "unit": ["mV", "uV"]}, "has 2 units for 12 leads"),
         ({"signals": signals(), "unit": "mmHg"}, "has the unit 'mmHg'"),
     ],
 )

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ecg_advmask.ecg import recording
-from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS, LeadNames
 from ecg_advmask.ecg.sources import (
     FileSource,
     Recording,
@@ -40,7 +40,7 @@ def test_csv_with_and_without_a_header_row(tmp_path: Path) -> None:
         np.testing.assert_array_equal(found.signals_mv, (values / 1000).astype(np.float32))
     in_mv = read_csv(plain, 500)
     np.testing.assert_allclose(in_mv.signals_mv, values, rtol=1e-6)
-    renamed = read_csv(plain, 500, leads=STANDARD_LEADS[::-1])
+    renamed = read_csv(plain, 500, leads=LeadNames(STANDARD_LEADS[::-1]))
     np.testing.assert_allclose(renamed.signals_mv, values[:, ::-1], rtol=1e-6)
 
 
@@ -48,7 +48,7 @@ def test_csv_with_and_without_a_header_row(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("", "holds no samples"),
-        ("1,2,3\n4,5,6\n", "has 3 columns, expected 12"),
+        ("1,2,3\n4,5,6\n", "has 3 columns without names, expected 12"),
         ("I,II,III\n1,2,3\n", "leads: has 3 of the 12 standard leads, lacks aVR"),
         (",".join(STANDARD_LEADS) + "\n" + ",".join(["x"] * 12) + "\n", "has a cell that is no number"),
         (",".join(STANDARD_LEADS) + "\n", "holds no samples"),
@@ -133,12 +133,12 @@ def test_a_folder_is_read_in_order_with_reasons(tmp_path: Path, write_wfdb: Writ
     kept = [one.record_id for one in found if isinstance(one, Recording)]
     refused = {one.record_id: one.reason for one in found if isinstance(one, Refused)}
     assert kept == ["a", "g1/b", "g2/b", "z-00000", "z-00001"]
-    assert set(refused) == {"table", "g3", "link"}
+    assert set(refused) == {"table", "g3", "link", "readme"}
     assert "sampling rate" in refused["table"]
     assert "link to a folder" in refused["g3"]
     assert "leads out of the folder" in refused["link"]
     with_rate = [one.record_id for one in read_recordings(folder, sampling_rate_hz=500)]
-    assert with_rate == ["a", "g1/b", "table", "g2/b", "g3", "link", "z-00000", "z-00001"]
+    assert with_rate == ["a", "g1/b", "table", "g2/b", "g3", "link", "readme", "z-00000", "z-00001"]
 
 
 def test_one_file_or_record_name_is_enough(tmp_path: Path, write_wfdb: Write) -> None:

@@ -75,6 +75,8 @@ def test_leads_are_taken_by_name(tmp_path: Path, write_wfdb: Write) -> None:
         ("1/uV", 0, 1000),
         ("0.5/uV", 0, 500),
         ("4880000/V", 0, 4880),
+        ("1/\u00b5V", 0, 1000),
+        ("1/\u03bcV", 0, 1000),
         ("1e6/V", 0, 1000),
         ("2.5e+2/mV", 0, 250),
         ("-1000/mV", 0, -1000),
@@ -274,6 +276,100 @@ def test_folders_with_odd_names(tmp_path: Path, write_wfdb: Write) -> None:
             np.testing.assert_array_equal(signals, (values / 1000).astype(np.float32))
 
 
+def test_names_beyond_ascii_and_with_blanks(tmp_path: Path, write_wfdb: Write) -> None:
+    """Of records, files and leads; WFDB itself allows neither, programs write both."""
+    values = samples()
+    expected = (values / 1000).astype(np.float32)
+    for name in ("\u5fc3\u7535", "M\u00fcller", "mit leer", "rec 12"):
+        header = write_wfdb(tmp_path / f"{name}.hea", values)
+        np.testing.assert_array_equal(read_wfdb(header).signals_mv, expected)
+        assert read_wfdb(header).record_id == name
+    header = write_wfdb(tmp_path / "a.hea", values)
+    for encoding in ("utf-8", "cp1252"):
+        header.write_bytes(header.read_text().replace(" V6", " V6 (\u00b5V)").replace("/mV", "/uV").encode(encoding))
+        np.testing.assert_allclose(read_wfdb(header).signals_mv, values / 1e6, rtol=1e-6)
+        header = write_wfdb(tmp_path / "a.hea", values)
+
+
+@pytest.mark.parametrize("form", ["16", "16:0x1", "80"])
+def test_letters_beyond_ascii_keep_their_meaning_both_ways(tmp_path: Path, form: str) -> None:
+    """The wfdb package drops them, so that microvolts would become volts, and a reversed lead the lead itself."""
+    values = samples(bound=100)
+    data = values.tobytes() if form.startswith("16") else (values + 128).astype(np.uint8).tobytes()
+    form = "16" if form == "16:0x1" else form
+    lines = [f"a.dat {form} 1e0/\u00b5V 16 0 0 0 0 {lead}" for lead in STANDARD_LEADS]
+    header = write_record(tmp_path / "a.hea", "a 12 500 1000", lines, data)
+    np.testing.assert_allclose(read_wfdb(header).signals_mv, values / 1000, rtol=1e-6)
+    header.write_text(header.read_text().replace(" aVR", " \u2212aVR"))
+    with pytest.raises(UnreadableRecordingError, match="is the reverse of aVR"):
+        read_wfdb(header)
+
+
+def segmented(folder: Path, lengths: Sequence[int | None], write_wfdb: Write, rate: float = 500) -> Path:
+    """A record of segments of these lengths, or of gaps of 50 samples."""
+    lines = []
+    for number, length in enumerate(lengths):
+        lines.append("~ 50" if length is None else f"seg{number} {length}")
+        if length is not None:
+            write_wfdb(folder / f"seg{number}.hea", samples(length, seed=number), rate)
+    total = sum(length or 50 for length in lengths)
+    (folder / "multi.hea").write_text(
+        "\n".join([f"multi/{len(lengths)} 12 {rate} {total}", *lines, "# Age: 40"]) + "\n"
+    )
+    return folder / "multi.hea"
+
+
+@pytest.mark.parametrize("lengths", [(200,), (200, 300, 1), (200, None, 300), (None, 200)])
+def test_segments_are_joined_as_the_wfdb_package_joins_them(
+    tmp_path: Path, write_wfdb: Write, lengths: tuple[int | None, ...]
+) -> None:
+    found = read_wfdb(segmented(tmp_path, lengths, write_wfdb))
+    pieces = [
+        np.full((50, 12), np.nan) if length is None else samples(length, seed=number) / 1000
+        for number, length in enumerate(lengths)
+    ]
+    np.testing.assert_allclose(found.signals_mv, np.concatenate(pieces), rtol=1e-6)
+    assert (found.sampling_rate_hz, found.age_years) == (500, 40)
+    if None not in lengths:
+        reference = wfdb.rdrecord(str(tmp_path / "multi"))
+        np.testing.assert_allclose(found.signals_mv, reference.p_signal, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("multi/2", "multi/3", "states 3 segments and names 2"),
+        ("multi/2", "multi/x", "which must not be a path"),
+        ("seg0 200", "seg0 0", "have signals of their own, give the segments instead"),
+        ("seg0 200", "seg0 199", "states 500 samples, its segments have 499"),
+        ("seg0 200\nseg1 300", "seg0 201\nseg1 299", "is not the segment that multi.hea announces"),
+        ("seg0 200", "seg0", "describes a segment as 'seg0'"),
+        ("seg0 200", "../seg0 200", "is not a file beside it"),
+        ("seg0 200", "other 200", "names other.hea, which does not exist"),
+        ("seg1 300", "multi 300", "names multi.hea, which is no signal file"),
+        ("12 500 500", "12 250 500", "its length or rate differs"),
+        ("12 500 500", "12 500 99999999999", "its segments have 500"),
+    ],
+)
+def test_segments_that_do_not_fit_are_refused(
+    tmp_path: Path, write_wfdb: Write, old: str, new: str, reason: str
+) -> None:
+    header = segmented(tmp_path, (200, 300), write_wfdb)
+    text = header.read_text()
+    assert old in text
+    header.write_text(text.replace(old, new))
+    with pytest.raises(UnreadableRecordingError) as raised:
+        read_wfdb(header)
+    assert reason in raised.value.reason and "\n" not in str(raised.value)
+
+
+def test_a_record_of_segments_within_another_is_refused(tmp_path: Path, write_wfdb: Write) -> None:
+    header = segmented(tmp_path, (200, 300), write_wfdb)
+    header.with_name("outer.hea").write_text("outer/1 12 500 500\nmulti 500\n")
+    with pytest.raises(UnreadableRecordingError, match="is a multi-segment record within another"):
+        read_wfdb(header.with_name("outer.hea"))
+
+
 # --- NumPy alone and the wfdb package give the same bits
 
 counts = st.integers(-(2**15), 2**15 - 1)
@@ -465,7 +561,10 @@ UNOPENED: dict[str, tuple[Callable[[Path], object], str]] = {
     "this folder": (_replace("bad.mat", "."), NOT_BESIDE),
     "folder above": (_replace("bad.mat", ".."), NOT_BESIDE),
     "itself": (_replace("bad.mat", "bad.hea"), "names bad.hea, which is no signal file"),
-    "segments": (lambda header: header.write_text("bad/2 12 500 2000\nbad_1 1000\nbad_2 1000\n"), "is a multi-segment"),
+    "segments": (
+        lambda header: header.write_text("bad/2 12 500 2000\nbad_1 1000\nbad_2 1000\n"),
+        "names bad_1.hea, which does not exist",
+    ),
     "record in a folder": (
         _record_line("../bad 12 500 1000"),
         "has the record name '../bad', which must not be a path",
@@ -505,7 +604,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = UNOPENED | {
     "words": (lambda header: header.write_text("this is no header\nbad.mat at all\n"), "is not a WFDB header"),
     "one word": (lambda header: header.write_text("header\n"), "is not a WFDB header"),
     "pressure": (_replace("1000/mV", "1000/mmHg"), "has the unit 'mmHg', expected mV, uV or V"),
-    "micro sign": (_replace("1000/mV", "1/\u00b5V"), "in ASCII"),
+    "other letters": (_replace("1000/mV", "1000/m\u0432"), "has the unit 'm\u0432'"),
     "no rate": (_record_line("bad 12"), "does not state its sampling rate"),
     "rate 0": (_record_line("bad 12 0 1000"), f"has the sampling rate 0, {NO_RATE}"),
     "negative rate": (_record_line("bad 12 -500 1000"), f"has the sampling rate -500, {NO_RATE}"),
@@ -538,7 +637,12 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = UNOPENED | {
     "upper-case exponent": (_replace("1000/mV", "1E3/mV"), "which is not WFDB's form"),
     "a field missing": (_replace("1000/mV 16 ", "1000/mV "), "which is not WFDB's form"),
     "no lead names": (_drop_names, "lacks I"),
-    "reversed lead": (_replace(" aVR", " -aVR"), "lacks aVR"),
+    "reversed lead": (_replace(" aVR", " -aVR"), "has -aVR, which is the reverse of aVR"),
+    "reversed lead, another minus": (
+        _replace(" aVR", " \u2212aVR"),
+        "has \u2212aVR, which is the reverse of aVR",
+    ),
+    "units that contradict": (_replace(" V1", " V1 (uV)"), "has the unit uV in the name of a lead, and mV as well"),
     "modified lead": (_replace(" II\n", " MLII\n"), "leads: has 11 of the 12 standard leads, lacks II"),
     "a lead twice": (_replace(" V5", " v6"), "has lead V6 twice"),
     "no FLAC": (_replace("16+24", "516"), "the wfdb package cannot read it"),

@@ -41,8 +41,9 @@ NAMES = ",".join(STANDARD_LEADS)
 
 rewritten("csv_cut_anywhere", "stated", lambda text, random: text[: random.randrange(len(text))])
 rewritten("csv_characters_altered", "stated", lambda text, random: _altered(text, random))  # noqa: PLW0108 (defined below)
-rewritten("csv_separated_otherwise", "refused", lambda text, random: text.replace(",", random.choice(";\t|: ")))
-rewritten("csv_decimal_commas", "refused", lambda text, _: text.replace(",", ";").replace(".", ","))
+rewritten("csv_separated_otherwise", "kept", lambda text, random: text.replace(",", random.choice(";\t ")))
+rewritten("csv_separated_by_other_characters", "refused", lambda text, random: text.replace(",", random.choice("|:/")))
+rewritten("csv_decimal_commas", "kept", lambda text, _: text.replace(",", ";").replace(".", ","))
 rewritten("csv_decimal_commas_and_commas", "refused", lambda text, _: text.replace(".", ","))
 rewritten(
     "csv_quoted_numbers",
@@ -70,14 +71,14 @@ rewritten(
         text, random.choice([",".join(["mV"] * 12), NAMES, "# remark", "sep=,", "end of file"]), random
     ),
 )
-rewritten("csv_sep_line_of_a_spreadsheet", "refused", lambda text, _: "sep=,\n" + text)
+rewritten("csv_sep_line_of_a_spreadsheet", "kept", lambda text, _: "sep=,\n" + text)
 rewritten("csv_of_eleven_names", "refused", header(NAMES[3:], NAMES.rpartition(",")[0]))
 rewritten("csv_of_thirteen_names", "refused", header(f"{NAMES},V7", f"time,{NAMES}"))
 rewritten("csv_of_a_name_twice", "refused", header(NAMES.replace("V6", "V5"), NAMES.replace("III", "ii")), "twice")
 rewritten(
     "csv_of_unknown_names",
     "refused",
-    header(NAMES.lower().replace("v", "c"), ",".join("abcdefghijkl"), "," * 11, "I" * 12),
+    header(NAMES.lower().replace("v", "x"), ",".join("abcdefghijkl"), "," * 11, "I" * 12),
 )
 rewritten("csv_of_names_partly_numbers", "refused", header(NAMES.replace("V6", "12"), NAMES.replace("II,", "")))
 rewritten(

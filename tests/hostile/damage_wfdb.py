@@ -51,6 +51,17 @@ def for_one(**fields: object) -> Edit:
     return edit
 
 
+def for_chest(**fields: object) -> Edit:
+    """The same for one of the chest leads, which do not follow from others."""
+
+    def edit(header: Header, random: Random) -> None:
+        signal = random.choice(header.signals[6:])
+        for name, value in fields.items():
+            setattr(signal, name, str(random.choice(value) if isinstance(value, tuple) else value))
+
+    return edit
+
+
 def record(**fields: object) -> Edit:
     """Set fields of the record line."""
 
@@ -228,11 +239,12 @@ edited("record_name_of_another", "kept", record(name=("good0", "x" * 300, "victi
 # --- signal lines
 
 edited("lead_twice", "refused", lambda header, random: setattr(random.choice(header.signals[1:]), "lead", "I"), "twice")
-edited("lead_unknown", "refused", for_one(lead=("MLII", "", "X", "-aVR", "V7", "I I", "lead", "٣", "I\u200b", "11")))
+edited("lead_unknown", "refused", for_chest(lead=("MLII", "", "X", "-aVR", "V7", "I I", "lead", "٣", "I\u200b", "11")))
 edited("lead_names_lacking", "refused", for_all(lead=("", " ", "ECG")))
 edited("unit_that_is_no_voltage", "refused", for_one(gain=("1000/mmHg", "1000/mVolt", "1000/m", "1000/mV/mV")))
 edited("unit_other", "stated", for_one(gain=("1/uV", "1000000/V", "0.001/nV", "1000/MV", "1000/Uv", "1000/V", "1/nV")))
-edited("unit_in_greek", "refused", for_one(gain=("1/µV", "1/μV", "1/ｍV")), "ASCII")
+edited("unit_in_greek", "stated", for_one(gain=("1/µV", "1/μV")))
+edited("unit_in_other_letters", "refused", for_one(gain=("1000/ｍV", "1000/mВ")), "unit")
 edited("gain_zero", "stated", for_one(gain=("0/mV", "0", "0(0)/mV", "0.0/mV")))
 edited("gain_negative", "stated", for_one(gain=("-1000/mV", "-1000(0)/mV")))
 edited("gain_no_number", "refused", for_one(gain=("inf/mV", "nan/mV", "1e400/mV", "-inf", "x/mV", "0x10/mV", "1e/mV")))
@@ -322,7 +334,7 @@ def leads_too_many(place: Place, random: Random) -> None:
 
 @damages("wfdb", "refused", "leads: has 11")
 def leads_too_few(place: Place, random: Random) -> None:
-    dropped = random.randrange(12)
+    dropped = random.randrange(6, 12)  # limb leads follow from others
     columns = [lead for lead in range(12) if lead != dropped]
     values = place.values_uv[:, columns]
     write_record(place.victim, header_of("victim", values, [STANDARD_LEADS[lead] for lead in columns]), values)

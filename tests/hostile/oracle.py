@@ -144,9 +144,11 @@ def _millivolts(signal: dict, samples: npt.NDArray[np.int64]) -> npt.NDArray[np.
 
 def _twelve(names: list[str]) -> list[int]:
     """Places of the leads among names."""
-    plain = [re.sub(r"^(lead|ecg|ekg)[ _-]?", "", name.strip().lower()) for name in names]
-    limb = {"di": "i", "dii": "ii", "diii": "iii"}
-    plain = [limb.get(name, name) for name in plain]
+    plain = [re.sub(r"^(lead|ecg|ekg)[ _-]?", "", name.strip().strip("'\"").lower()) for name in names]
+    others = {"di": "i", "dii": "ii", "diii": "iii", "d1": "i", "d2": "ii", "d3": "iii"}
+    others |= {f"{letter}{dash}{number}": f"v{number}" for letter in "vc" for dash in " -_" for number in range(1, 7)}
+    others |= {f"c{number}": f"v{number}" for number in range(1, 7)} | {"vr": "avr", "vl": "avl", "vf": "avf"}
+    plain = [others.get(name, name) for name in plain]
     if any(plain.count(lead.lower()) != 1 for lead in STANDARD_LEADS):
         raise Unstated("leads")
     return [plain.index(lead.lower()) for lead in STANDARD_LEADS]
@@ -156,17 +158,25 @@ def _twelve(names: list[str]) -> list[int]:
 
 
 def comma_separated(file: Path, unit: str) -> npt.NDArray[np.float64]:
-    """A table of samples in millivolts."""
+    """A table of samples in millivolts, whatever separates its cells."""
     text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text), strict=True, skipinitialspace=True)]
+    text = text.removeprefix("sep=,\n").lstrip("\n")
+    first = text.partition("\n")[0]
+    separator = next((one for one in ";\t," if one in re.sub('"[^"]*"', "", first)), " ")
+    if separator == " ":
+        text = "\n".join(" ".join(line.split()) for line in text.split("\n"))
+    lines = csv.reader(io.StringIO(text), delimiter=separator, strict=True, skipinitialspace=True)
+    rows = [[cell.strip() for cell in row] for row in lines]
+    if separator != "," and not any(_is_number(cell) and "." in cell for cell in rows[1]):
+        rows = [[cell.replace(",", ".", 1) if "." not in cell else cell for cell in row] for row in rows]
     names = list(STANDARD_LEADS)
     if not all(_is_number(cell) for cell in rows[0]):
         names, rows = rows[0], rows[1:]
     elif rows[0] == [str(number) for number in range(12)]:
         rows = rows[1:]
-    if any(len(row) > len(names) for row in rows):
-        raise Unstated("more cells than names")
-    values = [[_value(cell) for cell in row] + [np.nan] * (len(names) - len(row)) for row in rows]
+    if any(row and len(row) != len(names) for row in rows):
+        raise Unstated("rows of another length than the names")
+    values = [[_value(cell) for cell in row] or [np.nan] * len(names) for row in rows]
     return np.array(values, np.float64)[:, _twelve(names)] * _UNITS[unit.lower()]
 
 

@@ -22,7 +22,7 @@ from ecg_advmask.ecg.hospital.scp import is_scp, read_scp
 from ecg_advmask.ecg.hospital.sierra import read_sierra
 from ecg_advmask.ecg.hospital.waveform import RefusedError, Waveform
 from ecg_advmask.ecg.hospital.xml import parse_xml
-from ecg_advmask.ecg.leads import INDEPENDENT_LEADS, STANDARD_LEADS, lead_index
+from ecg_advmask.ecg.leads import INDEPENDENT_LEADS, STANDARD_LEADS, standard_lead
 from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, check_samples, lead_columns, positive_rate
 from ecg_advmask.errors import InputError
 
@@ -119,10 +119,4 @@ def _decode(content: bytes) -> Waveform:
 
 def _standard_leads(names: Sequence[str]) -> set[str]:
     """The standard leads among names."""
-    found = set()
-    for name in names:
-        try:
-            found.add(STANDARD_LEADS[lead_index(name)])
-        except KeyError:
-            continue
-    return found
+    return {STANDARD_LEADS[lead] for name in names if (lead := standard_lead(name)) is not None}

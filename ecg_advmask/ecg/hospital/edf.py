@@ -21,7 +21,7 @@ from ecg_advmask.ecg.hospital.waveform import (
     patient_id,
     whole_number_in,
 )
-from ecg_advmask.ecg.leads import lead_index
+from ecg_advmask.ecg.leads import standard_lead
 from ecg_advmask.ecg.recording import parse_sex
 
 _FIELDS: Final = (16, 80, 8, 8, 8, 8, 8, 80, 8, 32)
@@ -61,7 +61,7 @@ def read_edf(content: bytes) -> Waveform:
     stated = 256 * (count + 1) + 2 * whole_number_in(records, "number of data records") * record_samples
     if len(content) != stated or record_samples == 0:
         raise RefusedError(f"has {len(content)} bytes, states {stated}")
-    leads = [signal for signal in signals if _is_lead(signal.label)]
+    leads = [signal for signal in signals if standard_lead(signal.label) is not None]
     if not leads or record_s <= 0:
         raise RefusedError("holds none of the 12 standard leads")
     samples = int(one_of([signal.samples for signal in leads], "sampling rate"))
@@ -90,14 +90,6 @@ def _signals(names: str, count: int) -> list[_Signal]:
         signals.append(_Signal(label, unit, (limits[0], limits[1]), (limits[2], limits[3]), size, start))
         start += size
     return signals
-
-
-def _is_lead(label: str) -> bool:
-    try:
-        lead_index(label)
-    except KeyError:
-        return False
-    return True
 
 
 def _millivolts(signal: _Signal, units: npt.NDArray[np.int16]) -> Floats:

@@ -16,7 +16,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.recording import MILLIVOLTS_IN, Sex, parse_age
+from ecg_advmask.ecg.recording import Sex, parse_age
+from ecg_advmask.ecg.units import millivolts
 
 Floats = npt.NDArray[np.floating[Any]]
 Counts = npt.NDArray[np.int64]
@@ -125,10 +126,10 @@ def millivolts_of(unit: str) -> float:
     Raises:
         RefusedError: the unit is no voltage.
     """
-    try:
-        return MILLIVOLTS_IN[unit.strip().lower()]
-    except KeyError:
-        raise RefusedError("states its samples in a unit that is not mV, uV, nV or V") from None
+    factor = millivolts(unit)
+    if factor is None:
+        raise RefusedError("states its samples in a unit that is not mV, uV, nV or V")
+    return factor
 
 
 def one_of(values: Sequence[float], what: str) -> float:

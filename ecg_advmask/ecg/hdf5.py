@@ -1,0 +1,148 @@
+"""Recordings in HDF5 files (``.h5``, ``.hdf5``) and in MATLAB's of version 7.3, which are HDF5 as well.
+
+The arrays of `ecg_advmask.ecg.arrays` are data sets of the file's first group; what is beside the signals may be
+attributes of the file or of the signals as well. Samples are read recording by recording. Data that lie in other files
+(external or virtual) are refused. The package h5py is imported when a file is opened.
+"""
+
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, array_named, described, leads_first
+from ecg_advmask.ecg.recording import UnreadableRecordingError, check_samples, one_line
+
+_MOST_ITEMS: Final = 1000
+_MOST_IDS: Final = 10_000_000
+_MATLAB_CLASS: Final = "MATLAB_class"
+
+
+@dataclass
+class Hdf5File(ArrayFile):
+    """An HDF5 file with recordings; `ArrayFile` says what it holds."""
+
+    _name: str = ""
+    _reversed: bool = field(default=False)
+    """The axes lie in reverse, as MATLAB writes them."""
+    _leads_first: bool = field(default=False)
+
+    def _values(self, number: int) -> npt.NDArray[Any]:
+        with _file(self.path) as file:
+            data = file[self._name]
+            values = data[()] if data.ndim == 2 else data[..., number] if self._reversed else data[number]
+        values = values.T if self._reversed else values
+        return np.asarray(values.T if self._leads_first else values)
+
+
+def open_hdf5(path: str | os.PathLike[str], given: Given) -> Hdf5File:
+    """Read everything but the samples.
+
+    The signals of a file with one recording may lie as (T, leads) or (leads, T).
+
+    Raises:
+        UnreadableRecordingError: h5py is not installed, or the file is missing, damaged, or does not hold these arrays
+            in these shapes.
+    """
+    with _file(path) as file:
+        try:
+            return _described(path, file, given)
+        except UnreadableRecordingError:
+            raise
+        except Exception as error:  # h5py raises errors of many kinds on damaged files
+            raise UnreadableRecordingError(path, f"cannot be read as HDF5 ({one_line(error)})") from error
+
+
+@contextmanager
+def _file(path: str | os.PathLike[str]) -> Iterator[Any]:
+    try:
+        import h5py
+    except ImportError as error:
+        raise UnreadableRecordingError(path, "HDF5 files need h5py: pip install 'ecg-advmask[hdf5]'") from error
+    try:
+        file = h5py.File(path, "r")
+    except Exception as error:
+        raise UnreadableRecordingError(path, f"cannot be read as HDF5 ({one_line(error)})") from error
+    with file:
+        yield file
+
+
+def _described(path: str | os.PathLike[str], file: Any, given: Given) -> Hdf5File:
+    import h5py
+
+    if len(file) > _MOST_ITEMS:
+        raise UnreadableRecordingError(path, f"holds {len(file)} items, of at most {_MOST_ITEMS}")
+    local = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+    arrays = {name: file[name] for name in local if file.get(name, getclass=True) is h5py.Dataset}
+    name = array_named("signals", arrays, path)
+    assert name is not None
+    signals = arrays.pop(name)
+    if signals.is_virtual or signals.external:
+        raise UnreadableRecordingError(path, f"{name} lies in other files, copy it into one")
+    if signals.dtype.kind not in "fiu" or signals.ndim not in {2, 3}:
+        raise UnreadableRecordingError(
+            path,
+            f"{name} have shape {signals.shape} and type {signals.dtype}, expected numbers (N, T, 12) or (T, 12)",
+        )
+    if 0 in signals.shape:
+        raise UnreadableRecordingError(path, f"holds no samples ({name} have shape {signals.shape})")
+    is_reversed = _MATLAB_CLASS in signals.attrs
+    shape = signals.shape[::-1] if is_reversed else signals.shape
+    check_samples(math.prod(shape[-2:]), path)
+    others: dict[str, list[str]] = {}
+    stated = [*signals.attrs.items(), *file.attrs.items()]
+    known = {one for kind in ("rate", "leads", "unit", "ids") for one in NAMES[kind]}
+    for other, value in [*stated, *arrays.items()]:
+        if other.lower() in known:
+            values = _texts(path, file, other, value)
+            if others.setdefault(other, values) != values:
+                raise UnreadableRecordingError(path, f"states {other} twice, and not alike")
+    turned = leads_first(shape, others, given, path)
+    fields = described(path, shape[::-1] if turned else shape, others, given)
+    return Hdf5File(os.fspath(path), **fields, _name=name, _reversed=is_reversed, _leads_first=turned)
+
+
+def _texts(path: str | os.PathLike[str], file: Any, name: str, value: Any) -> list[str]:
+    """Values of a small array or attribute as text."""
+    import h5py
+
+    most = _MOST_IDS if name.lower() in NAMES["ids"] else MOST_NAMES
+    dims = tuple(getattr(value, "shape", ()) or ())
+    is_char = isinstance(value, h5py.Dataset) and value.attrs.get(_MATLAB_CLASS) in (b"char", "char")
+    if math.prod(dims) > (MOST_NAMES * most if is_char else most):
+        raise UnreadableRecordingError(path, f"{name} have shape {dims}, expected at most {most} values")
+    if isinstance(value, h5py.Dataset):
+        if value.is_virtual or value.external:
+            raise UnreadableRecordingError(path, f"{name} lies in other files, copy it into one")
+        if is_char:
+            return _characters(value)
+        cells = value[()]
+    else:
+        cells = value
+    return [
+        text
+        for cell in np.asarray(cells, dtype=object).ravel("F")
+        for text in (_characters(file[cell]) if isinstance(cell, h5py.Reference) and cell else [_text(cell)])
+    ]
+
+
+def _characters(value: Any) -> list[str]:
+    """MATLAB's matrix of characters, whose rows are the columns here."""
+    codes = np.atleast_2d(np.asarray(value[()]).T)
+    if codes.dtype.kind not in "ui" or codes.size > MOST_NAMES * MOST_NAMES:
+        raise ValueError("names are no text")
+    return ["".join(map(chr, row)).strip() for row in codes]
+
+
+def _text(cell: Any) -> str:
+    return (cell.decode() if isinstance(cell, bytes) else str(cell)).strip()
+
+
+def is_hdf5(head: bytes) -> bool:
+    """Whether a file that starts so is HDF5, at its start or, as MATLAB writes it, behind 512 bytes."""
+    return head.startswith(b"\x89HDF\r\n\x1a\n") or head[512:520] == b"\x89HDF\r\n\x1a\n"

@@ -1,0 +1,162 @@
+"""Recordings in MATLAB files (``.mat``) of version 4 to 7 by SciPy; those of version 7.3 are HDF5.
+
+The arrays of `ecg_advmask.ecg.arrays` are variables of the file, or fields of its only structure (``ECG.data`` with
+``ECG.sex`` and ``ECG.age``, as CPSC 2018 was published).
+"""
+
+import math
+import os
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, array_named, described, leads_first
+from ecg_advmask.ecg.hdf5 import Hdf5File, is_hdf5, open_hdf5
+from ecg_advmask.ecg.recording import (
+    MOST_SAMPLES,
+    Recording,
+    UnreadableRecordingError,
+    check_samples,
+    one_line,
+    parse_age,
+    parse_sex,
+)
+
+_LARGEST_BYTES: Final = 8 * MOST_SAMPLES
+"""That the variables of a file may take in memory, where SciPy holds them all at once."""
+
+_COMPRESSED: Final = 15
+"""MATLAB's number for an element that is packed."""
+
+
+@dataclass
+class MatFile(ArrayFile):
+    """A MATLAB file of version 4 to 7, in memory as a whole; `ArrayFile` says what it holds."""
+
+    _signals: npt.NDArray[Any] = field(default_factory=lambda: np.empty((0, 0)), repr=False)
+    _age: str = ""
+    _sex: str = ""
+
+    def read(self, number: int) -> Recording:
+        return replace(super().read(number), age_years=parse_age(self._age), sex=parse_sex(self._sex))
+
+    def _values(self, number: int) -> npt.NDArray[Any]:
+        return self._signals[number] if self._signals.ndim == 3 else self._signals
+
+
+def open_mat(path: str | os.PathLike[str], given: Given) -> MatFile | Hdf5File:
+    """Read a file; one of version 7.3 without its samples.
+
+    The signals of a file with one recording may lie as (T, leads) or (leads, T).
+
+    Raises:
+        UnreadableRecordingError: the file is missing, damaged, or does not hold these arrays in these shapes.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            head = stream.read(520)
+            if not is_hdf5(head):
+                _check_size(stream, path)
+                variables = _variables(path)
+                return _described(path, variables, given)
+    except UnreadableRecordingError:
+        raise
+    except Exception as error:  # SciPy raises errors of many kinds on damaged files
+        raise UnreadableRecordingError(path, f"cannot be read as a MATLAB file ({one_line(error)})") from error
+    return open_hdf5(path, given)
+
+
+def _check_size(stream: BinaryIO, path: str | os.PathLike[str]) -> None:
+    """Refuse files whose elements, unpacked, would take more memory than recordings may."""
+    size = os.fstat(stream.fileno()).st_size
+    total = size
+    stream.seek(0)
+    head = stream.read(128)
+    if head[:4].isalnum() or head.startswith(b"MATLAB"):  # version 5 and up; version 4 is never packed
+        order = "<" if head[126:128] == b"IM" else ">"
+        place = 128
+        while place + 8 <= size and total <= _LARGEST_BYTES:
+            stream.seek(place)
+            kind, count = np.frombuffer(stream.read(8), f"{order}u4").tolist()
+            if kind == _COMPRESSED:
+                total += _unpacked_bytes(stream, count)
+            place += 8 + count
+    if total > _LARGEST_BYTES:
+        raise UnreadableRecordingError(path, f"takes more than {_LARGEST_BYTES} bytes in memory, cut it first")
+
+
+def _unpacked_bytes(stream: BinaryIO, count: int) -> int:
+    unpacker, total = zlib.decompressobj(), 0
+    while count > 0 and total <= _LARGEST_BYTES and (chunk := stream.read(min(count, 1 << 20))):
+        count -= len(chunk)
+        while chunk:
+            total += len(unpacker.decompress(chunk, 1 << 22))
+            chunk = unpacker.unconsumed_tail
+    return total
+
+
+def _variables(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
+    """Variables by name; the fields of the only structure where there is nothing else."""
+    from scipy.io import loadmat
+
+    loaded = loadmat(os.fspath(path), appendmat=False)
+    variables: dict[str, npt.NDArray[Any]]
+    variables = {name: np.asarray(value) for name, value in loaded.items() if not name.startswith("__")}
+    structures = [value for value in variables.values() if value.dtype.names]
+    if len(structures) == 1 and structures[0].size == 1 and not _has_signals(variables):
+        (structure,) = structures[0].ravel()
+        variables = {name: np.asarray(structure[name]) for name in structures[0].dtype.names or ()}
+    if not variables:
+        raise UnreadableRecordingError(path, "holds no variables")
+    return variables
+
+
+def _has_signals(variables: Mapping[str, npt.NDArray[Any]]) -> bool:
+    numeric = {
+        name.lower() for name, value in variables.items() if getattr(value, "dtype", np.dtype("O")).kind in "fiu"
+    }
+    return bool(numeric & set(NAMES["signals"]))
+
+
+def _described(path: str | os.PathLike[str], variables: dict[str, npt.NDArray[Any]], given: Given) -> MatFile:
+    name = array_named("signals", variables, path)
+    assert name is not None
+    signals = variables.pop(name)
+    if signals.dtype.kind not in "fiu" or signals.ndim not in {2, 3}:
+        raise UnreadableRecordingError(
+            path,
+            f"{name} have shape {signals.shape} and type {signals.dtype}, expected numbers (N, T, 12) or (T, 12)",
+        )
+    if 0 in signals.shape:
+        raise UnreadableRecordingError(path, f"holds no samples ({name} have shape {signals.shape})")
+    check_samples(math.prod(signals.shape[-2:]), path)
+    known = {one for kind in ("rate", "leads", "unit", "ids") for one in NAMES[kind]}
+    others = {other: _texts(path, other, value) for other, value in variables.items() if other.lower() in known}
+    turned = leads_first(signals.shape, others, given, path)
+    signals = signals.T if turned else signals
+    fields = described(path, signals.shape, others, given)
+    about = {other.lower(): value for other, value in variables.items() if other.lower() in {"age", "sex"}}
+    age, sex = (next(iter(_texts(path, key, about[key])), "") if key in about else "" for key in ("age", "sex"))
+    return MatFile(os.fspath(path), **fields, _signals=signals, _age=age, _sex=sex)
+
+
+def _texts(path: str | os.PathLike[str], name: str, value: Any) -> list[str]:
+    """Values of a small variable as text: numbers, rows of characters, or the texts in cells."""
+    array = np.asarray(value)
+    most = len(array) * MOST_NAMES if name.lower() in NAMES["ids"] else MOST_NAMES
+    if array.size > max(most, MOST_NAMES) and array.dtype.kind != "U":
+        raise UnreadableRecordingError(path, f"{name} have shape {array.shape}, expected at most {MOST_NAMES} values")
+    cells = array.ravel("F")
+    if array.dtype.kind == "O":
+        cells = np.array([text for cell in cells for text in np.asarray(cell).ravel("F")], dtype=object)
+    return [_text(cell) for cell in cells]
+
+
+def _text(cell: Any) -> str:
+    number = isinstance(cell, np.floating | float) and float(cell).is_integer()
+    return str(int(cell)) if number else str(cell).strip()
