@@ -418,7 +418,7 @@ def test_muse_that_lacks_a_chest_or_limb_lead(save: Save, files: dict[str, bytes
     text = files["muse"].decode("latin-1").replace("<NumberofLeads>8</NumberofLeads>", "")
     for lead in ("V3", "II"):
         content = re.sub(rf"<LeadData>(?:(?!</LeadData>).)*<LeadID>{lead}<.*?</LeadData>", "", text, flags=re.S)
-        assert f", {lead}," in reason(save(content.encode("latin-1"))).replace("lacks", ",") + ","
+        assert f", {lead}," in reason(save(content.encode("latin-1"))).replace("lacks", ",").replace(";", ",") + ","
 
 
 @pytest.mark.parametrize(
