@@ -89,15 +89,14 @@ def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = ()) ->
         return by_table[0]
     top = Path(os.path.realpath(place))
     examples: dict[str, str] = {}
-    texts: dict[str, str] = {}  # a note or a licence ends in .txt, too
     sources: set[str] = set()
     for found in FolderSource(folder=place, exclude=tuple(exclude)).files(place, tuple(FORMATS)):
         if one := FORMATS.get(suffix_of(found.name)):
-            is_text = found.name.lower().endswith((".txt", ".txt.gz"))
-            (texts if is_text else examples).setdefault(one.layout, found.name)
+            if found.name.lower().endswith((".txt", ".txt.gz")):  # as notes and licences do; --format csv reads them
+                continue
+            examples.setdefault(one.layout, found.name)
             if one.layout == "wfdb":
                 sources.add(source_of(top / found.name))
-    examples = examples or texts
     if not examples:
         raise InputError(f"{folder}: holds no files of recordings ({', '.join(f'*{suffix}' for suffix in FORMATS)})")
     challenge = sources & FOLDERS.keys()
