@@ -42,7 +42,7 @@ def unet1d(
     level_2 = _down(_beside(level_1, pooled_5), 3 * width, depth, stride=_STEP, name="down2")
     x = _down(_beside(level_2, pooled_25), 4 * width, depth, stride=_STEP, name="down3")
     for level, skip, filters in ((2, level_2, 3 * width), (1, level_1, 2 * width), (0, level_0, width)):
-        x = _conv_norm_relu(_beside(layers.UpSampling1D(_STEP)(x), skip), filters, name=f"up{level}")
+        x = _norm_relu(UpConv1D(filters, name=f"up{level}_conv")([x, skip]), name=f"up{level}")
     logits = layers.Conv1D(masks, _KERNEL, padding="same", dtype="float32", name="logits")(x)
     return keras.Model(view, _mask_activation(activation, masks, leads)(logits), name=name)
 
@@ -105,5 +105,49 @@ def _conv_norm_relu(x: Any, filters: int, stride: int = 1, *, name: str) -> Any:
     if stride > 1:  # "same" would not pad by two on both sides
         x = layers.ZeroPadding1D(_KERNEL // 2)(x)
     padding = "valid" if stride > 1 else "same"
-    x = layers.Conv1D(filters, _KERNEL, strides=stride, padding=padding, name=f"{name}_conv")(x)
+    return _norm_relu(layers.Conv1D(filters, _KERNEL, strides=stride, padding=padding, name=f"{name}_conv")(x), name)
+
+
+def _norm_relu(x: Any, name: str) -> Any:
     return ops.relu(layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x))
+
+
+@keras.saving.register_keras_serializable(package="ecg_advmask")
+class UpConv1D(layers.Layer):  # type: ignore[misc]
+    """Convolution (k5, padded by 2) of a coarse signal, each sample repeated five times, beside a fine one.
+
+    From ``(B, L / 5, C)`` and ``(B, L, S)`` to ``(B, L, filters)``: what ``Conv1D(filters, 5, padding="same")`` gives
+    of ``Concatenate()([UpSampling1D(5)(coarse), fine])``, with the same ``kernel`` (5, C + S, filters) and ``bias``.
+    Five taps on repeated samples meet at most two different ones, so the coarse part is computed at the low rate: of
+    the five outputs above a coarse sample, the outer two on each side add a neighbour to what the sample itself gives.
+    That takes 9 products instead of 25.
+    """
+
+    def __init__(self, filters: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.filters = filters
+
+    def build(self, input_shape: Any) -> None:
+        (*_, coarse), (*_, fine) = input_shape
+        self.kernel = self.add_weight(shape=(_KERNEL, coarse + fine, self.filters), name="kernel")
+        self.bias = self.add_weight(shape=(self.filters,), initializer="zeros", name="bias")
+
+    def call(self, inputs: Any) -> Any:
+        coarse, fine = inputs
+        kernel = ops.cast(self.kernel, self.compute_dtype)
+        channels = coarse.shape[-1]
+        tap = [kernel[number, :channels] for number in range(_KERNEL)]
+        before = ops.concatenate([tap[0] + tap[1], tap[0]], axis=1)
+        own = [tap[2] + tap[3] + tap[4], tap[1] + tap[2] + tap[3] + tap[4], sum(tap), sum(tap[:4]), sum(tap[:3])]
+        after = ops.concatenate([tap[4], tap[3] + tap[4]], axis=1)
+        left = ops.pad(ops.matmul(coarse[:, :-1], before), ((0, 0), (1, 0), (0, 3 * self.filters)))
+        right = ops.pad(ops.matmul(coarse[:, 1:], after), ((0, 0), (0, 1), (3 * self.filters, 0)))
+        raised = ops.matmul(coarse, ops.concatenate(own, axis=1)) + left + right
+        raised = ops.reshape(raised, (-1, fine.shape[1] or ops.shape(fine)[1], self.filters))
+        return raised + ops.conv(fine, kernel[:, channels:], padding="same") + ops.cast(self.bias, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return (*input_shape[1][:-1], self.filters)
+
+    def get_config(self) -> dict[str, Any]:
+        return super().get_config() | {"filters": self.filters}
