@@ -150,4 +150,4 @@ class UpConv1D(layers.Layer):  # type: ignore[misc]
         return (*input_shape[1][:-1], self.filters)
 
     def get_config(self) -> dict[str, Any]:
-        return super().get_config() | {"filters": self.filters}
+        return {**super().get_config(), "filters": self.filters}
