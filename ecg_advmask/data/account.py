@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
 import pandas as pd
@@ -65,8 +65,14 @@ class Account:
 
     def add(self, other: "Account") -> None:
         """Add the numbers of another account."""
-        for one in fields(self):
-            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+        own = vars(self)
+        for name, value in vars(other).items():
+            if not value:
+                continue
+            if isinstance(value, Counter):
+                own[name].update(value)
+            else:
+                own[name] += value
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, counters sorted by name; ``rebuilt`` is absent if it is 0."""
