@@ -1,13 +1,16 @@
 """Fixtures that several test modules use."""
 
 import os
+import shutil
 import signal
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 
@@ -159,20 +162,68 @@ def write_data() -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def generated_cinc(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An archive of 48 generated recordings in the layout of CinC 2021."""
-    from ecg_advmask.synthetic.archive import write_archive
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Function that has the first worker of a session make a folder, for all of them; no test may change it."""
+    root = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        root = root.parent
 
-    folder = tmp_path_factory.mktemp("generated") / "archive"
-    write_archive(folder, ["cinc2021"], records=48, seed=11, workers=1)
-    return folder / "cinc2021"
+    def made(name: str, make: Callable[[Path], object]) -> Path:
+        place = root / f"shared-{name}"
+        with FileLock(f"{place}.lock"):
+            if not place.exists():
+                half = root / f"half-{name}"
+                shutil.rmtree(half, ignore_errors=True)
+                half.mkdir()
+                make(half)
+                half.rename(place)
+        return place
+
+    return made
 
 
 @pytest.fixture(scope="session")
-def generated_data(generated_cinc: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def generated_cinc(made_once: Callable[..., Path]) -> Path:
+    """An archive of 48 generated recordings in the layout of CinC 2021."""
+    from ecg_advmask.synthetic.archive import write_archive
+
+    def make(folder: Path) -> None:
+        write_archive(folder / "archive", ["cinc2021"], records=48, seed=11, workers=1)
+
+    return made_once("generated", make) / "archive" / "cinc2021"
+
+
+@pytest.fixture(scope="session")
+def generated_data(generated_cinc: Path, made_once: Callable[..., Path]) -> Path:
     """The same, prepared: windows of 2.5 s at 100 Hz."""
     from ecg_advmask.data.prepare import prepare
 
-    folder = tmp_path_factory.mktemp("prepared") / "data"
-    prepare(generated_cinc, folder, "cinc2021", sampling_rate_hz=100, seconds=2.5, workers=1)
-    return folder
+    def make(folder: Path) -> None:
+        prepare(generated_cinc, folder / "data", "cinc2021", sampling_rate_hz=100, seconds=2.5, workers=1)
+
+    return made_once("prepared", make) / "data"
+
+
+@pytest.fixture(scope="session")
+def trained_run(generated_data: Path, made_once: Callable[..., Path]) -> Path:
+    """A run of Adv Mask on `generated_data`: narrow networks of the method, one epoch."""
+    from ecg_advmask.config import Config
+    from ecg_advmask.data.dataset import DataSet
+    from ecg_advmask.pretrain import trainer
+
+    sizes = {"encoder_width": 2, "embedding_dim": 8, "projection_hidden": 8, "projection_dim": 8}
+    sizes |= {"adversary_width": 8, "adversary_depth": 0, "window_seconds": 2.5, "batch_size": 64}
+    config = Config.preset("cpu-advmask", **sizes, accumulation=1, epochs=1, jit_compile=False)
+    build = trainer.build
+
+    def eager(config: Config) -> Any:
+        model = build(config)
+        model.compile(run_eagerly=True)
+        return model
+
+    def make(folder: Path) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(trainer, "build", eager)
+            trainer.pretrain(DataSet.open(generated_data), folder / "run", config, say=lambda _: None)
+
+    return made_once("trained", make) / "run"

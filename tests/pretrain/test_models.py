@@ -19,6 +19,7 @@ from ecg_advmask.models.resnet import resnet18_1d
 from ecg_advmask.models.unet import unet1d
 from ecg_advmask.pretrain import trainer
 from ecg_advmask.pretrain.advmask import AdvMask
+from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.simclr import SimCLR
 from pretrain.small import adversary, eager, encoder, projector, small
 
@@ -187,3 +188,9 @@ def test_batches_of_other_windows_are_refused(write_data: Callable[..., Path], t
         with pytest.raises(InputError, match=complaint):
             data.batches(dataclasses.replace(CONFIG, **changes))
     assert stream(data, 9, seed=0).element_spec.shape == (9, 250, 12)
+
+
+def test_the_run_that_tests_share_is_one(trained_run: Path) -> None:
+    run = Run.open(trained_run)
+    assert run.history()["epoch"].tolist() == [1]
+    assert run.encoder().output_shape == (None, 8) and run.adversary().output_shape == (None, None, 1)
