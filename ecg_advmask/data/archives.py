@@ -100,7 +100,7 @@ def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = ()) ->
     if not examples:
         raise InputError(f"{folder}: holds no files of recordings ({', '.join(f'*{suffix}' for suffix in FORMATS)})")
     challenge = sources & FOLDERS.keys()
-    if len(examples) > 1 or (challenge and (challenge != sources or CHAPMAN in challenge)):
+    if len(examples) > 1 or (challenge and (challenge != sources or challenge <= {CHAPMAN, "ningbo"})):
         found_there = ", ".join(f"{layout} ({name})" for layout, name in examples.items())
         if challenge:
             found_there += f", of which some are named as in the Challenge ({', '.join(sorted(challenge))})"

@@ -37,6 +37,7 @@ def by_id(entries: Iterator[Entry]) -> dict[str, Entry]:
         (["x/a.csv", "labels.csv"], "csv"),  # the table is excluded
         (["a.NPZ", "b.npy"], "npz"),
         (["georgia/g1/E00001.hea", "ptb-xl/g1/HR00001.hea"], "cinc2021"),
+        (["georgia/g1/E00001.hea", "chapman_shaoxing/g1/JS00001.hea"], "cinc2021"),
         (["ECGDataDenoised/MUSE_1.csv", "Diagnostics.xlsx"], "chapman"),
         (["records500/00000/00001_hr.hea", "ptbxl_database.csv"], "ptbxl"),
         (["files/p1000/a.hea", "record_list.csv"], "mimic"),
