@@ -15,15 +15,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ecg_advmask.data.cells import class_key, names_of, plain, rows_of
-from ecg_advmask.ecg.recording import (
-    RATES_HZ,
-    Sex,
-    is_missing,
-    means_patient,
-    parse_age,
-    parse_patient,
-    parse_sex,
-)
+from ecg_advmask.ecg.recording import RATES_HZ, Sex, is_missing, means_patient, parse_age, parse_patient, parse_sex
 from ecg_advmask.ecg.sources import Entry
 from ecg_advmask.errors import InputError, some_of
 

@@ -18,8 +18,7 @@ import numpy.typing as npt
 from tqdm import tqdm
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
-from ecg_advmask.evaluate.metrics import FloatArray, Measured, confusion, measure
+from ecg_advmask.evaluate.metrics import FloatArray, Measured, bootstrap_interval, confusion, measure, resample_counts
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import Split
 from ecg_advmask.files import atomic_path

@@ -14,10 +14,20 @@ from matplotlib.figure import Figure
 from ecg_advmask.files import atomic_path, in_file_name, write_text
 from ecg_advmask.report import appendix, tables
 from ecg_advmask.report.curves import curves_by_method, curves_together, forest, spread_figure
-from ecg_advmask.report.document import Block, Bullets, Heading, Paragraph, Picture, Table, numbered, pictures
+from ecg_advmask.report.document import (
+    FIGURES,
+    Block,
+    Bullets,
+    Heading,
+    Paragraph,
+    Picture,
+    Table,
+    as_markdown,
+    numbered,
+    pictures,
+)
 from ecg_advmask.report.figures import confusion_matrices, png
 from ecg_advmask.report.html import as_html
-from ecg_advmask.report.markdown import FIGURES, as_markdown
 from ecg_advmask.report.protocol import study_protocol, task_in_words
 from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult
 from ecg_advmask.report.text import (

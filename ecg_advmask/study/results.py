@@ -13,9 +13,8 @@ import numpy as np
 from ecg_advmask import presets
 from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
-from ecg_advmask.evaluate.bootstrap import bootstrap_interval
 from ecg_advmask.evaluate.evaluation import AtCount, defined, load_evaluation
-from ecg_advmask.evaluate.metrics import PRIMARY
+from ecg_advmask.evaluate.metrics import PRIMARY, bootstrap_interval
 from ecg_advmask.files import versions, write_csv, write_json
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.design import Method, Study

@@ -6,14 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from ecg_advmask.data.order import (
-    MOST_TOGETHER,
-    SHARDS_AT_ONCE,
-    crop_starts,
-    middle_starts,
-    shuffled,
-    together,
-)
+from ecg_advmask.data.order import MOST_TOGETHER, SHARDS_AT_ONCE, crop_starts, middle_starts, shuffled, together
 
 SHARDS = [100] * 40 + [37]
 WINDOWS = sum(SHARDS)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import expit, ndtr
 
-from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
-from ecg_advmask.evaluate.metrics import measure, resampled_values_of
+from ecg_advmask.evaluate.metrics import bootstrap_interval, measure, resample_counts, resampled_values_of
 
 SIMULATIONS = 500
 

@@ -9,9 +9,8 @@ import pytest
 
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.bootstrap import bootstrap_interval
 from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate, load_evaluation, store_evaluation, summarise
-from ecg_advmask.evaluate.metrics import confusion, values_of
+from ecg_advmask.evaluate.metrics import bootstrap_interval, confusion, values_of
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import split_recordings
 

@@ -7,14 +7,15 @@ import pytest
 from sklearn import metrics as sk
 
 from ecg_advmask.data.targets import Targets
-from ecg_advmask.evaluate.bootstrap import bootstrap_interval, resample_counts
 from ecg_advmask.evaluate.heads import validation_score
 from ecg_advmask.evaluate.metrics import (
     DEFINITIONS,
     LOWER_IS_BETTER,
     PRIMARY,
+    bootstrap_interval,
     confusion,
     measure,
+    resample_counts,
     resampled_values_of,
     values_of,
 )

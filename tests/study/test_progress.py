@@ -3,7 +3,7 @@
 import io
 
 from ecg_advmask.study.jobs import JobEnded, JobLine, StudyJob, Unit, UnitFinished, UnitProgress, UnitStarted
-from ecg_advmask.study.progress import StudyProgress
+from ecg_advmask.study.runner import StudyProgress
 
 A = Unit("A", 0, "", 10)
 A_SEX = Unit("A", 0, "sex", 2)

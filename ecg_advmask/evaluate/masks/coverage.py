@@ -22,7 +22,6 @@ from ecg_advmask.data.targets import CLASSES_OF_TASK
 from ecg_advmask.ecg.annotations import PARTS, UNKNOWN
 from ecg_advmask.ecg.recording import UnreadableRecordingError
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.eligibility import recordings_of
 from ecg_advmask.evaluate.experiment import check_fit
 from ecg_advmask.evaluate.masks import delineation
@@ -36,6 +35,7 @@ from ecg_advmask.evaluate.masks.enrichment import (
     mask_names,
     tallies_of,
 )
+from ecg_advmask.evaluate.metrics import resample_counts
 from ecg_advmask.files import versions
 from ecg_advmask.models.resnet import weights_sha256
 from ecg_advmask.pretrain.run import Run

@@ -17,7 +17,7 @@ from scipy.special import expit
 
 from ecg_advmask.ecg.annotations import PARTS
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.evaluate.bootstrap import bootstrap_interval
+from ecg_advmask.evaluate.metrics import bootstrap_interval
 
 Floats = npt.NDArray[np.floating]
 LEAST_PATIENTS: Final = 5

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from ecg_advmask.ecg.annotations import PARTS, REST
-from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.masks.enrichment import (
     BLOCK,
     KINDS,
@@ -19,6 +18,7 @@ from ecg_advmask.evaluate.masks.enrichment import (
     shifted,
     tallies_of,
 )
+from ecg_advmask.evaluate.metrics import resample_counts
 
 QRS = PARTS.index("QRS")
 

@@ -5,8 +5,8 @@ import pytest
 
 from ecg_advmask.ecg.annotations import PARTS, REST, UNKNOWN
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.evaluate.bootstrap import resample_counts
 from ecg_advmask.evaluate.masks.enrichment import LEAST_PATIENTS, Tally, enrichment_rows
+from ecg_advmask.evaluate.metrics import resample_counts
 
 QRS = PARTS.index("QRS")
 
