@@ -1,22 +1,23 @@
-"""Recordings in MATLAB files (``.mat``) of version 4 to 7 by SciPy; those of version 7.3 are HDF5.
+"""Recordings in MATLAB files (``.mat``): version 4 by SciPy, 5 to 7 by `ecg_advmask.ecg.mat5`; version 7.3 is HDF5.
 
 The arrays of `ecg_advmask.ecg.arrays` are variables of the file, or fields of its only structure (``ECG.data`` with
 ``ECG.sex`` and ``ECG.age``, as CPSC 2018 was published).
 """
 
+import io
 import math
 import os
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, array_named, described, leads_first
 from ecg_advmask.ecg.hdf5 import Hdf5File, is_hdf5, open_hdf5
+from ecg_advmask.ecg.mat5 import read_mat5
 from ecg_advmask.ecg.recording import (
     MOST_SAMPLES,
     Recording,
@@ -28,10 +29,7 @@ from ecg_advmask.ecg.recording import (
 )
 
 _LARGEST_BYTES: Final = 8 * MOST_SAMPLES
-"""That the variables of a file may take in memory, where SciPy holds them all at once."""
-
-_COMPRESSED: Final = 15
-"""MATLAB's number for an element that is packed."""
+"""Of a file, and of what its packed variables unpack to: they are in memory all at once."""
 
 
 @dataclass
@@ -59,64 +57,37 @@ def open_mat(path: str | os.PathLike[str], given: Given) -> MatFile | Hdf5File:
     """
     try:
         with Path(path).open("rb") as stream:
+            if (size := os.fstat(stream.fileno()).st_size) > _LARGEST_BYTES:
+                raise UnreadableRecordingError(path, f"has {size} bytes, of at most {_LARGEST_BYTES}, cut it first")
             head = stream.read(520)
             if not is_hdf5(head):
-                _check_size(stream, path)
-                variables = _variables(path)
-                return _described(path, variables, given)
+                return _described(path, _variables(path, head + stream.read()), given)
     except UnreadableRecordingError:
         raise
-    except Exception as error:  # SciPy raises errors of many kinds on damaged files
+    except Exception as error:  # damage shows in errors of many kinds
         raise UnreadableRecordingError(path, f"cannot be read as a MATLAB file ({one_line(error)})") from error
     return open_hdf5(path, given)
 
 
-def _check_size(stream: BinaryIO, path: str | os.PathLike[str]) -> None:
-    """Refuse files whose elements, unpacked, would take more memory than recordings may."""
-    size = os.fstat(stream.fileno()).st_size
-    total = size
-    stream.seek(0)
-    head = stream.read(128)
-    if head[:4].isalnum() or head.startswith(b"MATLAB"):  # version 5 and up; version 4 is never packed
-        order = "<" if head[126:128] == b"IM" else ">"
-        place = 128
-        while place + 8 <= size and total <= _LARGEST_BYTES:
-            stream.seek(place)
-            kind, count = np.frombuffer(stream.read(8), f"{order}u4").tolist()
-            if kind == _COMPRESSED:
-                total += _unpacked_bytes(stream, count)
-            place += 8 + count
-    if total > _LARGEST_BYTES:
-        raise UnreadableRecordingError(path, f"takes more than {_LARGEST_BYTES} bytes in memory, cut it first")
+def _variables(path: str | os.PathLike[str], data: bytes) -> dict[str, npt.NDArray[Any]]:
+    """Variables by name; the fields of the only structure where there are no signals beside it."""
+    variables: Mapping[str, npt.NDArray[Any] | dict[str, npt.NDArray[Any]]]
+    if 0 in data[:4]:
+        from scipy.io import loadmat
 
-
-def _unpacked_bytes(stream: BinaryIO, count: int) -> int:
-    unpacker, total = zlib.decompressobj(), 0
-    while count > 0 and total <= _LARGEST_BYTES and (chunk := stream.read(min(count, 1 << 20))):
-        count -= len(chunk)
-        while chunk:
-            total += len(unpacker.decompress(chunk, 1 << 22))
-            chunk = unpacker.unconsumed_tail
-    return total
-
-
-def _variables(path: str | os.PathLike[str]) -> dict[str, npt.NDArray[Any]]:
-    """Variables by name; the fields of the only structure where there is nothing else."""
-    from scipy.io import loadmat
-
-    loaded = loadmat(os.fspath(path), appendmat=False)
-    variables: dict[str, npt.NDArray[Any]]
-    variables = {name: np.asarray(value) for name, value in loaded.items() if not name.startswith("__")}
-    structures = [value for value in variables.values() if value.dtype.names]
-    if len(structures) == 1 and structures[0].size == 1 and not _has_signals(variables):
-        (structure,) = structures[0].ravel()
-        variables = {name: np.asarray(structure[name]) for name in structures[0].dtype.names or ()}
+        loaded = loadmat(io.BytesIO(data))  # type: ignore[arg-type]  # it takes streams as well
+        variables = {name: np.asarray(value) for name, value in loaded.items() if not name.startswith("__")}
+    else:
+        variables = read_mat5(data, _LARGEST_BYTES)
+    structures = [value for value in variables.values() if isinstance(value, dict)]
+    if len(structures) == 1 and not _has_signals(variables):
+        (variables,) = structures
     if not variables:
         raise UnreadableRecordingError(path, "holds no variables")
-    return variables
+    return {name: np.empty(0, object) if isinstance(value, dict) else value for name, value in variables.items()}
 
 
-def _has_signals(variables: Mapping[str, npt.NDArray[Any]]) -> bool:
+def _has_signals(variables: Mapping[str, npt.NDArray[Any] | dict[str, npt.NDArray[Any]]]) -> bool:
     numeric = {
         name.lower() for name, value in variables.items() if getattr(value, "dtype", np.dtype("O")).kind in "fiu"
     }
