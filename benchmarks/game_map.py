@@ -36,7 +36,7 @@ from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.files import atomic_path, write_csv
 from ecg_advmask.pretrain.callbacks import troubles
 from ecg_advmask.pretrain.probe import is_finished
-from ecg_advmask.pretrain.run import Run, is_begun
+from ecg_advmask.pretrain.run import Run, is_started
 
 STATES = {"healthy": "o", "vanished": "v", "covered": "c", "collapsed": "x"}
 
@@ -58,7 +58,7 @@ def trained(data: Path, run: Path, preset: str, settings: list[str], seed: int) 
 
 def has_run(path: Path, data: DataSet, config: Config) -> bool:
     """Whether there is a finished run of these settings on this data."""
-    if not is_begun(path):
+    if not is_started(path):
         return False
     run = Run.open(path)
     return run.config == config and run.dataset.get("sha256") == data.sha256 and is_finished(run)

@@ -87,8 +87,8 @@ def state(run: Path) -> str:
     """How far a run has come, in words."""
     saved = sorted(run.glob("checkpoints/epoch-*.npz"))
     half_written = len([path for path in run.rglob(".*.tmp*") if path.is_file()])
-    begun = f"after epoch {int(saved[-1].stem[-5:])}" if saved else "before the first checkpoint"
-    place = begun if (run / "config.json").is_file() else "before it was begun"
+    started = f"after epoch {int(saved[-1].stem[-5:])}" if saved else "before the first checkpoint"
+    place = started if (run / "config.json").is_file() else "before it was begun"
     return place + (f", {half_written} files half-written" if half_written else "")
 
 

@@ -11,7 +11,7 @@ from ecg_advmask.cli.environment import stoppable
 from ecg_advmask.cli.source_options import given, old_spelling, source_options
 
 if TYPE_CHECKING:
-    from ecg_advmask.export.embed import Bar
+    from ecg_advmask.workers import ProgressBar
 
 
 @click.command("embed")
@@ -79,7 +79,7 @@ def embed(
 
     with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command goes on where it was"):
 
-        def progress(recordings: int) -> "Bar":
+        def progress(recordings: int) -> "ProgressBar":
             bar = click.progressbar(
                 length=recordings, label="Embedding", show_pos=True, hidden=recordings < 2, file=sys.stderr
             )
@@ -100,24 +100,24 @@ def embed(
             workers=workers,
             progress=progress,
         )
-    account = done.account
+    summary = done.summary
     if done.done_before:
         click.echo(f"went on after {done.done_before} recordings of an earlier run")
-    refused = account.end - account.recordings
-    if refused or account.refused_windows:
+    refused = summary.end - summary.recordings
+    if refused or summary.refused_windows:
         click.echo(
-            f"refused: recordings: {refused}, windows of others: {account.refused_windows}; see {refused_path(out)}"
+            f"refused: recordings: {refused}, windows of others: {summary.refused_windows}; see {refused_path(out)}"
         )
     if done.own:
         click.echo(f"ignored, since ecg-advmask wrote them ({len(done.own)}): {some_of(done.own)}")
-    if account.padded:
-        click.echo(f"windows padded, of recordings shorter than a window: {account.padded}")
-    if account.rebuilt:
-        click.echo(f"limb leads rebuilt from others: {account.rebuilt} recordings")
-    if account.trailing:
-        left_over = f"{account.trailing_s:.1f} s of {account.trailing} recordings"
+    if summary.padded:
+        click.echo(f"windows padded, of recordings shorter than a window: {summary.padded}")
+    if summary.rebuilt:
+        click.echo(f"limb leads rebuilt from others: {summary.rebuilt} recordings")
+    if summary.trailing:
+        left_over = f"{summary.trailing_s:.1f} s of {summary.trailing} recordings"
         click.echo(f"left over at the ends, shorter than a window: {left_over}")
     click.echo(
-        f"wrote {out}: {account.rows} embeddings of length {done.embedding_dim}, "
-        f"one per {'recording' if mean else 'window'}; recordings: {account.recordings}"
+        f"wrote {out}: {summary.rows} embeddings of length {done.embedding_dim}, "
+        f"one per {'recording' if mean else 'window'}; recordings: {summary.recordings}"
     )

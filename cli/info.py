@@ -29,9 +29,9 @@ def info(path: Path, verify: bool) -> None:
 
 
 def _print_data_set(path: Path, verify: bool) -> None:
-    from ecg_advmask.data.account import Account, total
     from ecg_advmask.data.dataset import DataSet
-    from ecg_advmask.report.data_account import (
+    from ecg_advmask.data.summary import DataSummary, total
+    from ecg_advmask.report.data_summary import (
         checks_table,
         classes_table,
         codes_line,
@@ -56,16 +56,16 @@ def _print_data_set(path: Path, verify: bool) -> None:
     settings = stated.get("settings", {})
     _print("settings", settings)
     try:
-        accounts = {source: Account.from_dict(values) for source, values in stated["sources"].items()}
-        click.echo(f"\n{recordings_table(accounts)}")
-        for line in remarks(total(accounts.values())):
+        summaries = {source: DataSummary.from_dict(values) for source, values in stated["sources"].items()}
+        click.echo(f"\n{recordings_table(summaries)}")
+        for line in remarks(total(summaries.values())):
             click.echo(line)
-        click.echo(f"\n{checks_table(stated['checks'], settings['refuse'], total(accounts.values()))}")
+        click.echo(f"\n{checks_table(stated['checks'], settings['refuse'], total(summaries.values()))}")
     except (KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path / 'dataset.json'}: is damaged ({error!r}), prepare the data set again") from error
-    if classes := classes_table(accounts):
+    if classes := classes_table(summaries):
         click.echo(f"\nrecordings by scored class of PhysioNet/CinC\n{classes}")
-    if codes := codes_line(accounts):
+    if codes := codes_line(summaries):
         click.echo(f"\nrecordings by other codes: {codes}")
     if len(data.labels.columns) > 1:
         given = {column: data.labels[column] for column in data.labels.columns[1:]}

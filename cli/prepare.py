@@ -179,12 +179,12 @@ class _Bars:
 
 
 def _print_account(data: "DataSet") -> None:
-    from ecg_advmask.data.account import accounts_of, total
-    from ecg_advmask.report.data_account import patients_line, recordings_table, remarks, table_lines
+    from ecg_advmask.data.summary import summaries_of, total
+    from ecg_advmask.report.data_summary import patients_line, recordings_table, remarks, table_lines
 
-    accounts = accounts_of(data)
-    whole = total(accounts.values())
-    click.echo(recordings_table(accounts))
+    summaries = summaries_of(data)
+    whole = total(summaries.values())
+    click.echo(recordings_table(summaries))
     for line in remarks(whole):
         click.echo(line)
     stated = read_json(data.path / "dataset.json")

@@ -73,7 +73,7 @@ def pretrain(
         opened = members[0] if len(members) == 1 else DataSetUnion.of(members)
         with distribute.strategy_of(devices).scope():
             if distribute.is_chief():
-                trainer.pretrain(opened, run, settings, resume=resume, draw_masks=draw_masks, say=click.echo)
+                trainer.pretrain(opened, run, settings, resume=resume, draw_masks=draw_masks, log=click.echo)
                 told = f"wrote {run} (encoder.keras, history.csv, checkpoints, masks, tensorboard)"
             else:
                 trainer.follow(opened, settings)
@@ -87,9 +87,9 @@ def _stored_settings(run: Path) -> Config:
     Raises:
         InputError: it was not begun, so there are none.
     """
-    from ecg_advmask.pretrain.run import Run, is_begun
+    from ecg_advmask.pretrain.run import Run, is_started
 
-    if not is_begun(run):
+    if not is_started(run):
         raise InputError(f"{run}: no run was begun there; name its --preset or --config, or leave out --resume")
     return Run.open(run).config
 
@@ -97,9 +97,9 @@ def _stored_settings(run: Path) -> Config:
 def _what_to_do(data: tuple[Path, ...], run: Path) -> str:
     """What a user is told whose training was stopped."""
     from ecg_advmask.pretrain import checkpoints
-    from ecg_advmask.pretrain.run import CHECKPOINTS, is_begun
+    from ecg_advmask.pretrain.run import CHECKPOINTS, is_started
 
-    if not is_begun(run):
+    if not is_started(run):
         return "stopped before the run was begun; the same command begins it"
     saved = checkpoints.found(run / CHECKPOINTS)
     done = f"after epoch {checkpoints.epoch_of(saved[-1])}" if saved else "in its first epoch"

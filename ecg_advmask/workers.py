@@ -10,7 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from typing import Any
+from typing import Any, Protocol
 
 from ecg_advmask.errors import InputError
 
@@ -19,6 +19,12 @@ def processors() -> int:
     """How many processors this process may use, as far as the system says."""
     allowed = getattr(os, "sched_getaffinity", None)  # not on macOS and Windows
     return (len(allowed(0)) if allowed else os.cpu_count()) or 1
+
+
+class ProgressBar(Protocol):
+    """What long work reports to: `update` receives the number of recordings done since the last call."""
+
+    def update(self, n: int, /) -> object: ...
 
 
 @contextlib.contextmanager

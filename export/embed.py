@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.sources import (
@@ -22,10 +22,10 @@ from ecg_advmask.ecg.sources import (
 )
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.encoder import OnnxEncoder, Windowed, windows_to_embed
-from ecg_advmask.export.rows import Account, Collector, Part, Result, embed_windowed
+from ecg_advmask.export.rows import Collector, EmbeddingSummary, Part, Result, embed_windowed
 from ecg_advmask.export.tables import WRITERS, Parts, check_table
 from ecg_advmask.files import room_errors, sha256_of, write_csv
-from ecg_advmask.workers import processors, worker_pool
+from ecg_advmask.workers import ProgressBar, processors, worker_pool
 
 # ---- Recordings read, resampled, checked and cut by processes of their own, while others are embedded.
 #
@@ -77,12 +77,6 @@ MOST_BATCHES_AT_A_TIME: Final = 4
 """Each takes memory of its own; more cores than that share in each."""
 
 
-class Bar(Protocol):
-    """A progress bar: told how many recordings are done."""
-
-    def update(self, n: int, /) -> object: ...
-
-
 @dataclass(frozen=True)
 class Embedded:
     """What became of an embedding job: the account of its recordings, and how many an earlier run had done.
@@ -90,7 +84,7 @@ class Embedded:
     ``own`` names tables and folders among the sources that this package wrote, which are no recordings.
     """
 
-    account: Account
+    summary: EmbeddingSummary
     done_before: int
     embedding_dim: int
     own: tuple[str, ...] = ()
@@ -110,7 +104,7 @@ def embed_files(
     batch_size: int = 32,
     threads: int | None = None,
     workers: int | None = None,
-    progress: Callable[[int], Bar] | None = None,
+    progress: Callable[[int], ProgressBar] | None = None,
 ) -> Embedded:
     """Embed every recording of files and folders, and write the table ``out``.
 
@@ -168,17 +162,17 @@ def embed_files(
             results = embed_windowed(encoder, _divided(windowed), batch_size, batches)
             for part in _parts(results, done_before, mean, bar):
                 parts.add(part)
-        account = Account()
+        summary = EmbeddingSummary()
         for part in parts:
-            account.include(part.account)
+            summary.include(part.summary)
         first = _write_refused(refused_path(table), parts)
-        if account.rows == 0:
+        if summary.rows == 0:
             parts.remove()
             raise InputError(f"{first}; nothing was embedded, {refused_path(table)} says why")
         with parts.path_for(table) as temporary:
             WRITERS[table.suffix](temporary, parts, encoder)
         parts.remove()
-    return Embedded(account, done_before, encoder.embedding_dim, tuple(source.own))
+    return Embedded(summary, done_before, encoder.embedding_dim, tuple(source.own))
 
 
 def refused_path(table: Path) -> Path:
@@ -186,13 +180,13 @@ def refused_path(table: Path) -> Path:
     return table.with_suffix(".refused.csv")
 
 
-def _parts(results: Iterable[Result | None], first: int, mean: bool, bar: Bar | None) -> Iterator[Part]:
+def _parts(results: Iterable[Result | None], first: int, mean: bool, bar: ProgressBar | None) -> Iterator[Part]:
     """Results put together to parts, which marks end."""
     collector = Collector(first, mean=mean)
     for result in results:
         if result is None:
             yield collector.part()
-            collector = Collector(collector.account.end, mean=mean)
+            collector = Collector(collector.summary.end, mean=mean)
             continue
         collector.add(result)
         if bar is not None:
@@ -222,9 +216,9 @@ def _digest(listed: Iterable[Entry]) -> str:
 
 def _write_refused(path: Path, parts: Iterable[Part]) -> str:
     """Write the list of what could not be used, or remove an old one; returns what is first in it."""
-    first = next((row for part in parts for row in part.account.refused), None)
+    first = next((row for part in parts for row in part.summary.refused), None)
     path.unlink(missing_ok=True)
     if first is None:
         return ""
-    write_csv(path, ["id", "file", "reason"], (row for part in parts for row in part.account.refused))
+    write_csv(path, ["id", "file", "reason"], (row for part in parts for row in part.summary.refused))
     return f"{first['file']}: {first['reason']}"

@@ -286,4 +286,4 @@ def _twelve_leads(signals_mv: Any, leads: Sequence[str] | None) -> tuple[FloatSi
     factors = [1.0 if unit == "" else millivolts(unit) or 1.0 for unit in found.units]
     if set(factors) != {1.0}:
         signals = signals * np.array(factors, np.float32)
-    return found.twelve(signals), found.rebuilt
+    return found.to_twelve_leads(signals), found.rebuilt

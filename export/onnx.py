@@ -48,7 +48,7 @@ from ecg_advmask.export.parity import (
     agreements,
     check,
     embedder,
-    plain,
+    jsonable,
 )
 from ecg_advmask.export.precision import Precision, to_float16, to_int8
 from ecg_advmask.export.probe import StoredEvaluation
@@ -265,7 +265,7 @@ def export_encoder(
             "compared_with": "Keras in float32",
             "compared_on": {"source": source, "windows": len(signals_mv), "sha256": windows_sha256(signals_mv)},
             "limits": {"smallest_cosine": SMALLEST_COSINE[precision], "error_over_spread": LARGEST_OVER_SPREAD},
-            "batch_sizes": plain(found),
+            "batch_sizes": jsonable(found),
             "linear_evaluation": None if evaluation is None else evaluation.change(embedder(temporary)),
             "saved_model": None,
             "versions": versions(_PACKAGES),
@@ -275,7 +275,7 @@ def export_encoder(
             outputs = outputs_of(stack.enter_context(made), signals_mv)
             agreement = {name: Agreement.of(outputs[name], expected[name]) for name in expected}
             check(agreement[OUTPUT], "float32", saved_model_path)
-            report["saved_model"] = plain(agreement)
+            report["saved_model"] = jsonable(agreement)
         write_json(stack.enter_context(atomic_path(Path(path).with_suffix(REPORT_SUFFIX))), report)
         size_bytes = temporary.stat().st_size
     return Exported(size_bytes, metadata, {batch_size: one[OUTPUT] for batch_size, one in found.items()}, report)

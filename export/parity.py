@@ -129,12 +129,12 @@ def check(agreement: Agreement, precision: Precision, path: str | os.PathLike[st
         )
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """The value as JSON takes it: tuples with names as objects, NaN as None."""
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
-        return plain(value._asdict())
+        return jsonable(value._asdict())
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): jsonable(item) for key, item in value.items()}
     return None if isinstance(value, float) and np.isnan(value) else value
 
 

@@ -143,7 +143,7 @@ COLUMNS: Final = ("ids", "windows", "start_s", "embeddings", "predictions")
 
 
 @dataclass
-class Account:
+class EmbeddingSummary:
     """What became of the listed recordings from ``first`` on, ``end`` not included.
 
     ``rows`` are those in the table, ``refused`` what could not be used (id, file, reason). ``trailing_s`` adds up what
@@ -179,7 +179,7 @@ class Account:
         file = printable(result.file)
         self.refused += [{"id": result.record_id, "file": file, "reason": reason} for reason in reasons]
 
-    def include(self, following: "Account") -> None:
+    def include(self, following: "EmbeddingSummary") -> None:
         """Add the account of the recordings that follow; what was refused of them is counted, not listed."""
         self.end = following.end
         self.rows += following.rows
@@ -197,7 +197,7 @@ class Part:
     """Some rows of the table, by the names in `COLUMNS` as far as it has them, and the account of their recordings."""
 
     columns: Mapping[str, npt.NDArray[Any]]
-    account: Account
+    summary: EmbeddingSummary
 
 
 class Collector:
@@ -205,22 +205,22 @@ class Collector:
 
     def __init__(self, first: int, *, mean: bool) -> None:
         self._mean = mean
-        self.account = Account(first, first)
+        self.summary = EmbeddingSummary(first, first)
         self._results: list[EmbeddedRecording] = []
 
     def add(self, result: Result) -> None:
         """Take in the next recording."""
-        self.account.add(result)
+        self.summary.add(result)
         if isinstance(result, EmbeddedRecording):
             self._results.append(result)
-            self.account.rows += 1 if self._mean else len(result.windows)
+            self.summary.rows += 1 if self._mean else len(result.windows)
 
     def part(self) -> Part:
         """All that was taken in."""
         results, counts = self._results, [len(result.windows) for result in self._results]
         ids = np.array([result.record_id for result in results], np.str_)
         if not results:
-            return Part({}, self.account)
+            return Part({}, self.summary)
         columns: dict[str, npt.NDArray[Any]]
         if self._mean:
             columns = {"ids": ids, "windows": np.array(counts, np.int64)}
@@ -235,4 +235,4 @@ class Collector:
         there = [values for values in predictions if values is not None]
         if there:
             columns["predictions"] = np.stack(there) if self._mean else np.concatenate(there)
-        return Part(columns, self.account)
+        return Part(columns, self.summary)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.encoder import OnnxEncoder
-from ecg_advmask.export.rows import COLUMNS, Account, Part
+from ecg_advmask.export.rows import COLUMNS, EmbeddingSummary, Part
 from ecg_advmask.files import atomic_path, check_writable, locked, read_json, write_json
 
 _ZIP_EPOCH: Final = (1980, 1, 1, 0, 0, 0)
@@ -43,25 +43,25 @@ def check_table(path: Path) -> None:
 
 def write_npz(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
     """`ids`, `windows`, `start_s`, `embeddings`, `encoder_sha256`; of a classifier also `predictions` and `names`."""
-    account, shapes = Account(), dict[str, tuple[np.dtype[Any], tuple[int, ...]]]()
+    summary, shapes = EmbeddingSummary(), dict[str, tuple[np.dtype[Any], tuple[int, ...]]]()
     for part in parts:
-        account.include(part.account)
-        for name in COLUMNS if not shapes and part.account.rows else ():
+        summary.include(part.summary)
+        for name in COLUMNS if not shapes and part.summary.rows else ():
             if name in part.columns:
                 values = part.columns[name]
                 shapes[name] = (values.dtype, values.shape[1:])
-    shapes["ids"] = (np.dtype(f"<U{account.longest_id}"), ())
+    shapes["ids"] = (np.dtype(f"<U{summary.longest_id}"), ())
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         for name, (dtype, shape) in shapes.items():
             with archive.open(zipfile.ZipInfo(f"{name}.npy", _ZIP_EPOCH), "w", force_zip64=True) as member:
                 header = {
                     "descr": np.lib.format.dtype_to_descr(dtype),
                     "fortran_order": False,
-                    "shape": (account.rows, *shape),
+                    "shape": (summary.rows, *shape),
                 }
                 np.lib.format.write_array_header_1_0(member, header)
                 for part in parts:
-                    if part.account.rows:
+                    if part.summary.rows:
                         member.write(np.ascontiguousarray(part.columns[name], dtype).tobytes())
         further = {"encoder_sha256": np.array(encoder.metadata["encoder_sha256"])}
         if encoder.names is not None:
@@ -71,7 +71,7 @@ def write_npz(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
                 np.lib.format.write_array(member, values, allow_pickle=False)
 
 
-def write_csv(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
+def write_csv_table(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
     """A row per embedding, with a column for each of its numbers; nine digits give a float32 back exactly."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -99,7 +99,7 @@ def write_parquet(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> No
 
 WRITERS: Final[Mapping[str, Callable[[Path, Iterable[Part], OnnxEncoder], None]]] = {
     ".npz": write_npz,
-    ".csv": write_csv,
+    ".csv": write_csv_table,
     ".parquet": write_parquet,
 }
 """How to write a table, by the ending of its name."""
@@ -111,7 +111,7 @@ def _some_rows(
     """Some rows at a time: all but the embeddings in columns by their names in a flat table, and the embeddings."""
     for part in parts:
         columns = {name: part.columns[name] for name in COLUMNS if name in part.columns}
-        for first in range(0, part.account.rows, _ROWS_AT_ONCE):
+        for first in range(0, part.summary.rows, _ROWS_AT_ONCE):
             rows = {name: values[first : first + _ROWS_AT_ONCE] for name, values in columns.items()}
             flat = {"id": rows["ids"], "window" if "start_s" in rows else "windows": rows["windows"]}
             if "start_s" in rows:
@@ -130,7 +130,7 @@ def _some_rows(
 
 _STATE: Final = "state.json"
 _LOCK: Final = ".lock"
-_ACCOUNT: Final = "account"
+_SUMMARY: Final = "account"
 
 
 class Parts:
@@ -159,8 +159,8 @@ class Parts:
         elif not folder.is_dir() or any(not path.name.startswith(".") for path in folder.iterdir()):
             raise InputError(f"{folder}: is in the way, embeddings are put there until they are complete; remove it")
         self._lock()
-        while (account := _account(self._path(self._count))) is not None and account.first == self.end:
-            self.end = account.end
+        while (summary := _summary(self._path(self._count))) is not None and summary.first == self.end:
+            self.end = summary.end
             self._count += 1
 
     def __enter__(self) -> Self:
@@ -173,17 +173,17 @@ class Parts:
 
     def add(self, part: Part) -> None:
         """Keep the next part: on disk, unless it is the only one."""
-        if part.account.first == 0 and part.account.end == self._recordings:
+        if part.summary.first == 0 and part.summary.end == self._recordings:
             self._only = part
         else:
             if self._count == 0:
                 self._lock()
                 write_json(self.folder / _STATE, self._state)
             with atomic_path(self._path(self._count)) as temporary:
-                account = np.array(json.dumps(asdict(part.account)))
-                np.savez(temporary, allow_pickle=False, **{**part.columns, _ACCOUNT: account})
+                summary = np.array(json.dumps(asdict(part.summary)))
+                np.savez(temporary, allow_pickle=False, **{**part.columns, _SUMMARY: summary})
             self._count += 1
-        self.end = part.account.end
+        self.end = part.summary.end
 
     def __iter__(self) -> Iterator[Part]:
         """All parts, one at a time in memory."""
@@ -191,7 +191,7 @@ class Parts:
             yield self._only
         for number in range(self._count):
             with np.load(self._path(number), allow_pickle=False) as columns:
-                yield Part(columns, Account(**json.loads(str(columns[_ACCOUNT]))))
+                yield Part(columns, EmbeddingSummary(**json.loads(str(columns[_SUMMARY]))))
 
     @contextlib.contextmanager
     def path_for(self, table: Path) -> Iterator[Path]:
@@ -217,25 +217,25 @@ class Parts:
         return self.folder / f"part-{number:06d}.npz"
 
 
-def _account(path: Path) -> Account | None:
+def _summary(path: Path) -> EmbeddingSummary | None:
     """What a part says of itself; None if it is missing or damaged, and then it is made anew."""
     if not path.exists():
         return None
     try:
         with zipfile.ZipFile(path) as archive, np.load(path, allow_pickle=False) as columns:
             whole = archive.testzip() is None
-            return Account(**json.loads(str(columns[_ACCOUNT]))) if whole else None
+            return EmbeddingSummary(**json.loads(str(columns[_SUMMARY]))) if whole else None
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
         return None
 
 
-def _check_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _check_same(folder: Path, started: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with the work of another encoder, on other recordings or with other options."""
     words = {"encoder_file_sha256": "with another encoder", "listing_sha256": "on other recordings"}
     changed = [
-        words.get(name, f"with {name} {json.dumps(begun.get(name))} instead of {json.dumps(value)}")
+        words.get(name, f"with {name} {json.dumps(started.get(name))} instead of {json.dumps(value)}")
         for name, value in now.items()
-        if begun.get(name) != value
+        if started.get(name) != value
     ]
     if changed:
         raise InputError(f"{folder}: was begun {', '.join(changed)}; remove it to begin anew")

@@ -160,7 +160,10 @@ class EcgEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         leads = find_leads(names, rebuild=True)
         signals_mv = np.asarray(signals * millivolts_in(self.unit, name), np.float32)
         return Recording(
-            name, leads.twelve(signals_mv[:, list(leads.columns)]), float(self.sampling_rate_hz), rebuilt=leads.rebuilt
+            name,
+            leads.to_twelve_leads(signals_mv[:, list(leads.columns)]),
+            float(self.sampling_rate_hz),
+            rebuilt=leads.rebuilt,
         )
 
     def __getstate__(self) -> dict[str, Any]:

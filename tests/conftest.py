@@ -224,6 +224,6 @@ def trained_run(generated_data: Path, made_once: Callable[..., Path]) -> Path:
     def make(folder: Path) -> None:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(trainer, "build", eager)
-            trainer.pretrain(DataSet.open(generated_data), folder / "run", config, say=lambda _: None)
+            trainer.pretrain(DataSet.open(generated_data), folder / "run", config, log=lambda _: None)
 
     return made_once("trained", make) / "run"

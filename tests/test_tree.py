@@ -121,10 +121,6 @@ def test_imports_have_no_cycles() -> None:
         visit(module, ())
 
 
-SAME_NAME_TWICE = {"Account", "Bar", "Entry", "Part", "Recording", "Wave", "diagnoses", "plain", "write_csv"}
-"""Names that still mean two things: no other may be added, and those that no longer do are to be removed."""
-
-
 def test_a_public_name_is_defined_once() -> None:
     """Functions and classes; commands are called after what they do, so those of ``cli`` are excepted."""
     where = defaultdict(set)
@@ -133,7 +129,7 @@ def test_a_public_name_is_defined_once() -> None:
             for node in tree_of(module).body:
                 if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
                     where[node.name].add(module)
-    assert {name: places for name, places in where.items() if len(places) > 1 and name not in SAME_NAME_TWICE} == {}
+    assert {name: places for name, places in where.items() if len(places) > 1} == {}
 
 
 def test_every_module_is_reached_from_the_commands_or_the_public_interface() -> None:

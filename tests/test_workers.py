@@ -30,12 +30,12 @@ def test_results_come_back_and_nothing_is_left() -> None:
 
 
 def test_an_interruption_ends_the_processes_at_once() -> None:
-    begun = time.monotonic()
+    started = time.monotonic()
     with pytest.raises(KeyboardInterrupt), worker_pool(1) as pool:
         pool.submit(abs, -1).result()
         pool.submit(time.sleep, 60)
         raise KeyboardInterrupt
-    assert time.monotonic() - begun < 40
+    assert time.monotonic() - started < 40
     assert multiprocessing.active_children() == []
 
 

@@ -16,7 +16,7 @@ _LIST: Final = re.compile(rf"\s*(?:{_NAME})\s*(?:,|(?=\s)|$)")
 _DICT: Final = re.compile(rf"\s*(?:{_NAME})\s*:\s*([\w.+-]+)\s*(?:,|$)")
 
 
-def plain(cell: str) -> str:
+def plain_cell(cell: str) -> str:
     """The text of a cell without what a spreadsheet puts around it to keep it one (``="00001"``)."""
     match = re.fullmatch(r"=\s*\"(.*)\"", cell.strip())
     return (match[1] if match else cell).strip()
@@ -60,7 +60,7 @@ def _codes(names: list[str]) -> tuple[str, ...]:
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line number and `plain` cells of every line of a CSV file that is not blank.
+    """Line number and `plain_cell` cells of every line of a CSV file that is not blank.
 
     Raises:
         InputError: the file cannot be read, or is no CSV in UTF-8.
@@ -69,7 +69,7 @@ def rows_of(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             rows = csv.reader(stream, strict=True)
             for row in rows:
-                cells = tuple(map(plain, row))
+                cells = tuple(map(plain_cell, row))
                 if not all(cell.isprintable() for cell in cells):
                     raise InputError(
                         f"{path}: line {rows.line_num} holds tabs, line breaks or other characters that cannot be "

@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from ecg_advmask.data.account import Account, total
 from ecg_advmask.data.dataset import (
     DATASET_FILE,
     FORMAT_VERSION,
@@ -21,7 +20,8 @@ from ecg_advmask.data.dataset import (
     dataset_sha256,
     stated_file,
 )
-from ecg_advmask.data.parts import WORK, Part, load_parts
+from ecg_advmask.data.parts import WORK, FinishedShard, load_parts
+from ecg_advmask.data.summary import DataSummary, total
 from ecg_advmask.ecg.quality import CHECKS
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_csv, write_json
@@ -38,22 +38,22 @@ def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> None:
     """
     shards = int(plan["shards"])
 
-    def parts() -> Iterator[Part]:
+    def parts() -> Iterator[FinishedShard]:
         return load_parts(folder, shards)
 
-    accounts: dict[str, Account] = {}
+    summaries: dict[str, DataSummary] = {}
     for part in parts():
-        for source, account in part.accounts.items():
-            accounts.setdefault(source, Account()).add(account)
-    if total(accounts.values()).recordings_kept == 0:
+        for source, summary in part.summaries.items():
+            summaries.setdefault(source, DataSummary()).add(summary)
+    if total(summaries.values()).recordings_kept == 0:
         message = _none_usable(parts, plan)
         shutil.rmtree(folder)
         raise InputError(message)
     label_columns = list(plan["label_columns"])
     columns_of_records = list(RECORD_COLUMNS)
-    if total(accounts.values()).rebuilt:
+    if total(summaries.values()).rebuilt:
         columns_of_records.append(REBUILT_COLUMN)
-    rows = ({name: row[name] for name in columns_of_records} for row in _rows(parts, accounts))
+    rows = ({name: row[name] for name in columns_of_records} for row in _rows(parts, summaries))
     write_csv(folder / RECORDS_FILE, columns_of_records, rows)
     write_csv(folder / REFUSED_FILE, REFUSED_COLUMNS, (row for part in parts() for row in part.refused))
     tables = [RECORDS_FILE, REFUSED_FILE]
@@ -69,9 +69,9 @@ def finish(folder: Path, target: Path, plan: Mapping[str, Any]) -> None:
             "format_version": FORMAT_VERSION,
             **{name: value for name, value in plan.items() if name != "shards"},
             "checks": [{name: getattr(check, name) for name in _CHECK_FIELDS} for check in CHECKS.values()],
-            "counts": total(accounts.values()).as_dict(),
+            "counts": total(summaries.values()).as_dict(),
             "patients": _patients(parts),
-            "sources": {source: accounts[source].as_dict() for source in sorted(accounts)},
+            "sources": {source: summaries[source].as_dict() for source in sorted(summaries)},
             "shards": files[:shards],
             "tables": files[shards:],
             "sha256": dataset_sha256(str(file["sha256"]) for file in files),
@@ -88,8 +88,10 @@ def complete(folder: Path, target: Path) -> None:
     os.replace(folder, target)  # noqa: PTH105 (replaces an empty folder, as Path.replace does, but reads as it is meant)
 
 
-def _rows(parts: Callable[[], Iterator[Part]], accounts: Mapping[str, Account]) -> Iterator[dict[str, Any]]:
-    """Rows of `records.csv`; recordings whose signal an earlier one has are told, and counted in ``accounts``."""
+def _rows(
+    parts: Callable[[], Iterator[FinishedShard]], summaries: Mapping[str, DataSummary]
+) -> Iterator[dict[str, Any]]:
+    """Rows of `records.csv`; recordings whose signal an earlier one has are marked, and counted in ``summaries``."""
     hashes = (int(row["signal_hash"][:16], 16) for part in parts() for row in _first_windows(part.rows))
     _, index, inverse = np.unique(np.fromiter(hashes, np.uint64), return_index=True, return_inverse=True)
     first = index[inverse]  # of each recording, the earliest one whose hash begins alike
@@ -104,13 +106,13 @@ def _rows(parts: Callable[[], Iterator[Part]], accounts: Mapping[str, Account]) 
                 number += 1
                 original_id, original_hash = originals.get(int(first[number]), ("", ""))
                 duplicate_of = original_id if original_hash == row["signal_hash"] else ""
-                accounts[row["source"]].duplicates += bool(duplicate_of)
+                summaries[row["source"]].duplicates += bool(duplicate_of)
                 if number in needed:
                     originals[number] = (row["id"], row["signal_hash"])
             yield {**row, "duplicate_of": duplicate_of}
 
 
-def _patients(parts: Callable[[], Iterator[Part]]) -> dict[str, int]:
+def _patients(parts: Callable[[], Iterator[FinishedShard]]) -> dict[str, int]:
     """How many patients the recordings kept are of, how many of them have several, and the most of one."""
     hashes = (
         int.from_bytes(hashlib.blake2b(row["patient"].encode(), digest_size=8).digest())
@@ -133,7 +135,7 @@ def _first_windows(rows: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, A
             yield row
 
 
-def _none_usable(parts: Callable[[], Iterator[Part]], plan: Mapping[str, Any]) -> str:
+def _none_usable(parts: Callable[[], Iterator[FinishedShard]], plan: Mapping[str, Any]) -> str:
     counts: dict[str, int] = {}
     for part in parts():
         for row in part.refused:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ecg_advmask.data.cells import class_key, names_of, plain, rows_of
+from ecg_advmask.data.cells import class_key, names_of, plain_cell, rows_of
 from ecg_advmask.ecg.recording import RATES_HZ, Sex, is_missing, means_patient, parse_age, parse_patient, parse_sex
 from ecg_advmask.ecg.sources import Entry
 from ecg_advmask.errors import InputError, some_of
@@ -144,7 +144,7 @@ class LabelTable:
 
 def id_key(name: str) -> str:
     """What ids are compared by: without a file's suffix, a leading ``./`` and a final ``.0``, one slash."""
-    key = plain(name).replace("\\", "/")
+    key = plain_cell(name).replace("\\", "/")
     while key.startswith("./"):
         key = key[2:]
     key = _SUFFIXES.sub("", key) or key

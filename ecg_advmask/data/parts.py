@@ -10,9 +10,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.data.account import FILE, TABLE, UNKNOWN_PATIENT, Account, kind
 from ecg_advmask.data.dataset import REBUILT_COLUMN, WindowWriter
 from ecg_advmask.data.diagnoses import classes_of
+from ecg_advmask.data.summary import FILE, TABLE, UNKNOWN_PATIENT, DataSummary, kind
 from ecg_advmask.ecg.recording import one_line
 from ecg_advmask.ecg.signals import microvolts, signal_hash
 from ecg_advmask.ecg.sources import Entry, RecordingSource, Refused, read_or_refuse
@@ -32,7 +32,7 @@ class Outcome:
     windows_uv: list[npt.NDArray[np.int16]]
     rows: list[dict[str, Any]]
     refused: list[tuple[int | None, str]]
-    account: Account
+    summary: DataSummary
 
 
 def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> Outcome:
@@ -67,7 +67,7 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
         | {"reported": ";".join(piece.reported)}
         for piece in pieces.windows
     ]
-    account = Account(
+    summary = DataSummary(
         recordings_in=1,
         recordings_kept=1,
         windows_kept=len(rows),
@@ -78,19 +78,19 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
         rebuilt=bool(recording.rebuilt),
     )
     of_file = UNKNOWN_PATIENT if recording.patient == entry.own_patient else FILE
-    account.patients_from[TABLE if entry.patient else of_file] += 1
-    account.window_reasons.update(kind(reason) for _, reason in pieces.refused)
-    account.reported.update(name for piece in pieces.windows for name in piece.reported)
-    account.codes.update(set(filter(None, known["codes"].split(";"))))
-    account.classes_2020.update(classes_of(known["codes"], 2020))
-    account.classes_2021.update(classes_of(known["codes"], 2021))
-    return Outcome([microvolts(piece.signals_mv) for piece in pieces.windows], rows, list(pieces.refused), account)
+    summary.patients_from[TABLE if entry.patient else of_file] += 1
+    summary.window_reasons.update(kind(reason) for _, reason in pieces.refused)
+    summary.reported.update(name for piece in pieces.windows for name in piece.reported)
+    summary.codes.update(set(filter(None, known["codes"].split(";"))))
+    summary.classes_2020.update(classes_of(known["codes"], 2020))
+    summary.classes_2021.update(classes_of(known["codes"], 2021))
+    return Outcome([microvolts(piece.signals_mv) for piece in pieces.windows], rows, list(pieces.refused), summary)
 
 
 def _refused(reason: str, pieces: Cut | None = None) -> Outcome:
-    account = Account(recordings_in=1, recordings_refused=1, trailing_seconds=pieces.trailing_s if pieces else 0.0)
-    account.reasons[kind(reason)] += 1
-    return Outcome([], [], [(None, reason)], account)
+    summary = DataSummary(recordings_in=1, recordings_refused=1, trailing_seconds=pieces.trailing_s if pieces else 0.0)
+    summary.reasons[kind(reason)] += 1
+    return Outcome([], [], [(None, reason)], summary)
 
 
 def _reason(pieces: Cut) -> str:
@@ -121,17 +121,17 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Part:
+class FinishedShard:
     """A finished shard: what `dataset.json` says of it, the rows of its windows, and what was refused.
 
-    ``labels`` has a row for every recording kept. ``accounts`` are by source.
+    ``labels`` has a row for every recording kept. ``summaries`` are by source.
     """
 
     shard: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     labels: Sequence[Mapping[str, str]]
     refused: Sequence[Mapping[str, Any]]
-    accounts: Mapping[str, Account]
+    summaries: Mapping[str, DataSummary]
 
 
 def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
@@ -141,7 +141,7 @@ def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
     rows: list[Mapping[str, Any]] = []
     labels: list[Mapping[str, str]] = []
     refused: list[Mapping[str, Any]] = []
-    accounts: dict[str, Account] = {}
+    summaries: dict[str, DataSummary] = {}
     path = _shard_path(job.folder, shard)
     with atomic_path(path) as temporary, WindowWriter(temporary) as writer:
         for entry in entries:
@@ -159,32 +159,32 @@ def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
                 }
                 for window, reason in outcome.refused
             ]
-            accounts.setdefault(entry.source, Account()).add(outcome.account)
+            summaries.setdefault(entry.source, DataSummary()).add(outcome.summary)
     stated = {
         "shard": {"name": path.name, "windows": len(rows), "bytes": path.stat().st_size, "sha256": sha256_of(path)},
         "rows": rows,
         "labels": labels,
         "refused": refused,
-        "accounts": {source: account.as_dict() for source, account in accounts.items()},
+        "accounts": {source: summary.as_dict() for source, summary in summaries.items()},
     }
     write_text(_account_path(job.folder, shard), json.dumps(stated))
     return len(entries)
 
 
-def load_part(folder: Path, shard: int, *, verify: bool = True) -> Part | None:
+def load_part(folder: Path, shard: int, *, verify: bool = True) -> FinishedShard | None:
     """A finished shard; None if it is missing, unfinished or, as far as ``verify`` looks, altered."""
     path = _shard_path(folder, shard)
     try:
         stated = read_json(_account_path(folder, shard))
-        accounts = {str(source): Account.from_dict(values) for source, values in stated["accounts"].items()}
-        part = Part(stated["shard"], stated["rows"], stated["labels"], stated["refused"], accounts)
+        summaries = {str(source): DataSummary.from_dict(values) for source, values in stated["accounts"].items()}
+        part = FinishedShard(stated["shard"], stated["rows"], stated["labels"], stated["refused"], summaries)
         whole = path.stat().st_size == part.shard["bytes"] and part.shard["name"] == path.name
         return part if whole and (not verify or sha256_of(path) == part.shard["sha256"]) else None
     except (InputError, OSError, KeyError, TypeError, AttributeError):
         return None
 
 
-def load_parts(folder: Path, shards: int) -> Iterator[Part]:
+def load_parts(folder: Path, shards: int) -> Iterator[FinishedShard]:
     """All parts in order, one at a time.
 
     Raises:

@@ -12,7 +12,7 @@ import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from ecg_advmask import __version__
 from ecg_advmask.data.archives import find_layout, open_source
@@ -27,7 +27,7 @@ from ecg_advmask.ecg.sources import Entry, SourceOptions
 from ecg_advmask.ecg.windows import Windowing
 from ecg_advmask.errors import InputError, some_of
 from ecg_advmask.files import check_writable, read_json, write_json
-from ecg_advmask.workers import processors
+from ecg_advmask.workers import ProgressBar, processors
 
 RECORDINGS_PER_SHARD: Final = 128
 SHARDS_AT_LEAST: Final = 16
@@ -121,12 +121,6 @@ def _entry(text: str) -> Entry:
 # often the work was interrupted. TensorFlow is not needed.
 
 
-class Bar(Protocol):
-    """A progress bar: told how many recordings are done."""
-
-    def update(self, n: int, /) -> object: ...
-
-
 def prepare(
     source: str | Path,
     destination: str | Path,
@@ -142,7 +136,7 @@ def prepare(
     options: SourceOptions = SourceOptions(),  # noqa: B008 (immutable)
     workers: int | None = None,
     shard: tuple[int, int] | None = None,
-    progress: Callable[[int], Bar] | None = None,
+    progress: Callable[[int], ProgressBar] | None = None,
     log: Callable[[str], object] = lambda _: None,
 ) -> DataSet | None:
     """Make the data set ``destination`` of the archive ``source``; it appears there only when it is complete.
@@ -167,7 +161,7 @@ def prepare(
         log: takes what is to be said before the work starts.
 
     Returns:
-        The data set; None for one of several jobs. `ecg_advmask.data.account.accounts_of` counts its recordings.
+        The data set; None for one of several jobs. `ecg_advmask.data.summary.summaries_of` counts its recordings.
 
     Raises:
         InputError: a setting or path does not serve, no recording can be used, or a reading process died.
@@ -315,9 +309,11 @@ def _begin(folder: Path, stated: Mapping[str, Any]) -> bool:
     return not done
 
 
-def _check_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def _check_same(folder: Path, started: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     """Refuse to go on with the work of another archive or other settings."""
-    before = dict(begun) | {"shards": len(begun["shards"])} if isinstance(begun.get("shards"), list) else dict(begun)
+    before = dict(started)
+    if isinstance(started.get("shards"), list):
+        before["shards"] = len(started["shards"])
     changed = [
         f"{name} {json.dumps(before_part.get(name))} -> {json.dumps(value)}"
         for part, before_part in ((now, before), (now["settings"], before.get("settings", {})))

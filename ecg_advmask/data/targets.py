@@ -98,7 +98,7 @@ def age(records: pd.DataFrame) -> tuple[npt.NDArray[np.float64], Reasons]:
     return np.where(possible, years, np.nan), reasons.astype(object)
 
 
-def diagnoses(records: pd.DataFrame, scored: Sequence[ScoredClass]) -> tuple[npt.NDArray[np.int64], Reasons]:
+def diagnosis_labels(records: pd.DataFrame, scored: Sequence[ScoredClass]) -> tuple[npt.NDArray[np.int64], Reasons]:
     """Which of some scored classes each recording has, ``(n, C)`` of 0 and 1, and why nothing is known of it.
 
     A recording with SNOMED CT codes of which none is scored has none of the classes, all zeros. Nothing is known of one
@@ -260,7 +260,7 @@ def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
     if restricted and group not in subgroups(year):
         raise InputError(f"--task {task}: no such group of diseases; there are: {', '.join(subgroups(year))}")
     scored = [one for one in scored_classes(year) if not restricted or one.subgroup == group]
-    return Targets(task, "labels", tuple(one.name for one in scored), *diagnoses(records, scored))
+    return Targets(task, "labels", tuple(one.name for one in scored), *diagnosis_labels(records, scored))
 
 
 def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Targets:

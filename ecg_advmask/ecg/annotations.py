@@ -36,7 +36,7 @@ class Wave(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Marks:
+class WaveAnnotations:
     """What is marked in one lead of a recording.
 
     Attributes:
@@ -51,14 +51,14 @@ class Marks:
     last_s: float
     unclear_s: tuple[float, ...] = ()
 
-    def later_by(self, seconds: float) -> "Marks":
+    def later_by(self, seconds: float) -> "WaveAnnotations":
         """The same marks on a clock that was started so much earlier."""
         waves = tuple(Wave(wave.name, wave.onset_s + seconds, wave.end_s + seconds) for wave in self.waves)
         unclear_s = tuple(time + seconds for time in self.unclear_s)
-        return Marks(waves, self.first_s + seconds, self.last_s + seconds, unclear_s)
+        return WaveAnnotations(waves, self.first_s + seconds, self.last_s + seconds, unclear_s)
 
 
-def parts_at(marks: Marks, times_s: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
+def parts_at(marks: WaveAnnotations, times_s: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
     """What each sample is part of: its place in `PARTS`, or `UNKNOWN`; ``(L,)``.
 
     Where waves overlap, QRS goes before P and P before T.
@@ -103,7 +103,7 @@ def has_marks(header: Path) -> bool:
     return any(_annotation_file(header, lead).is_file() for lead in STANDARD_LEADS)
 
 
-def read_marks(header: Path) -> tuple[Marks, ...]:
+def read_marks(header: Path) -> tuple[WaveAnnotations, ...]:
     """The marks of the twelve leads, in the order of `STANDARD_LEADS`.
 
     Raises:
@@ -112,7 +112,7 @@ def read_marks(header: Path) -> tuple[Marks, ...]:
     return tuple(_read_lead(header, lead) for lead in STANDARD_LEADS)
 
 
-def marks_of(symbols: Sequence[str], times_s: Sequence[float]) -> Marks:
+def marks_of(symbols: Sequence[str], times_s: Sequence[float]) -> WaveAnnotations:
     """Marks of one lead from the symbols of its annotation file and their times, in order of time.
 
     What is left when all waves are taken out, such as an onset and an end with no peak between them, is unclear.
@@ -127,14 +127,14 @@ def marks_of(symbols: Sequence[str], times_s: Sequence[float]) -> Marks:
     waves = tuple(Wave(_NAME_OF[one[1][0]], times_s[one.start()], times_s[one.end() - 1]) for one in found)
     taken = {place for one in found for place in range(one.start(), one.end())}
     unclear_s = tuple(time for place, time in enumerate(times_s) if place not in taken)
-    return Marks(waves, times_s[0], times_s[-1], unclear_s)
+    return WaveAnnotations(waves, times_s[0], times_s[-1], unclear_s)
 
 
 def _annotation_file(header: Path, lead: str) -> Path:
     return header.with_suffix(f".{lead.lower()}")
 
 
-def _read_lead(header: Path, lead: str) -> Marks:
+def _read_lead(header: Path, lead: str) -> WaveAnnotations:
     file = _annotation_file(header, lead)
     if not file.is_file():
         raise UnreadableRecordingError(str(header), f"has no marks of lead {lead} ({file.name} is missing)")

@@ -111,7 +111,7 @@ class ArrayFile(ABC):
             signals_mv = (values * np.asarray(self._factors, np.float64)).astype(np.float32)
         return Recording(
             self.id_of(number),
-            self._leads.twelve(signals_mv),
+            self._leads.to_twelve_leads(signals_mv),
             self.sampling_rate_hz,
             file=self.path,
             rebuilt=self._leads.rebuilt,

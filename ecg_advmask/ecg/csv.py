@@ -136,7 +136,7 @@ def read_csv(
         signals_mv = (values * factors).astype(np.float32)
     return Recording(
         record_id=_stem(path),
-        signals_mv=found.twelve(signals_mv),
+        signals_mv=found.to_twelve_leads(signals_mv),
         sampling_rate_hz=rate,
         file=os.fspath(path),
         rebuilt=found.rebuilt,

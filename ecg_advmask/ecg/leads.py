@@ -57,7 +57,7 @@ class LeadColumns:
     rebuilt: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
 
-    def twelve(self, signals: FloatArray) -> FloatArray:
+    def to_twelve_leads(self, signals: FloatArray) -> FloatArray:
         """All twelve leads, ``(..., 12)``, from those that are there, ``(..., n)`` in their order.
 
         The limb leads span a plane (Einthoven, Goldberger): what is missing follows from the first two that are there.

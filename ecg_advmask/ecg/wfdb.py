@@ -92,7 +92,7 @@ def read_plain(header: Header, *, names: LeadNames = AS_NAMED, rebuild_leads: bo
     values *= factors
     signals_mv = values.astype(np.float32)
     signals_mv[samples == MISSING] = np.nan
-    return Samples(leads.twelve(signals_mv), leads.rebuilt)
+    return Samples(leads.to_twelve_leads(signals_mv), leads.rebuilt)
 
 
 def _scalar_if_equal(values: Sequence[float]) -> float | Sequence[float]:
@@ -258,7 +258,7 @@ def _read_by_package(header: Header, names: LeadNames = AS_NAMED, rebuild_leads:
     factors = column_factors(leads, units, "mV", header.path)
     with np.errstate(over="ignore"):
         values = np.stack([record.e_p_signal[column] for column in columns], axis=-1) * factors
-        return Samples(leads.twelve(values.astype(np.float32)), leads.rebuilt, samples_per_frame)
+        return Samples(leads.to_twelve_leads(values.astype(np.float32)), leads.rebuilt, samples_per_frame)
 
 
 def _comments(lines: tuple[str, ...]) -> dict[str, str]:

@@ -18,8 +18,8 @@ import numpy as np
 import pandas as pd
 
 from ecg_advmask.config import Config, load
-from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.summary import describe
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.eligibility import (

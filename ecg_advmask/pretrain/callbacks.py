@@ -104,7 +104,7 @@ class FiniteCallback(keras.callbacks.Callback):  # type: ignore[misc]
         raise NotFiniteError(f"{where}, {kept}; start a new run with a lower {rates}")
 
 
-class Keeper(keras.callbacks.Callback):  # type: ignore[misc]
+class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count.
 
     Of a run that a probe may stop, the networks kept are those of the epoch that the probe likes best; the checkpoint
@@ -157,9 +157,9 @@ class Events(keras.callbacks.Callback):  # type: ignore[misc]
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """A bar over the steps of the whole run, a line per epoch, and a warning when the game is lost."""
 
-    def __init__(self, steps: int, say: Callable[[str], None]) -> None:
+    def __init__(self, steps: int, log: Callable[[str], None]) -> None:
         super().__init__()
-        self.steps, self.say = steps, say
+        self.steps, self.log = steps, log
         self.bar: Any = None
         self.warned: set[str] = set()
 
@@ -177,10 +177,10 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         values = {name: float(averages[name]) for name in [*self.model.tracked, *probed]}
         described = "  ".join(f"{name} {value:.3f}" for name, value in values.items())
         self.bar.clear()
-        self.say(f"epoch {epoch + 1}/{self.params['epochs']}  {described}")
+        self.log(f"epoch {epoch + 1}/{self.params['epochs']}  {described}")
         found = troubles(values, self.model.config)
         for name in found.keys() - self.warned:
-            self.say(f"warning: {found[name]}")
+            self.log(f"warning: {found[name]}")
         self.warned |= found.keys()
 
     def close(self) -> None:

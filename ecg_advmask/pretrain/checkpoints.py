@@ -136,19 +136,19 @@ def continued(path: str | Path, config: Config, data: "DataSet") -> Run:
     run = Run.open(path)
     if run.dataset.get("sha256") != data.sha256:
         raise InputError(f"{run.path}: was begun on another data set ({run.dataset.get('path')}) than {data.path}")
-    begun, now = run.config.as_dict(), config.as_dict()
+    started, now = run.config.as_dict(), config.as_dict()
     now_longer = config.epochs >= run.config.epochs
     changed = [
-        f"{key} {begun[key]} -> {now[key]}"
-        for key in begun
-        if begun[key] != now[key] and not (key == "epochs" and now_longer)
+        f"{key} {started[key]} -> {now[key]}"
+        for key in started
+        if started[key] != now[key] and not (key == "epochs" and now_longer)
     ]
     if changed:
         raise InputError(f"{run.path}: cannot be resumed with other settings ({', '.join(changed)}); start a new run")
     return dataclasses.replace(run, config=config)
 
 
-def restored(run: Run, model: "SimCLR", say: Callable[[str], None]) -> int:
+def restored(run: Run, model: "SimCLR", log: Callable[[str], None]) -> int:
     """Bring the model to the newest checkpoint that is whole; the number of epochs that are finished, 0 without any.
 
     Damaged ones after it are removed, since they will be made again.
@@ -166,7 +166,7 @@ def restored(run: Run, model: "SimCLR", say: Callable[[str], None]) -> int:
             damaged.append(error)
             continue
         for other, reason in zip(reversed(saved), damaged, strict=False):
-            say(f"warning: {reason}; going on after epoch {epoch} instead, from {path.name}")
+            log(f"warning: {reason}; going on after epoch {epoch} instead, from {path.name}")
             remove(other)
         return epoch
     if damaged:

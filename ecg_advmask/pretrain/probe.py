@@ -39,7 +39,7 @@ def best_epoch(probed: Mapping[int, float]) -> int:
     return min(probed, key=lambda epoch: (-probed[epoch], epoch), default=0)
 
 
-def is_over(config: Config, probed: Mapping[int, float], epoch: int) -> bool:
+def should_stop(config: Config, probed: Mapping[int, float], epoch: int) -> bool:
     """Whether training ends after an epoch: it is the last, or the probe finds no gain in ``patience`` epochs.
 
     The probe can end a run only in an epoch in which it is asked.
@@ -59,7 +59,7 @@ def is_finished(run: Run) -> bool:
     saved = checkpoints.found(run.path / CHECKPOINTS)
     if not saved or not (run.path / ENCODER_FILE).is_file():
         return False
-    return is_over(run.config, run.probed(), checkpoints.epoch_of(saved[-1]))
+    return should_stop(run.config, run.probed(), checkpoints.epoch_of(saved[-1]))
 
 
 MOST_RECORDINGS: Final = 2000
@@ -164,4 +164,4 @@ class Probing(keras.callbacks.Callback):  # type: ignore[misc]
         self.probed[number] = stored(values[PROBE_AUROC])
         if logs is not None:
             logs.update(values)
-        self.model.stop_training = is_over(self.config, self.probed, number)
+        self.model.stop_training = should_stop(self.config, self.probed, number)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
-from ecg_advmask.data.account import mentions_generated
+from ecg_advmask.data.summary import mentions_generated
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, clear_temporaries, locked, read_json, versions, write_json
 from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows, read_table, timed
@@ -65,7 +65,7 @@ class Run:
             InputError: the place is taken.
         """
         folder = Path(path)
-        if is_begun(folder):
+        if is_started(folder):
             raise InputError(f"{folder}: already exists; add --resume to go on with it, or name another folder")
         check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
@@ -197,7 +197,7 @@ class Run:
             shutil.rmtree(self.path / name, ignore_errors=True)
 
 
-def is_begun(path: str | Path) -> bool:
+def is_started(path: str | Path) -> bool:
     """Whether there is a run directory. One that was killed before it had its settings does not count."""
     return (Path(path) / CONFIG_FILE).is_file()
 
@@ -208,7 +208,7 @@ def check_place(folder: Path) -> None:
     Raises:
         InputError: something else is there.
     """
-    if is_begun(folder) or not folder.exists():
+    if is_started(folder) or not folder.exists():
         return
     if not folder.is_dir() or any(
         not file.name.startswith(".") and file.name != SEEN_FILE for file in folder.iterdir()
@@ -233,7 +233,7 @@ LOCK_FILE: Final = ".lock"
 
 
 @contextlib.contextmanager
-def held(path: str | Path) -> Iterator[None]:
+def locked_run(path: str | Path) -> Iterator[None]:
     """Hold the lock of a run directory while the block runs; what killed processes left half-written in it is removed.
 
     The folder is made if it is absent.

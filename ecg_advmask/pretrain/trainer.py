@@ -20,11 +20,19 @@ from ecg_advmask.models.resnet import projector, resnet18_1d
 from ecg_advmask.models.unet import spectral_adversary, unet1d
 from ecg_advmask.pretrain import checkpoints, distribute
 from ecg_advmask.pretrain.advmask import AdvMask
-from ecg_advmask.pretrain.callbacks import DrawMasks, Events, FiniteCallback, Keeper, NotFiniteError, Pictures, Progress
+from ecg_advmask.pretrain.callbacks import (
+    CheckpointCallback,
+    DrawMasks,
+    Events,
+    FiniteCallback,
+    NotFiniteError,
+    Pictures,
+    Progress,
+)
 from ecg_advmask.pretrain.checkpoints import continued, restored
 from ecg_advmask.pretrain.history import History
-from ecg_advmask.pretrain.probe import Probe, Probing, best_epoch, is_over
-from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, Run, held, is_begun
+from ecg_advmask.pretrain.probe import Probe, Probing, best_epoch, should_stop
+from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, Run, is_started, locked_run
 from ecg_advmask.pretrain.simclr import SimCLR
 
 # ---- Settings in, a model ready to train out.
@@ -65,7 +73,7 @@ def pretrain(
     *,
     resume: bool = False,
     draw_masks: DrawMasks | None = None,
-    say: Callable[[str], None] = print,
+    log: Callable[[str], None] = print,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
     """Pretrain an encoder on a data set, or go on with a run that was interrupted.
@@ -91,39 +99,40 @@ def pretrain(
             kept.
     """
     rows, copies = pretraining_rows(data, config)
-    resumes = resume and is_begun(path)
+    resumes = resume and is_started(path)
     if resumes:  # refuses, if it does, before networks are built
         rows = seen_rows(data, continued(path, config, data))
     steps = _steps(data, rows, config)
     data.verify_shards()  # a damaged one is found before the run directory is made
     model = build(config)
     probe = Probe(data, rows, config) if config.probe_tasks else None
-    with held(path), room_errors(Path(path), "go on with --resume"):
+    with locked_run(path), room_errors(Path(path), "go on with --resume"):
         run = continued(path, config, data) if resumes else Run.create(path, config, data, rows)
         if resumes:
             run.write_config()
-        finished = restored(run, model, say)
+        finished = restored(run, model, log)
         history = History.of(run.path, finished)
         checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
-        over = finished > 0 and is_over(config, run.probed(), finished)
+        over = finished > 0 and should_stop(config, run.probed(), finished)
         distribute.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, rows, config))
         if over:
-            _end_again(run, model, finished, say)
+            _end_again(run, model, finished, log)
             return run
         if copies:
-            say(f"left out {copies} windows of copies: recordings whose signal another one has as well")
+            log(f"left out {copies} windows of copies: recordings whose signal another one has as well")
         if config.positives == "patient" and not repeats_patients(data, rows):
-            say("positives=patient: no patient has several recordings, so this is the same as positives=recording")
-        say(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
+            log("positives=patient: no patient has several recordings, so this is the same as positives=recording")
+        log(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
         if (devices := distribute.count()) > 1:
-            say(f"{devices} devices, {config.batch_size // devices} recordings of every batch on each")
+            log(f"{devices} devices, {config.batch_size // devices} recordings of every batch on each")
         elif config.jit_compile:
-            say("the first step waits for XLA to compile")
+            log("the first step waits for XLA to compile")
         probing = Probing(probe, config, run.probed()) if probe else None
-        progress = Progress(steps, say)
+        progress = Progress(steps, log)
         pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
-        # Keeper makes an epoch count: what belongs to the epoch is written before it, and whom it told comes after.
-        kept = [*([probing] if probing else []), progress, Events(run), *pictures, Keeper(run, history, probing)]
+        # The checkpoint makes an epoch count: what belongs to the epoch is written before it, other callbacks follow.
+        checkpoint = CheckpointCallback(run, history, probing)
+        kept = [*([probing] if probing else []), progress, Events(run), *pictures, checkpoint]
         try:
             with contextlib.closing(progress):
                 _fit(model, data, rows, finished, [FiniteCallback(run), *kept, *callbacks])
@@ -194,18 +203,18 @@ def _fingerprint(data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> 
     return json.dumps([data.sha256, sha256(rows.tobytes()).hexdigest(), config.as_dict()], sort_keys=True)
 
 
-def _end_again(run: Run, model: SimCLR, finished: int, say: Callable[[str], None]) -> None:
+def _end_again(run: Run, model: SimCLR, finished: int, log: Callable[[str], None]) -> None:
     """Say how a run has ended; networks that were lost are taken from the checkpoint of their epoch."""
     best = best_epoch(run.probed())
     if not (run.path / ENCODER_FILE).is_file():
         epoch = best if run.config.patience else finished
         checkpoints.restore(checkpoints.path_of(run.path / CHECKPOINTS, epoch), model.state)
         run.save(model)
-        say(f"{run.path}: wrote the networks again from the checkpoint of epoch {epoch}")
+        log(f"{run.path}: wrote the networks again from the checkpoint of epoch {epoch}")
     if finished >= run.config.epochs:
-        say(f"{run.path}: all {run.config.epochs} epochs are finished already")
+        log(f"{run.path}: all {run.config.epochs} epochs are finished already")
     else:
-        say(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {best}")
+        log(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {best}")
 
 
 def seen_rows(data: DataSet, run: Run) -> npt.NDArray[np.int64]:

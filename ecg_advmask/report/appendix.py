@@ -10,11 +10,11 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.files import in_file_name
 from ecg_advmask.report.document import Block, Code, Folded, Heading, Paragraph, Picture, Table
 from ecg_advmask.report.figures import DPI, QUANTITIES, WIDTH_IN, compact, png, training_curves
-from ecg_advmask.report.results import NONE, Entry, StudyResult
+from ecg_advmask.report.results import NONE, JsonObject, StudyResult
 from ecg_advmask.report.tables import common_settings, value_text
 from ecg_advmask.study.jobs import STUDY_FILE
 
-_ACCOUNT: Mapping[str, str] = {
+_COUNTS: Mapping[str, str] = {
     "windows": "windows of the data set",
     "recordings": "recordings of the data set",
     "seen": "left out: a pretraining meets them",
@@ -95,22 +95,20 @@ def _last_picture(runs: Path) -> Path | None:
 def data_account(study: StudyResult) -> Iterator[Block]:
     """What went into the data sets, and what became of it on the way to each part of each task."""
     yield Heading("Data")
-    described: dict[str, Entry] = {}
+    described: dict[str, JsonObject] = {}
     for use, about in study.content["data"].items():
         if about:
             described.setdefault(str(about.get("sha256")), {**about, "uses": []})["uses"].append(use)
     for about in described.values():
         yield from data_set(about, " and ".join(about["uses"]))
     keys = dict.fromkeys(key for task in study.tasks for key in task["counts"] if key != "parts")
-    account = [
-        [_ACCOUNT.get(key, key), *(_account_text(task["counts"].get(key)) for task in study.tasks)] for key in keys
-    ]
+    counts = [[_COUNTS.get(key, key), *(_counts_text(task["counts"].get(key)) for task in study.tasks)] for key in keys]
     columns = ["", *(str(task["task"]) for task in study.tasks)]
-    yield Table(columns, account, "Account of the recordings of each task; each is left out once.", prose=True)
+    yield Table(columns, counts, "Account of the recordings of each task; each is left out once.", prose=True)
     yield from (parts_table(task) for task in study.tasks)
 
 
-def data_set(about: Entry, use: str) -> Iterator[Block]:
+def data_set(about: JsonObject, use: str) -> Iterator[Block]:
     """A data set, and its account by source: recordings found, kept, refused with reasons, windows."""
     yield Heading(f"{about.get('name', 'data set')}{use and f' ({use})'}", 3)
     window, rate = about.get("window_samples"), about.get("sampling_rate_hz")
@@ -124,7 +122,7 @@ def data_set(about: Entry, use: str) -> Iterator[Block]:
     yield Table(columns, rows, f"Account of the recordings. SHA-256 of the data set: {about.get('sha256')}")
 
 
-def parts_table(task: Entry) -> Table:
+def parts_table(task: JsonObject) -> Table:
     """Recordings in each part, by class or label."""
     names = list(dict.fromkeys(name for found in task["parts"].values() for name in found))
     rows = [[name, *(_text(found.get(name, 0)) for found in task["parts"].values())] for name in names]
@@ -173,11 +171,11 @@ def folded(title: str, caption: str, rows: list[list[str]]) -> Folded:
     return Folded(title, [Table(["name", "value"], rows, caption, prose=True)])
 
 
-def _account_text(value: Any) -> str:
+def _counts_text(value: Any) -> str:
     if isinstance(value, Mapping):
-        return "; ".join(f"{str(key).replace('_', ' ')}: {_account_text(one)}" for key, one in value.items()) or NONE
+        return "; ".join(f"{str(key).replace('_', ' ')}: {_counts_text(one)}" for key, one in value.items()) or NONE
     if isinstance(value, list):
-        return "; ".join(map(_account_text, value)) or NONE
+        return "; ".join(map(_counts_text, value)) or NONE
     return _text(value)
 
 

@@ -22,7 +22,7 @@ from ecg_advmask.report.figures import (
     shown,
     style_axes,
 )
-from ecg_advmask.report.results import Entry, StudyResult
+from ecg_advmask.report.results import JsonObject, StudyResult
 from ecg_advmask.report.text import Comparisons, labels_text, scale_of
 
 _COLUMNS = 3
@@ -31,7 +31,7 @@ _PANEL = 0.55
 """Share of the width that the panel of all methods takes; the rest is for their names."""
 
 
-def curves_by_method(study: StudyResult, task: Entry) -> Figure:
+def curves_by_method(study: StudyResult, task: JsonObject) -> Figure:
     """One panel for each method, its curve with the band of its interval, the baseline in grey behind.
 
     A marker is filled where the paired interval of the difference from the baseline leaves out 0, otherwise hollow.
@@ -63,7 +63,7 @@ def curves_by_method(study: StudyResult, task: Entry) -> Figure:
     return figure
 
 
-def curves_together(study: StudyResult, task: Entry) -> Figure:
+def curves_together(study: StudyResult, task: JsonObject) -> Figure:
     """All methods in one panel without bands, each named at its end."""
     height_in = max(3.6, 0.6 + _LINE_OF_PRINT_IN * len(study.methods))
     figure = Figure(figsize=(WIDTH_IN, height_in))
@@ -88,7 +88,7 @@ def curves_together(study: StudyResult, task: Entry) -> Figure:
     return figure
 
 
-def _curve(study: StudyResult, task: Entry, method: str) -> tuple[npt.NDArray[np.float64], ...]:
+def _curve(study: StudyResult, task: JsonObject, method: str) -> tuple[npt.NDArray[np.float64], ...]:
     """Numbers of labels, means, lower and upper limits of the primary metric, where there is a mean."""
     rows: list[Sequence[Any]] = []
     for fraction, labels in study.columns(task["task"]):
@@ -105,7 +105,7 @@ def _band(axes: Axes, curve: tuple[npt.NDArray[np.float64], ...], style: Style) 
     axes.plot(labels, mean, linestyle=style.dash, color=style.colour, linewidth=1.4)
 
 
-def _same_height(study: StudyResult, task: Entry, grid: Sequence[Axes], bands: bool = True) -> None:
+def _same_height(study: StudyResult, task: JsonObject, grid: Sequence[Axes], bands: bool = True) -> None:
     """The same limits for all panels, and the level of chance where it lies within them."""
     curves = [_curve(study, task, name)[1 : 4 if bands else 2] for name in study.methods]
     values = np.concatenate([part for curve in curves for part in curve] or [np.zeros(1)])
@@ -167,7 +167,7 @@ _LINE_IN = 0.13
 """Height that a second line in a name adds to all rows."""
 
 
-def forest(study: StudyResult, task: Entry, group: Comparisons) -> Figure:
+def forest(study: StudyResult, task: JsonObject, group: Comparisons) -> Figure:
     """Paired differences of the primary metric, with their intervals; grey: each seed by itself.
 
     A row has the style of its first method. A marker is filled where the interval leaves out 0, otherwise hollow.
@@ -200,7 +200,7 @@ def forest(study: StudyResult, task: Entry, group: Comparisons) -> Figure:
     return figure
 
 
-def spread_figure(study: StudyResult, task: Entry) -> Figure:
+def spread_figure(study: StudyResult, task: JsonObject) -> Figure:
     """Means of each pretraining seed, on a bar of one standard deviation over draws of labels to either side."""
     styles, metric = method_styles(study.methods, study.baseline), task["primary"]
 
@@ -231,7 +231,7 @@ def spread_figure(study: StudyResult, task: Entry) -> Figure:
 
 
 def _rows(
-    study: StudyResult, task: Entry, names: Sequence[str], draw: Callable[[Axes, int, float], None]
+    study: StudyResult, task: JsonObject, names: Sequence[str], draw: Callable[[Axes, int, float], None]
 ) -> tuple[Figure, list[Axes]]:
     """Panels that share both axes, the first row on top; ``draw`` adds one row at one number of labels."""
     counts = study.columns(task["task"])

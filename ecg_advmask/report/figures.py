@@ -23,7 +23,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullFormatter, NullLocator
 from PIL import Image
 
-from ecg_advmask.report.results import Entry, StudyResult
+from ecg_advmask.report.results import JsonObject, StudyResult
 
 BLUE, ORANGE, GREEN, PURPLE = "#0072B2", "#E69F00", "#009E73", "#CC79A7"
 VERMILION, SKY_BLUE, BLACK = "#D55E00", "#56B4E9", "#000000"
@@ -130,7 +130,7 @@ _MOST_CLASSES_WITH_NUMBERS = 5
 _DARK = 55
 
 
-def confusion_matrices(study: StudyResult, task: Entry, matrices: Mapping[str, Entry]) -> Figure:
+def confusion_matrices(study: StudyResult, task: JsonObject, matrices: Mapping[str, JsonObject]) -> Figure:
     """Per cent of each true class (row) that is taken for each class (column), over all seeds and draws."""
     names = [shown(str(name), 14) for name in task["names"]]
     figure, grid = panels(len(matrices), _COLUMNS, 1.75)
@@ -176,7 +176,7 @@ _WORDS: Final = {"mask_area": "mean of the mask", "mask_cover": "share occluded"
 def training_curves(study: StudyResult, quantity: str) -> Figure | None:
     """The curves of one of `QUANTITIES`; None if no method logged it."""
     label, columns = QUANTITIES[quantity]
-    histories: dict[str, list[Entry]] = {}
+    histories: dict[str, list[JsonObject]] = {}
     for run in study.content["training"]:
         if any(len(_finite(run["history"].get(column, ()))[0]) for column in columns):
             histories.setdefault(run["method"], []).append(run["history"])

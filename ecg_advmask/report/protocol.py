@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_advmask.evaluate.metrics import PRIMARY
-from ecg_advmask.report.results import FINE_TUNING, METRIC_TITLES, Entry, StudyResult
+from ecg_advmask.report.results import FINE_TUNING, METRIC_TITLES, JsonObject, StudyResult
 from ecg_advmask.report.text import scale_of
 
 _HEADS: Final = {
@@ -67,7 +67,7 @@ def study_protocol(study: StudyResult) -> list[str]:
     return sentences
 
 
-def task_in_words(study: StudyResult, task: Entry) -> str:
+def task_in_words(study: StudyResult, task: JsonObject) -> str:
     """What is predicted, by which metric it is judged, on how many recordings."""
     names: Sequence[str] = task["names"]
     what = _KINDS.get(task["kind"], "{} values ({})").format(len(names), ", ".join(names))

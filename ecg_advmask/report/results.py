@@ -13,7 +13,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER, PRIMARY
 from ecg_advmask.files import read_json
 
-Entry = Mapping[str, Any]
+JsonObject = Mapping[str, Any]
 Pair = tuple[str, str]
 Verdict = Literal["better", "worse", "open"]
 
@@ -106,7 +106,7 @@ class StudyResult:
         return tuple((first, second) for first, second in self.content.get("compare", []))
 
     @property
-    def tasks(self) -> tuple[Entry, ...]:
+    def tasks(self) -> tuple[JsonObject, ...]:
         """The tasks, in their order."""
         return tuple(self.content["tasks"])
 
@@ -115,16 +115,16 @@ class StudyResult:
         found = {(entry["fraction"], entry["labels"]) for entry in self.content["summary"] if entry["task"] == task}
         return sorted(found, key=lambda pair: (pair[1], pair[0]))
 
-    def summary(self, task: str, method: str, fraction: float) -> Entry | None:
+    def summary(self, task: str, method: str, fraction: float) -> JsonObject | None:
         """The entry of a method at a number of labels; None where there is none."""
         return _first(self.content["summary"], task=task, method=method, fraction=fraction)
 
-    def difference(self, task: str, method: str, fraction: float, second: str | None = None) -> Entry | None:
+    def difference(self, task: str, method: str, fraction: float, second: str | None = None) -> JsonObject | None:
         """The paired difference of a method from a second one, or from the baseline; None where there is none."""
         second = self.baseline if second is None else second
         return _first(self.content["differences"], task=task, first=method, second=second, fraction=fraction)
 
-    def verdict(self, task: Entry, method: str, fraction: float, second: str | None = None) -> Verdict | None:
+    def verdict(self, task: JsonObject, method: str, fraction: float, second: str | None = None) -> Verdict | None:
         """What the paired interval of the primary metric says of a method against a second one, or against the
         baseline; None where there is none.
 
@@ -155,7 +155,7 @@ class StudyResult:
         return best if worst_of_best > max(rivals) else None
 
 
-def _first(entries: list[Entry], **wanted: Any) -> Entry | None:
+def _first(entries: list[JsonObject], **wanted: Any) -> JsonObject | None:
     return next((entry for entry in entries if all(entry[key] == value for key, value in wanted.items())), None)
 
 
@@ -230,12 +230,12 @@ def read_result(path: str | Path) -> dict[str, Any]:
     return result
 
 
-def as_studies(results: Iterable[Entry]) -> list[StudyResult]:
+def as_studies(results: Iterable[JsonObject]) -> list[StudyResult]:
     """Results of `read_result` as studies: those of one task on one test set, judged alike, side by side in one.
 
     An encoder has the name of its method, with the folder of its run where two encoders share the name.
     """
-    alike: dict[str, list[Entry]] = {}
+    alike: dict[str, list[JsonObject]] = {}
     for result in results:
         protocol = {key: value for key, value in result["protocol"].items() if key not in ("fractions", "draws")}
         judged = (result["task"], result["dataset"]["name"], result["sha256_of_ids"]["test"], result["kind"])
@@ -243,14 +243,14 @@ def as_studies(results: Iterable[Entry]) -> list[StudyResult]:
     return [_side_by_side(members) for members in alike.values()]
 
 
-def _side_by_side(results: Sequence[Entry]) -> StudyResult:
+def _side_by_side(results: Sequence[JsonObject]) -> StudyResult:
     """Results of one task on one test set as a study; what two of them have measured alike is there once."""
     first, names = results[0], _names(results)
     named = [{key: names[about["sha256"]] for key, about in result["encoders"].items()} for result in results]
     task, kind = first["task"], first["targets"]["kind"]
-    summary: dict[tuple[Any, ...], Entry] = {}
-    differences: dict[tuple[Any, ...], Entry] = {}
-    confusion: dict[str, Entry] = {}
+    summary: dict[tuple[Any, ...], JsonObject] = {}
+    differences: dict[tuple[Any, ...], JsonObject] = {}
+    confusion: dict[str, JsonObject] = {}
     for result, name in zip(results, named, strict=True):
         for row in result["summary"]:
             entry = _entry(task, row) | {"method": name[row["encoder"]]}
@@ -281,7 +281,7 @@ def _side_by_side(results: Sequence[Entry]) -> StudyResult:
     )
 
 
-def _entry(task: str, row: Entry) -> dict[str, Any]:
+def _entry(task: str, row: JsonObject) -> dict[str, Any]:
     """A row of a summary or of differences as a study has it; smallest and largest draw stay with its estimates."""
     metrics = {
         name: {key: value for key, value in estimate.items() if key != "standard_deviation"}
@@ -292,7 +292,7 @@ def _entry(task: str, row: Entry) -> dict[str, Any]:
     return {"task": task, **setting, "metrics": metrics}
 
 
-def _names(results: Sequence[Entry]) -> dict[str, str]:
+def _names(results: Sequence[JsonObject]) -> dict[str, str]:
     """A name for every encoder, by its hash."""
     found = {
         about["sha256"]: (about["name"], str(result["run"]["path"]).rstrip("/").rpartition("/")[2])

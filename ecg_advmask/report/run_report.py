@@ -13,8 +13,8 @@ from typing import Final
 
 from ecg_advmask import presets
 from ecg_advmask.config import load
-from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.summary import describe
 from ecg_advmask.files import write_text
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.report import tables
@@ -23,7 +23,7 @@ from ecg_advmask.report.document import Block, Bullets, Code, Folded, Heading, P
 from ecg_advmask.report.figures import png, run_curves
 from ecg_advmask.report.html import as_html
 from ecg_advmask.report.protocol import protocol_in_words
-from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult, as_studies, read_result
+from ecg_advmask.report.results import GENERATED_NOTICE, JsonObject, StudyResult, as_studies, read_result
 from ecg_advmask.report.study_report import confusion_picture, efficiency_picture
 from ecg_advmask.report.tables import DETAIL_METRICS, difference_table, other_metrics, summary_table, value_text
 from ecg_advmask.report.text import groups, headline
@@ -73,7 +73,7 @@ def write_report(
     return Path(out)
 
 
-def _introduction(run: Run, results: Sequence[Entry], generated: bool) -> Iterator[Block]:
+def _introduction(run: Run, results: Sequence[JsonObject], generated: bool) -> Iterator[Block]:
     config = run.config
     if generated or run.saw_generated():
         yield Paragraph(GENERATED_NOTICE, notice=True)
@@ -89,7 +89,7 @@ def _introduction(run: Run, results: Sequence[Entry], generated: bool) -> Iterat
         yield Bullets([headline(study) for study in as_studies(results)])
 
 
-def evaluation_section(results: Sequence[Entry]) -> Iterator[Block]:
+def evaluation_section(results: Sequence[JsonObject]) -> Iterator[Block]:
     """All results, those of one task on one test set side by side: label efficiency, tables, how they were made."""
     yield Heading("Evaluation")
     if not results:
@@ -155,7 +155,7 @@ def _chosen_pictures(pictures: Sequence[Path]) -> list[Path]:
     return list(dict.fromkeys([*pictures[:1], *last[:2]]))
 
 
-def _data_account(run: Run, data: Sequence[Entry]) -> Iterator[Block]:
+def _data_account(run: Run, data: Sequence[JsonObject]) -> Iterator[Block]:
     yield Heading("Data")
     yield Paragraph(f"Pretrained on {len(run.seen()):,} recordings of {run.dataset.get('path', 'a data set')}.")
     for about in data:
@@ -164,7 +164,7 @@ def _data_account(run: Run, data: Sequence[Entry]) -> Iterator[Block]:
         yield Paragraph("The account of the pretraining data set is shown if it is given by --data.")
 
 
-def _repetition(run: Run, results: Sequence[Entry]) -> Iterator[Block]:
+def _repetition(run: Run, results: Sequence[JsonObject]) -> Iterator[Block]:
     yield Heading("How to repeat it")
     yield Code("\n".join([pretrain_command(run), *[one["command"] for one in results if one.get("command")]]))
     hashes = (
@@ -183,7 +183,7 @@ def _repetition(run: Run, results: Sequence[Entry]) -> Iterator[Block]:
     yield Paragraph(f"Written on {date.today().isoformat()}.")
 
 
-def _data_sets(results: Sequence[Entry], paths: Sequence[str | Path]) -> list[Entry]:
+def _data_sets(results: Sequence[JsonObject], paths: Sequence[str | Path]) -> list[JsonObject]:
     """Descriptions of the data sets, each once, those given as folders first."""
     found = [describe(DataSet.open(path)) for path in paths]
     return list({about["sha256"]: about for about in [*found, *[result["dataset"] for result in results]]}.values())

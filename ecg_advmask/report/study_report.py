@@ -29,7 +29,7 @@ from ecg_advmask.report.document import (
 from ecg_advmask.report.figures import confusion_matrices, png
 from ecg_advmask.report.html import as_html
 from ecg_advmask.report.protocol import study_protocol, task_in_words
-from ecg_advmask.report.results import GENERATED_NOTICE, Entry, StudyResult
+from ecg_advmask.report.results import GENERATED_NOTICE, JsonObject, StudyResult
 from ecg_advmask.report.text import (
     Comparisons,
     against_baseline,
@@ -48,7 +48,7 @@ _DOTTED: Final = "Dotted, where it lies in the panel: chance. "
 _FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: not told apart from it. "
 
 
-def task_section(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
+def task_section(study: StudyResult, task: JsonObject, place: int) -> Iterator[Block]:
     """Everything measured for a task; ``place`` numbers its figures' files."""
     name = str(task["task"])
     yield Heading(f"Results: {name}")
@@ -99,7 +99,7 @@ def _file_name(place: int, task: str, kind: str) -> str:
     return f"{place}-{in_file_name(task)}-{kind}"
 
 
-def efficiency_picture(study: StudyResult, task: Entry, place: int) -> Picture:
+def efficiency_picture(study: StudyResult, task: JsonObject, place: int) -> Picture:
     """Label efficiency, a panel for each method."""
     name, scale = str(task["task"]), scale_of(study, task, task["primary"])
     filled = _FILLED.format("the baseline") if _has_differences(study, task, against_baseline(study)) else ""
@@ -113,7 +113,7 @@ def efficiency_picture(study: StudyResult, task: Entry, place: int) -> Picture:
     )
 
 
-def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> bool:
+def _has_differences(study: StudyResult, task: JsonObject, group: Comparisons) -> bool:
     return any(
         study.difference(task["task"], first, fraction, second)
         for first, second in group.pairs
@@ -121,7 +121,7 @@ def _has_differences(study: StudyResult, task: Entry, group: Comparisons) -> boo
     )
 
 
-def _at_most_labels(study: StudyResult, task: Entry, place: int) -> Iterator[Block]:
+def _at_most_labels(study: StudyResult, task: JsonObject, place: int) -> Iterator[Block]:
     """Other metrics, metrics of classes and confusion matrices."""
     others: list[Table] = tables.other_metrics(study, task)
     matrices = confusion_picture(study, task, place)
@@ -133,7 +133,7 @@ def _at_most_labels(study: StudyResult, task: Entry, place: int) -> Iterator[Blo
         yield matrices
 
 
-def confusion_picture(study: StudyResult, task: Entry, place: int) -> Picture | None:
+def confusion_picture(study: StudyResult, task: JsonObject, place: int) -> Picture | None:
     """Confusion of classes at the largest number of labels, a panel for each method; None of other kinds."""
     matrices = {one["method"]: one for one in study.content["confusion"] if one["task"] == task["task"]}
     if not matrices:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ecg_advmask.report.document import Cell, Table
-from ecg_advmask.report.results import METRIC_TITLES, NONE, Entry, StudyResult, Verdict
+from ecg_advmask.report.results import METRIC_TITLES, NONE, JsonObject, StudyResult, Verdict
 from ecg_advmask.report.text import Comparisons, labels_text, scale_of
 
 SIGNS: Final[Mapping[Verdict | None, str]] = {"better": "▲", "worse": "▼", "open": "○", None: "–"}
@@ -35,7 +35,7 @@ def verdicts(study: StudyResult, group: Comparisons) -> Table:
     return Table([group.counted, *(task["task"] for task in study.tasks)], rows, caption)
 
 
-def verdicts_by_labels(study: StudyResult, task: Entry, group: Comparisons) -> Table:
+def verdicts_by_labels(study: StudyResult, task: JsonObject, group: Comparisons) -> Table:
     """For each number of labels the methods or pairs that are better, worse, and not told apart."""
     scale, rows = scale_of(study, task, task["primary"]), []
     for fraction, labels in study.columns(task["task"]):
@@ -52,7 +52,7 @@ def verdicts_by_labels(study: StudyResult, task: Entry, group: Comparisons) -> T
     return Table(["labels", "better", "worse", "not told apart"], rows, caption, prose=True)
 
 
-def estimates(study: StudyResult, task: Entry) -> Table:
+def estimates(study: StudyResult, task: JsonObject) -> Table:
     """The primary metric of each method at each number of labels, with intervals."""
     metric, columns = task["primary"], study.columns(task["task"])
     scale = scale_of(study, task, metric)
@@ -74,7 +74,7 @@ def estimates(study: StudyResult, task: Entry) -> Table:
     return Table(["method", *(labels_text(*column) for column in columns), "seeds × draws"], rows, caption)
 
 
-def differences(study: StudyResult, task: Entry, group: Comparisons) -> Table:
+def differences(study: StudyResult, task: JsonObject, group: Comparisons) -> Table:
     """Paired differences of the primary metric, with intervals."""
     metric, columns = task["primary"], study.columns(task["task"])
     scale, rows = scale_of(study, task, metric), []
@@ -94,7 +94,7 @@ def differences(study: StudyResult, task: Entry, group: Comparisons) -> Table:
     return Table([group.counted, *(labels_text(*column) for column in columns)], rows, caption)
 
 
-def spreads(study: StudyResult, task: Entry) -> Table:
+def spreads(study: StudyResult, task: JsonObject) -> Table:
     """Standard deviations over pretraining seeds and over draws of labels."""
     metric, columns = task["primary"], study.columns(task["task"])
     scale, rows = scale_of(study, task, metric), []
@@ -113,7 +113,7 @@ def spreads(study: StudyResult, task: Entry) -> Table:
     return Table(["method", *(labels_text(*column) for column in columns)], rows, caption)
 
 
-def other_metrics(study: StudyResult, task: Entry, single: Sequence[str] = ("auroc",)) -> list[Table]:
+def other_metrics(study: StudyResult, task: JsonObject, single: Sequence[str] = ("auroc",)) -> list[Table]:
     """Whatever else was measured at the largest number of labels: whole metrics, then these of single classes."""
     columns = study.columns(task["task"])
     if not columns:
@@ -142,7 +142,7 @@ def other_metrics(study: StudyResult, task: Entry, single: Sequence[str] = ("aur
 
 
 def _estimate(
-    scale: Any, entry: Entry | None, metric: str, *, signed: bool = False, strong: bool = False, sign: str = ""
+    scale: Any, entry: JsonObject | None, metric: str, *, signed: bool = False, strong: bool = False, sign: str = ""
 ) -> Cell:
     estimate = entry["metrics"].get(metric) if entry else None
     if not estimate or estimate["mean"] is None:
@@ -173,7 +173,7 @@ METRICS_OF: Final[Mapping[str, tuple[str, ...]]] = {
 _FIRST: Final = 3
 
 
-def summary_table(study: StudyResult, task: Entry, further: bool = False) -> Table:
+def summary_table(study: StudyResult, task: JsonObject, further: bool = False) -> Table:
     """The first metrics of the kind and the spread over draws, or the ``further`` ones (no rows: there are none)."""
     metrics = METRICS_OF[task["kind"]][_FIRST:] if further else METRICS_OF[task["kind"]][:_FIRST]
     scales = {metric: scale_of(study, task, metric) for metric in metrics}
@@ -190,7 +190,7 @@ def summary_table(study: StudyResult, task: Entry, further: bool = False) -> Tab
     )
 
 
-def difference_table(study: StudyResult, task: Entry, further: bool = False) -> Table:
+def difference_table(study: StudyResult, task: JsonObject, further: bool = False) -> Table:
     """Paired differences, a row for each pair of encoders and number of labels; ``further`` as in `summary_table`."""
     metrics = METRICS_OF[task["kind"]][_FIRST:] if further else METRICS_OF[task["kind"]][:_FIRST]
     scales = {metric: scale_of(study, task, metric) for metric in metrics}
@@ -203,14 +203,14 @@ def difference_table(study: StudyResult, task: Entry, further: bool = False) -> 
     return Table(titles, rows, f"Paired difference on the same test recordings, with {study.level_text} interval")
 
 
-def _setting(row: Entry, task: Entry) -> list[str]:
+def _setting(row: JsonObject, task: JsonObject) -> list[str]:
     """Number of labels, the share of the training part that they are, and draws."""
     train = task["counts"]["recordings_of_parts"]["train"]
     share = row["fraction"] if row["fraction"] <= 1 else row["labels"] / train
     return [f"{row['labels']:,}", f"{100 * share:.3g} %", str(row["draws"])]
 
 
-def _spread(scale: Any, estimate: Entry) -> str:
+def _spread(scale: Any, estimate: JsonObject) -> str:
     """Standard deviation and range over draws."""
     if estimate["sd_over_draws"] is None:
         return "one draw"
@@ -271,7 +271,7 @@ def common_settings(study: StudyResult) -> Mapping[str, Any]:
     return {k: v for k, v in first.items() if all(k in other and other[k] == v for other in found)}
 
 
-def _settings(method: Entry) -> dict[str, Any]:
+def _settings(method: JsonObject) -> dict[str, Any]:
     """Those of the preset, and on top of them those of the study and of the method."""
     return dict(method.get("preset_settings") or {}) | dict(method.get("settings") or {})
 

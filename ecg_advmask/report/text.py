@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from ecg_advmask.evaluate.metrics import LOWER_IS_BETTER
-from ecg_advmask.report.results import METRIC_TITLES, NONE, Entry, Pair, StudyResult, Verdict
+from ecg_advmask.report.results import METRIC_TITLES, NONE, JsonObject, Pair, StudyResult, Verdict
 
 # ---- Which methods a study compares: every other one with the baseline, and the further pairs that its file fixes.
 #
@@ -16,7 +16,7 @@ from ecg_advmask.report.results import METRIC_TITLES, NONE, Entry, Pair, StudyRe
 class Made(NamedTuple):
     """One comparison at one number of labels, judged by the primary metric of its task."""
 
-    task: Entry
+    task: JsonObject
     first: str
     second: str
     fraction: float
@@ -144,7 +144,7 @@ class Scale:
         return self.text(estimate["mean"], signed) + (f" ({interval})" if interval else "")
 
 
-def scale_of(study: StudyResult, task: Entry, metric: str) -> Scale:
+def scale_of(study: StudyResult, task: JsonObject, metric: str) -> Scale:
     """The scale of a metric: three decimals for shares and areas, four digits of the largest mean for errors in a unit.
 
     Metrics of single classes or labels, such as ``auroc:SR``, are titled by what they are.
@@ -235,7 +235,7 @@ def _seeds_that_agree(study: StudyResult, group: Comparisons, made: Sequence[Mad
     ]
 
 
-def answer_of_task(study: StudyResult, task: Entry, group: Comparisons) -> str:
+def answer_of_task(study: StudyResult, task: JsonObject, group: Comparisons) -> str:
     """Which methods or pairs are better and worse in a task, and at which numbers of labels; empty if none is
     compared."""
     columns = study.columns(task["task"])

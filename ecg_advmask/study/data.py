@@ -23,7 +23,7 @@ from ecg_advmask.evaluate.eligibility import (
 from ecg_advmask.evaluate.embeddings import Embeddings, recording_embeddings
 from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import read_json, write_json
-from ecg_advmask.pretrain.run import Run, is_begun
+from ecg_advmask.pretrain.run import Run, is_started
 from ecg_advmask.pretrain.trainer import seen_rows
 from ecg_advmask.study.design import Study
 from ecg_advmask.study.jobs import Folder
@@ -57,9 +57,9 @@ class StudyData:
         if self.pretraining is None:
             return recordings_of(self.evaluation.records, None)
         paths = [self.folder.run(method, seed) for method in self.study.methods for seed in method.seeds]
-        begun = [run for run in map(Run.open, filter(is_begun, paths)) if self._has_share(run)]
-        if begun:
-            rows = seen_rows(self.pretraining, begun[0])
+        started = [run for run in map(Run.open, filter(is_started, paths)) if self._has_share(run)]
+        if started:
+            rows = seen_rows(self.pretraining, started[0])
         else:
             rows, _ = pretraining_rows(self.pretraining, self.study.config(self.study.methods[0], 0))
         return recordings_of(self.evaluation.records, self.pretraining.records.iloc[rows])

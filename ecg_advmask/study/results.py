@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from ecg_advmask import presets
-from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.data.summary import describe
 from ecg_advmask.evaluate.evaluation import AtCount, defined, load_evaluation
 from ecg_advmask.evaluate.metrics import PRIMARY, bootstrap_interval
 from ecg_advmask.files import versions, write_csv, write_json

@@ -15,7 +15,7 @@ from ecg_advmask.evaluate.finetune import FineTuning
 from ecg_advmask.files import locked, sha256_of
 from ecg_advmask.pretrain.checkpoints import continued
 from ecg_advmask.pretrain.probe import is_finished
-from ecg_advmask.pretrain.run import ENCODER_FILE, Run, is_begun
+from ecg_advmask.pretrain.run import ENCODER_FILE, Run, is_started
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import Method, Study
 from ecg_advmask.study.jobs import (
@@ -63,7 +63,7 @@ class State:
         method = self.study.method(unit.method)
         if unit.task:
             return unit.amount - len(self.missing_labels(method, unit.seed, unit.task))
-        run = self.begun_run(method, unit.seed)
+        run = self.started_run(method, unit.seed)
         return 0 if run is None else len(run.history())
 
     def finished_run(self, method: Method, seed: int) -> Run | None:
@@ -72,17 +72,17 @@ class State:
         Raises:
             InputError: its place is taken by a run of other settings or data.
         """
-        run = self.begun_run(method, seed)
+        run = self.started_run(method, seed)
         return run if run is not None and is_finished(run) else None
 
-    def begun_run(self, method: Method, seed: int) -> Run | None:
+    def started_run(self, method: Method, seed: int) -> Run | None:
         """The run directory of a pretraining, with the settings that it has now; None if it is yet to be made.
 
         Raises:
             InputError: it is one of other settings or data.
         """
         path = self.folder.run(method, seed)
-        if self.data.pretraining is None or not is_begun(path):
+        if self.data.pretraining is None or not is_started(path):
             return None
         return continued(path, self.study.config(method, seed), self.data.pretraining)
 
@@ -191,7 +191,7 @@ class Work:
         tell(UnitStarted(unit, self._state.amount_done(unit)))
         config = self.study.config(method, unit.seed)
 
-        def say(line: str) -> None:
+        def log(line: str) -> None:
             print(line, flush=True)
             if line.startswith("warning"):
                 tell(JobLine(line))
@@ -202,7 +202,7 @@ class Work:
             config,
             resume=True,
             draw_masks=self.draw_masks,
-            say=say,
+            log=log,
             callbacks=[LambdaCallback(on_epoch_end=lambda epoch, _: tell(UnitProgress(epoch + 1, config.epochs)))],
         )
 

@@ -22,7 +22,7 @@ import numpy as np
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_csv, write_text
 from ecg_advmask.synthetic.noise import draw_noise
-from ecg_advmask.synthetic.recording import Recording, draw_recording
+from ecg_advmask.synthetic.recording import GeneratedRecording, draw_recording
 from ecg_advmask.synthetic.sources import (
     diagnostics_row,
     index_of,
@@ -47,16 +47,16 @@ _SUBJECT_COLUMNS: Final = (
 )  # fmt: skip
 
 
-class Entry(NamedTuple):
+class GeneratedEntry(NamedTuple):
     """One recording of an archive, before it is written."""
 
     record: str
     patient: str
     subject: Subject
-    recording: Recording
+    recording: GeneratedRecording
 
 
-def generate(layout: Layout, seed: int, index: int) -> Entry:
+def generate(layout: Layout, seed: int, index: int) -> GeneratedEntry:
     """Recording ``index`` (from 0) of an archive; it depends on these three numbers and nothing else.
 
     In the cinc2021 layout sampling rate and length are those of its source, and a person may return; in the chapman
@@ -77,11 +77,11 @@ def generate(layout: Layout, seed: int, index: int) -> Entry:
             duration_s=source.draw_duration_s(rng),
             noise=draw_noise(rng, mains_hz=float(rng.choice([50, 60]))),
         )
-        return Entry(source.record_name(rank), f"GENP{first_visit + 1:05d}", subject, recording)
+        return GeneratedEntry(source.record_name(rank), f"GENP{first_visit + 1:05d}", subject, recording)
     subject = draw_subject(_stream(seed, layout, "subject", index))
     recording = draw_recording(subject, rng, noise=draw_noise(rng, mains_hz=50, level=0.3))
     name = f"GENERATED_{index + 1:05d}"
-    return Entry(name, name, subject, recording)
+    return GeneratedEntry(name, name, subject, recording)
 
 
 def write_archive(

@@ -23,9 +23,9 @@ from ecg_advmask.ecg.hospital.waveform import SCP_LEADS
 from ecg_advmask.ecg.hospital.xli import encode_xli
 from ecg_advmask.ecg.leads import INDEPENDENT_LEADS, STANDARD_LEADS, eight_from_twelve
 from ecg_advmask.files import write_csv
-from ecg_advmask.synthetic.archive import Entry
+from ecg_advmask.synthetic.archive import GeneratedEntry
 from ecg_advmask.synthetic.noise import draw_noise
-from ecg_advmask.synthetic.recording import Recording, draw_recording
+from ecg_advmask.synthetic.recording import GeneratedRecording, draw_recording
 from ecg_advmask.synthetic.subject import draw_subject
 
 Format = Literal["dicom", "aecg", "muse", "sierra", "scp"]
@@ -75,15 +75,15 @@ class Sheet(NamedTuple):
         return _RECORDED[0] - self.age_years, 3, 21
 
 
-def generate_hospital(seed: int, index: int) -> Entry:
+def generate_hospital(seed: int, index: int) -> GeneratedEntry:
     """Recording ``index`` (from 0): 10 s at 500 Hz; it depends on these two numbers and nothing else."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM, 1, index)))
     subject = draw_subject(np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_STREAM, 0, index))))
     recording = draw_recording(subject, rng, noise=draw_noise(rng, mains_hz=float(rng.choice([50, 60]))))
-    return Entry(f"GENERATED_{index + 1:05d}", f"GENP{index + 1:05d}", subject, recording)
+    return GeneratedEntry(f"GENERATED_{index + 1:05d}", f"GENP{index + 1:05d}", subject, recording)
 
 
-def sheet_of(entry: Entry) -> Sheet:
+def sheet_of(entry: GeneratedEntry) -> Sheet:
     """What the file of a generated recording states."""
     subject, recording = entry.subject, entry.recording
     return Sheet(entry.patient, subject.sex, subject.age_years, recording.signals_mv, recording.sampling_rate_hz)
@@ -117,8 +117,8 @@ def write_hospital(
     write_csv(Path(folder) / "truth.csv", ("record", "wave", "onset_s", "end_s"), truth)
 
 
-def _subject_row(entry: Entry, file: Path) -> dict[str, Any]:
-    recording: Recording = entry.recording
+def _subject_row(entry: GeneratedEntry, file: Path) -> dict[str, Any]:
+    recording: GeneratedRecording = entry.recording
     return {
         "record": entry.record,
         "file": file.as_posix(),

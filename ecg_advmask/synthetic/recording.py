@@ -1,7 +1,7 @@
 """Generated 12-lead recordings with known rhythm, sex, age and P, QRS and T intervals.
 
-In: a `Subject` and a random generator. Out: a `Recording`, signals in millivolts. The leads follow from the heart
-vector by the Dower matrix, Einthoven and Goldberger; noise is added at the electrodes.
+In: a `Subject` and a random generator. Out: a `GeneratedRecording`, signals in millivolts. The leads follow from the
+heart vector by the Dower matrix, Einthoven and Goldberger; noise is added at the electrodes.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from ecg_advmask.synthetic.subject import QRS, P, Subject, T, edges_s
 Floats = npt.NDArray[np.float64]
 
 
-class Wave(NamedTuple):
+class GeneratedWave(NamedTuple):
     """One P, QRS or T wave of a recording, in seconds from its start, clipped to the recording."""
 
     name: str
@@ -27,7 +27,7 @@ class Wave(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Recording:
+class GeneratedRecording:
     """A generated recording with its truth.
 
     Attributes:
@@ -43,7 +43,7 @@ class Recording:
     signals_mv: npt.NDArray[np.float32]
     sampling_rate_hz: int
     r_peaks_s: Floats
-    waves: tuple[Wave, ...]
+    waves: tuple[GeneratedWave, ...]
     heart_rate_bpm: float
     atrial_rate_bpm: float
     qt_s: float
@@ -56,7 +56,7 @@ def draw_recording(
     sampling_rate_hz: int = 500,
     duration_s: float = 10.0,
     noise: Noise | None = None,
-) -> Recording:
+) -> GeneratedRecording:
     """A recording of ``subject``.
 
     Args:
@@ -87,7 +87,7 @@ def draw_recording(
     inside_s = peaks_s[(peaks_s >= 0) & (peaks_s < duration_s)]
     rate_bpm = float(60 / np.diff(inside_s).mean())
     onsets_s, ends_s = edges_s(centres_s, widths_s)
-    return Recording(
+    return GeneratedRecording(
         signals_mv=twelve_from_eight(independent_mv.astype(np.float32)),
         sampling_rate_hz=sampling_rate_hz,
         r_peaks_s=inside_s,
@@ -149,10 +149,12 @@ def _add_gaussians(
         vector_mv[here] += shape @ amplitude_mv
 
 
-def _waves(onsets_s: Floats, ends_s: Floats, duration_s: float, present: npt.NDArray[np.bool_]) -> tuple[Wave, ...]:
+def _waves(
+    onsets_s: Floats, ends_s: Floats, duration_s: float, present: npt.NDArray[np.bool_]
+) -> tuple[GeneratedWave, ...]:
     """Intervals from those of the Gaussians (beats, kernels), clipped to the recording, in order of onset."""
     waves = [
-        Wave(name, max(0.0, float(onset[kernels].min())), min(duration_s, float(end[kernels].max())))
+        GeneratedWave(name, max(0.0, float(onset[kernels].min())), min(duration_s, float(end[kernels].max())))
         for onset, end, there in zip(onsets_s, ends_s, present, strict=True)
         for name, kernels in (("P", P), ("QRS", QRS), ("T", T))
         if there[kernels].any()

@@ -13,7 +13,7 @@ from typing import Any, Final
 import numpy as np
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.synthetic.recording import Recording
+from ecg_advmask.synthetic.recording import GeneratedRecording
 from ecg_advmask.synthetic.subject import Subject, electrical_axis_deg, qrs_duration_s
 
 OLD_DATE: Final = "12-May-2020 12:00:00"
@@ -112,8 +112,8 @@ def index_of(source: Source, rank: int) -> int:
 
 # ---- One generated recording as files of the two archives that are imitated.
 #
-# In: a `Recording` and its `Subject`. Out: a WFDB header with a MATLAB v4 matrix (PhysioNet/CinC Challenge 2021), or a
-# CSV file and a row of the label table (Chapman-Shaoxing).
+# In: a `GeneratedRecording` and its `Subject`. Out: a WFDB header with a MATLAB v4 matrix (PhysioNet/CinC Challenge
+# 2021), or a CSV file and a row of the label table (Chapman-Shaoxing).
 
 DIAGNOSTICS_COLUMNS: Final = (
     "FileName", "Rhythm", "Beat", "PatientAge", "DateofBirth", "Gender", "VentricularRate", "AtrialRate",
@@ -137,7 +137,7 @@ _TENTHS: Final = _Tenths()
 
 
 def write_cinc2021(
-    folder: Path, record: str, subject: Subject, recording: Recording, seed: int, *, source: Source, rank: int
+    folder: Path, record: str, subject: Subject, recording: GeneratedRecording, seed: int, *, source: Source, rank: int
 ) -> None:
     """``<record>.hea`` and ``<record>.mat``: int16 microvolts, 1000 units per millivolt, as in the Challenge.
 
@@ -168,7 +168,7 @@ def write_cinc2021(
     (folder / f"{record}.hea").write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def write_chapman(folder: Path, record: str, recording: Recording) -> None:
+def write_chapman(folder: Path, record: str, recording: GeneratedRecording) -> None:
     """``<record>.csv``: microvolts to a tenth, no header row, one line per sample."""
     tenths = np.rint(recording.signals_mv.astype(np.float64) * 10_000).astype(np.int64)
     numbers = map(_TENTHS.__getitem__, tenths.ravel().tolist())
@@ -176,7 +176,7 @@ def write_chapman(folder: Path, record: str, recording: Recording) -> None:
     (folder / f"{record}.csv").write_text("\n".join(lines) + "\n", encoding="ascii")
 
 
-def diagnostics_row(record: str, subject: Subject, recording: Recording) -> dict[str, Any]:
+def diagnostics_row(record: str, subject: Subject, recording: GeneratedRecording) -> dict[str, Any]:
     """The row of ``Diagnostics.xlsx``: rates per minute, durations in milliseconds, axes in degrees, marks in 2 ms."""
     qrs_ms, qt_ms = 1000 * qrs_duration_s(subject), 1000 * recording.qt_s
     bazett_ms = qt_ms / np.sqrt(60 / recording.heart_rate_bpm)

@@ -53,7 +53,7 @@ def test_diagnoses_are_known_of_recordings_with_codes_of_snomed_ct_alone() -> No
     scored = [one for one in scored_classes(2021) if one.name in ("AF", "CRBBB|RBBB", "PAC|SVPB")]
     assert [one.name for one in scored] == ["AF", "CRBBB|RBBB", "PAC|SVPB"]
     codes = ["164889003", "59118001; 713427006;284470004", "270492004", "", "AFIB;RBBB", "AFIB;164889003"]
-    values, reasons = targets.diagnoses(pd.DataFrame({"codes": codes}), scored)
+    values, reasons = targets.diagnosis_labels(pd.DataFrame({"codes": codes}), scored)
     assert values.tolist() == [[1, 0, 0], [0, 1, 1], [0, 0, 0], [-1] * 3, [-1] * 3, [1, 0, 0]]
     assert reasons.tolist() == ["", "", "", "no code", "no code of SNOMED CT", ""]
 

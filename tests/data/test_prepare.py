@@ -19,10 +19,10 @@ import wfdb
 
 from ecg_advmask.data import finish as finish_module
 from ecg_advmask.data import parts
-from ecg_advmask.data.account import Account, accounts_of, total
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.parts import Outcome, make_parts, read_entry
 from ecg_advmask.data.prepare import merge, prepare
+from ecg_advmask.data.summary import DataSummary, summaries_of, total
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.quality import REFUSED
 from ecg_advmask.ecg.signals import signal_hash
@@ -33,11 +33,11 @@ from ecg_advmask.errors import InputError
 Write = Callable[..., Path]
 
 
-def counted(*arguments: Any, **options: Any) -> dict[str, Account]:
+def counted(*arguments: Any, **options: Any) -> dict[str, DataSummary]:
     """Prepare a data set; counts by source."""
     data = prepare(*arguments, **options)
     assert data is not None
-    return accounts_of(data)
+    return summaries_of(data)
 
 
 def samples(length: int, seed: int = 0, leads: int = 12) -> np.ndarray:
@@ -455,10 +455,10 @@ def test_real_recordings_are_accounted_for_and_keep_their_values(
     assert kept.isdisjoint(left_out)
     assert all(row["reason"] for rows in refused(tmp_path / "out").values() for row in rows)
     assert {name for name in headers if "chapman" in name} <= left_out
-    for source, account in counts.items():
+    for source, summary in counts.items():
         there = [name for name in headers if layout == "wfdb" or f"/{source}/" in name]
-        assert account.recordings_in == len(there) == account.recordings_kept + account.recordings_refused
-        assert account.recordings_kept == len(kept & set(there))
+        assert summary.recordings_in == len(there) == summary.recordings_kept + summary.recordings_refused
+        assert summary.recordings_kept == len(kept & set(there))
     whole = total(counts.values())
     assert (whole.recordings_in, whole.windows_kept) == (len(headers), data.windows)
 

@@ -136,7 +136,7 @@ def test_any_two_limb_leads_give_the_others(pair: tuple[str, str]) -> None:
     found = find_leads(["time", *(name.upper() for name in names)], rebuild=True)
     assert found.rebuilt == tuple(name for name in STANDARD_LEADS if name not in names)
     recorded = np.column_stack([np.zeros(50), whole[:, [STANDARD_LEADS.index(name) for name in names]]])
-    np.testing.assert_allclose(found.twelve(recorded[:, found.columns]), whole, atol=1e-12)
+    np.testing.assert_allclose(found.to_twelve_leads(recorded[:, found.columns]), whole, atol=1e-12)
 
 
 def test_leads_that_are_there_stay_as_they_are() -> None:
@@ -144,9 +144,11 @@ def test_leads_that_are_there_stay_as_they_are() -> None:
     signals = np.random.default_rng(5).normal(size=(40, 12)).astype(np.float32)  # not of one heart
     all_there = find_leads(STANDARD_LEADS[::-1], rebuild=True)
     assert all_there.columns == tuple(range(11, -1, -1)) and all_there.rebuilt == ()
-    assert all_there.twelve(signals) is signals
+    assert all_there.to_twelve_leads(signals) is signals
     without = [lead for lead in STANDARD_LEADS if lead not in {"III", "aVL"}]
-    twelve = find_leads(without, rebuild=True).twelve(signals[:, [STANDARD_LEADS.index(lead) for lead in without]])
+    twelve = find_leads(without, rebuild=True).to_twelve_leads(
+        signals[:, [STANDARD_LEADS.index(lead) for lead in without]]
+    )
     assert twelve.dtype == np.float32
     expected = twelve_from_eight(eight_from_twelve(signals))
     for column, lead in enumerate(STANDARD_LEADS):
@@ -156,7 +158,7 @@ def test_leads_that_are_there_stay_as_they_are() -> None:
 def test_a_missing_sample_is_missing_in_what_is_rebuilt_of_it() -> None:
     eight = np.ones((3, 8))
     eight[1, 0] = np.nan
-    twelve = find_leads(INDEPENDENT_LEADS, rebuild=True).twelve(eight)
+    twelve = find_leads(INDEPENDENT_LEADS, rebuild=True).to_twelve_leads(eight)
     assert np.isnan(twelve[1, [0, 2, 3, 4, 5]]).all() and np.isfinite(twelve[1, [1, *range(6, 12)]]).all()
     assert np.isfinite(twelve[[0, 2]]).all()
 

@@ -5,7 +5,7 @@ import pytest
 import wfdb
 
 from ecg_advmask.ecg import annotations
-from ecg_advmask.ecg.annotations import Marks, Wave
+from ecg_advmask.ecg.annotations import Wave, WaveAnnotations
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.recording import UnreadableRecordingError
 
@@ -16,7 +16,7 @@ def marks(text):
 
 
 def test_three_marks_are_a_wave():
-    assert marks("(p)(N)(t)") == Marks((Wave("P", 1, 3), Wave("QRS", 4, 6), Wave("T", 7, 9)), 1, 9)
+    assert marks("(p)(N)(t)") == WaveAnnotations((Wave("P", 1, 3), Wave("QRS", 4, 6), Wave("T", 7, 9)), 1, 9)
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_three_marks_are_a_wave():
     ],
 )
 def test_irregular_marks(text, waves, unclear_s):
-    assert marks(text) == Marks(waves, 1, len(text), unclear_s)
+    assert marks(text) == WaveAnnotations(waves, 1, len(text), unclear_s)
 
 
 @pytest.mark.parametrize("text", ["", "(V)", "(N)+"])
@@ -54,7 +54,7 @@ def test_files_give_each_lead_its_own_marks_in_seconds(record):
     assert annotations.has_marks(record) and not annotations.has_marks(record.with_name("2.hea"))
     for number, found in enumerate(annotations.read_marks(record)):
         times_s = ((np.array([100, 125, 150, 200]) + number) / 250).tolist()
-        assert found == Marks((Wave("QRS", *times_s[:2]), Wave("T", *times_s[2:])), times_s[0], times_s[3])
+        assert found == WaveAnnotations((Wave("QRS", *times_s[:2]), Wave("T", *times_s[2:])), times_s[0], times_s[3])
 
 
 def test_missing_and_damaged_files_are_named(record):

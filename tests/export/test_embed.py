@@ -83,7 +83,7 @@ def test_table_of_a_folder(classifier_onnx: Path, folder: Path, tmp_path: Path) 
         return Bar()
 
     out = tmp_path / "o.npz"
-    account = embed_files(classifier_onnx, [folder], out, progress=bar).account
+    summary = embed_files(classifier_onnx, [folder], out, progress=bar).summary
     assert sum(done) == RECORDINGS + 3
     table, expected = np.load(out, allow_pickle=False), by_hand(classifier_onnx, folder)
     assert sorted(table.files) == sorted(
@@ -105,8 +105,8 @@ def test_table_of_a_folder(classifier_onnx: Path, folder: Path, tmp_path: Path) 
         "r07": "r07.mat is cut short",
         "r09": "window 0: finite: le",
     }
-    assert (account.end, account.recordings, account.rows) == (RECORDINGS + 3, RECORDINGS + 1, len(keys))
-    assert (account.refused_windows, account.rebuilt) == (1, 1)
+    assert (summary.end, summary.recordings, summary.rows) == (RECORDINGS + 3, RECORDINGS + 1, len(keys))
+    assert (summary.refused_windows, summary.rebuilt) == (1, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["o.npz", "o.refused.csv"]
 
 
@@ -196,7 +196,7 @@ def test_a_job_goes_on_where_it_was_stopped(classifier_onnx: Path, folder: Path,
     assert done_before == sorted(done_before) and done_before[0] == 0 and done_before[-1] > RECORDINGS / 2
 
 
-def begun(encoder: Path, folder: Path, out: Path) -> Path:
+def started(encoder: Path, folder: Path, out: Path) -> Path:
     """The folder of a job that was stopped in its last part."""
 
     class Bar:
@@ -217,7 +217,7 @@ def test_damaged_and_missing_parts_are_made_again(classifier_onnx: Path, folder:
     embed_files(classifier_onnx, [folder], tmp_path / "alone.npz", batch_size=5)
     whole, out = (tmp_path / "alone.npz").read_bytes(), tmp_path / "o.npz"
     for damage in ("cut", "flipped", "gone", "empty", "killed while writing"):
-        parts = begun(classifier_onnx, folder, out)
+        parts = started(classifier_onnx, folder, out)
         path = sorted(parts.glob("part-*.npz"))[1]
         content = bytearray(path.read_bytes())
         if damage == "cut":
@@ -243,7 +243,7 @@ def test_other_work_in_the_folder_is_refused(
     classifier_onnx: Path, lead_means_onnx: Path, folder: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "o.npz"
-    parts = begun(classifier_onnx, folder, out)
+    parts = started(classifier_onnx, folder, out)
     for told, encoder, sources, options in (
         ("begun with another encoder; remove it", lead_means_onnx, [folder], {}),
         ("begun on other recordings; remove it", classifier_onnx, [folder / "g0"], {}),

@@ -167,7 +167,7 @@ def test_results_open_in_a_report(place: Path) -> None:
 def test_a_run_goes_on(place: Path) -> None:
     shutil.copytree("run", "longer")
     told: list[str] = []
-    pretrain(DataSet.open("data"), "longer", settings("epochs=3"), resume=True, say=told.append)
+    pretrain(DataSet.open("data"), "longer", settings("epochs=3"), resume=True, log=told.append)
     assert not any("warning: checkpoint" in line for line in told)
     old, new = (Path(name, "history.csv").read_text(encoding="utf-8") for name in ("run", "longer"))
     assert new.startswith(old)
@@ -201,7 +201,7 @@ def test_the_same_history(place: Path) -> None:
     Path("once").mkdir()
     for name in ("config.json", "seen.csv"):
         shutil.copy(Path("run", name), Path("once", name))
-    run = pretrain(DataSet.open("data"), "once", settings(), resume=True, say=lambda _: None)
+    run = pretrain(DataSet.open("data"), "once", settings(), resume=True, log=lambda _: None)
     assert_same_history(run.path / "history.csv", FILES / "resumed.csv", 1, 1)
     stored, frozen = read("once/config.json"), read("run/config.json")
     assert_same(stored, frozen, 0, free=("epochs", "path", "versions"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecg_advmask.files import write_csv
-from ecg_advmask.pretrain.probe import best_epoch, is_finished, is_over
+from ecg_advmask.pretrain.probe import best_epoch, is_finished, should_stop
 from ecg_advmask.pretrain.run import Run
 from pretrain.small import SMALL
 
@@ -40,7 +40,7 @@ PROBED = {2: 0.7, 4: 0.6, 6: 0.7, 8: 0.9}
 )
 def test_a_run_is_over_by_its_epochs_or_where_its_probe_finds_no_gain(patience: int, epoch: int, over: bool) -> None:
     config = dataclasses.replace(SMALL, epochs=9, probe_tasks=("sex",), probe_every=2, patience=patience)
-    assert is_over(config, PROBED, epoch) == over
+    assert should_stop(config, PROBED, epoch) == over
 
 
 def test_a_run_is_finished_by_its_files(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ def test_a_run_that_is_set_to_collapse_warns(tmp_path: Path, write_data: Callabl
         "pictures_every": 0,
     }
     config = dataclasses.replace(configuration.load("cpu-advmask"), **settings)
-    pretrain(DataSet.open(tmp_path / "data"), tmp_path / "run", config, say=said.append)
+    pretrain(DataSet.open(tmp_path / "data"), tmp_path / "run", config, log=said.append)
     keras.backend.clear_session()
     warnings = [line for line in said if line.startswith("warning: ")]
     assert any("no recording is told from another" in line for line in warnings), said

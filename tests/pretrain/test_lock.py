@@ -9,13 +9,13 @@ import pytest
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import write_json
-from ecg_advmask.pretrain.run import LOCK_FILE, Run, held
+from ecg_advmask.pretrain.run import LOCK_FILE, Run, locked_run
 from pretrain.small import SMALL
 
 HOLD = """
 import sys, time
-from ecg_advmask.pretrain.run import held
-with held(sys.argv[1]):
+from ecg_advmask.pretrain.run import locked_run
+with locked_run(sys.argv[1]):
     assert "tensorflow" not in sys.modules and "keras" not in sys.modules
     print("held", flush=True)
     time.sleep(60)
@@ -31,12 +31,12 @@ def test_another_process_is_refused_until_the_holder_is_dead(tmp_path: Path) -> 
     with subprocess.Popen([sys.executable, "-c", HOLD, str(run)], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None and process.stdout.readline() == "held\n"
         with pytest.raises(InputError, match=f"^{run}: another process is pretraining in it; wait .* another folder$"):
-            held(run).__enter__()
+            locked_run(run).__enter__()
         begin(run)
         assert Run.open(run).config == SMALL, "readers are not kept out"
         process.send_signal(signal.SIGKILL)
     assert (run / LOCK_FILE).is_file()
-    with held(run):
+    with locked_run(run):
         pass
 
 
@@ -48,6 +48,6 @@ def test_what_a_killed_process_left_half_written_is_removed_and_nothing_else(tmp
     for name in (*half, *other):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    with held(tmp_path):
+    with locked_run(tmp_path):
         assert not [name for name in half if (tmp_path / name).exists()]
         assert all((tmp_path / name).exists() for name in other)

@@ -171,7 +171,7 @@ def test_batches_of_a_data_set_are_those_of_a_pretraining(
     assert batches.element_spec if positives == "patient" else batches.element_spec.shape == (4, 250, 12)
 
     monkeypatch.setattr(trainer, "build", eager)
-    run = trainer.pretrain(data, tmp_path / "run", config, say=lambda _: None)
+    run = trainer.pretrain(data, tmp_path / "run", config, log=lambda _: None)
     model = eager(config)
     model.fit(batches, epochs=2, steps_per_epoch=3, verbose=0)
     for one, other in zip(run.encoder().get_weights(), model.encoder.get_weights(), strict=True):

@@ -51,20 +51,20 @@ def silent(_: str) -> None:
 def test_the_last_good_epoch_is_kept(data: DataSet, tmp_path: Path, batch_size: int, what: str) -> None:
     config, path = dataclasses.replace(CONFIG, batch_size=batch_size), tmp_path / "run"
     with pytest.raises(InputError, match=f"^{path}: the {what} not finite in epoch 2, .*learning_rate$"):
-        pretrain(data, path, config, say=silent, callbacks=[Spoil(2)])
+        pretrain(data, path, config, log=silent, callbacks=[Spoil(2)])
     run = Run.open(path)
     assert [checkpoints.epoch_of(saved) for saved in checkpoints.found(path / "checkpoints")] == [1]
     assert run.history()["epoch"].tolist() == [1]
     assert np.isfinite(run.encoder()(np.ones((1, 250, 12), np.float32))).all()
-    assert pretrain(data, path, config, resume=True, say=silent).history()["epoch"].tolist() == [1, 2, 3]
+    assert pretrain(data, path, config, resume=True, log=silent).history()["epoch"].tolist() == [1, 2, 3]
 
 
 def test_of_a_run_without_a_good_epoch_nothing_is_left(data: DataSet, tmp_path: Path) -> None:
     path = tmp_path / "run"
     with pytest.raises(InputError, match="not finite in epoch 1"):
-        pretrain(data, path, dataclasses.replace(CONFIG, learning_rate=1e30), say=silent)
+        pretrain(data, path, dataclasses.replace(CONFIG, learning_rate=1e30), log=silent)
     assert {file.name for file in path.iterdir()} <= {".lock"}
-    pretrain(data, path, dataclasses.replace(CONFIG, epochs=1), say=silent)
+    pretrain(data, path, dataclasses.replace(CONFIG, epochs=1), log=silent)
 
 
 def test_weights_that_are_not_finite_are_refused(data: DataSet, tmp_path: Path) -> None:
@@ -77,7 +77,7 @@ def test_weights_that_are_not_finite_are_refused(data: DataSet, tmp_path: Path) 
     with pytest.raises(InputError, match=r"encoder\.keras: holds weights that are not finite"):
         run.encoder()
     with pytest.raises(InputError, match=f"^{path}: holds values that are not finite"):
-        pretrain(data, run.path, dataclasses.replace(config, epochs=2), resume=True, say=silent)
+        pretrain(data, run.path, dataclasses.replace(config, epochs=2), resume=True, log=silent)
 
 
 def test_a_damaged_shard_is_found_before_there_is_a_run(data: DataSet, tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_a_damaged_shard_is_found_before_there_is_a_run(data: DataSet, tmp_path:
     content[-100] ^= 1
     shard.write_bytes(content)
     with pytest.raises(InputError, match=f"^{shard}: was altered"):
-        pretrain(DataSet.open(data.path), tmp_path / "run", CONFIG, say=silent)
+        pretrain(DataSet.open(data.path), tmp_path / "run", CONFIG, log=silent)
     assert not (tmp_path / "run").exists()
 
 

@@ -122,7 +122,7 @@ def run_with(data: DataSet, path: Path, values: list[float], **changes: Any) -> 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe_module.Probe, "judge", judge)
         resume = changes.pop("resume", False)
-        return pretrain(data, path, dataclasses.replace(SETTINGS, **changes), resume=resume, say=lambda _: None)
+        return pretrain(data, path, dataclasses.replace(SETTINGS, **changes), resume=resume, log=lambda _: None)
 
 
 def test_a_run_ends_when_the_probe_gains_no_more_and_keeps_the_best_encoder(data: DataSet, tmp_path: Path) -> None:

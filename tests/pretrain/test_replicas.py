@@ -79,9 +79,9 @@ def test_two_devices_make_the_steps_of_one(tmp_path: Path) -> None:
     script = [sys.executable, str(ONE_STEP)]
     with ended(
         [
-            begun([*script, str(tmp_path / "one.npz"), "1"]),
-            begun([*script, str(tmp_path / "two.npz"), "2"]),
-            *(begun([*script, str(tmp_path / f"{names[2 + n]}.npz"), "1"], cluster) for n, cluster in cluster_of(2)),
+            started([*script, str(tmp_path / "one.npz"), "1"]),
+            started([*script, str(tmp_path / "two.npz"), "2"]),
+            *(started([*script, str(tmp_path / f"{names[2 + n]}.npz"), "1"], cluster) for n, cluster in cluster_of(2)),
         ]
     ) as processes:
         for process in processes:
@@ -107,14 +107,14 @@ def test_two_machines_write_the_run_that_one_with_two_devices_writes(generated_d
 
     with ended(
         [
-            begun(pretrain("whole", 2, "--devices", "2")),
-            *(begun(pretrain("shared" if n == 0 else "none", 1), cluster) for n, cluster in cluster_of(2)),
+            started(pretrain("whole", 2, "--devices", "2")),
+            *(started(pretrain("shared" if n == 0 else "none", 1), cluster) for n, cluster in cluster_of(2)),
         ]
     ) as processes:
         for process in processes:
             assert process.wait(900) == 0
     assert not (tmp_path / "none").exists()
-    with ended([begun(pretrain("shared", 2, "--devices", "2", "--resume"))]) as (process,):
+    with ended([started(pretrain("shared", 2, "--devices", "2", "--resume"))]) as (process,):
         assert process.wait(900) == 0
     whole, shared = (pd.read_csv(tmp_path / run / "history.csv") for run in ("whole", "shared"))
     assert whole["epoch"].tolist() == [1, 2]
@@ -126,7 +126,7 @@ def test_machines_with_other_settings_do_not_train_together(generated_data: Path
     command = [sys.executable, "-m", "ecg_advmask", "pretrain", str(generated_data), str(tmp_path / "run")]
     command += ["--preset", "cpu-gaussian", "--set", "batch_size=8", "--set", "window_seconds=2.5"]
     with ended(
-        [begun([*command, "--seed", str(n)], cluster, stderr=subprocess.PIPE) for n, cluster in cluster_of(2)]
+        [started([*command, "--seed", str(n)], cluster, stderr=subprocess.PIPE) for n, cluster in cluster_of(2)]
     ) as (first, second):
         told_second, told_first = second.communicate(timeout=300)[1], first.communicate(timeout=300)[1]
     assert (first.returncode, second.returncode) == (2, 2)
@@ -145,7 +145,7 @@ def cluster_of(machines: int) -> list[tuple[int, dict[str, str]]]:
     return [(n, {"TF_CONFIG": json.dumps(task)}) for n, task in enumerate(tasks)]
 
 
-def begun(
+def started(
     command: Sequence[str], environment: dict[str, str] | None = None, stderr: int | None = None
 ) -> "subprocess.Popen[str]":
     own = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}

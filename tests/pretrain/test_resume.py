@@ -47,7 +47,7 @@ def draw(path: Path, *_: Any) -> None:
 def trained(data: DataSet, path: Path, config: Any = SMALL, **options: Any) -> list[str]:
     """What a run said that was begun or gone on with."""
     said: list[str] = []
-    pretrain(data, path, config, **{"resume": True, "draw_masks": draw, "say": said.append} | options)
+    pretrain(data, path, config, **{"resume": True, "draw_masks": draw, "log": said.append} | options)
     return said
 
 

@@ -74,7 +74,7 @@ def finished(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
         drawn[path.name] = (signals_mv, masks, rate, title)
 
     path = tmp_path_factory.mktemp("run") / "run"
-    return pretrain(data, path, TINY, draw_masks=draw, say=silent), drawn
+    return pretrain(data, path, TINY, draw_masks=draw, log=silent), drawn
 
 
 def test_history_has_a_row_per_epoch_with_sane_values(finished: tuple[Run, Any]) -> None:
@@ -131,9 +131,9 @@ def test_run_is_opened_with_its_settings(finished: tuple[Run, Any]) -> None:
 
 def test_a_resumed_run_equals_one_left_alone(finished: tuple[Run, Any], data: DataSet, tmp_path: Path) -> None:
     straight, _ = finished
-    pretrain(data, tmp_path / "run", dataclasses.replace(TINY, epochs=1), say=silent)
+    pretrain(data, tmp_path / "run", dataclasses.replace(TINY, epochs=1), log=silent)
     keras.utils.set_random_seed(99)
-    resumed = pretrain(data, tmp_path / "run", TINY, resume=True, say=silent)
+    resumed = pretrain(data, tmp_path / "run", TINY, resume=True, log=silent)
     last = [checkpoints.found(run.path / "checkpoints")[-1] for run in (straight, resumed)]
     with np.load(last[0]) as one, np.load(last[1]) as other:
         assert one.files == other.files
@@ -152,7 +152,7 @@ def test_a_run_that_masks_the_spectrum_is_pictured_and_resumed(data: DataSet, tm
     def draw(path: Path, *pictured: Any) -> None:
         drawn[path.stem] = pictured
 
-    straight = pretrain(data, tmp_path / "straight", config, draw_masks=draw, say=silent)
+    straight = pretrain(data, tmp_path / "straight", config, draw_masks=draw, log=silent)
     adversary = straight.adversary()
     assert adversary is not None
     assert len(drawn) == 6
@@ -167,29 +167,29 @@ def test_a_run_that_masks_the_spectrum_is_pictured_and_resumed(data: DataSet, tm
         np.testing.assert_allclose(remaining_mv, signals_mv - (removed - signals_mv.mean()), atol=1e-4)
         assert np.abs(remaining_mv - signals_mv).max() > 0.01
 
-    pretrain(data, tmp_path / "resumed", dataclasses.replace(config, epochs=1), say=silent)
+    pretrain(data, tmp_path / "resumed", dataclasses.replace(config, epochs=1), log=silent)
     keras.utils.set_random_seed(99)
-    resumed = pretrain(data, tmp_path / "resumed", config, resume=True, say=silent)
+    resumed = pretrain(data, tmp_path / "resumed", config, resume=True, log=silent)
     last = [checkpoints.found(run.path / "checkpoints")[-1] for run in (straight, resumed)]
     with np.load(last[0]) as one, np.load(last[1]) as other:
         assert one.files == other.files
         assert all(np.array_equal(one[name], other[name]) for name in one.files)
     with pytest.raises(InputError, match=r"cannot be resumed with other settings .*mask_domain spectrum -> time"):
-        pretrain(data, resumed.path, dataclasses.replace(config, mask_domain="time"), resume=True, say=silent)
+        pretrain(data, resumed.path, dataclasses.replace(config, mask_domain="time"), resume=True, log=silent)
 
 
 def test_resuming_a_finished_run_changes_nothing(finished: tuple[Run, Any], data: DataSet) -> None:
     run, _ = finished
     before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
     said: list[str] = []
-    pretrain(data, run.path, TINY, resume=True, say=said.append)
+    pretrain(data, run.path, TINY, resume=True, log=said.append)
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == before
     assert "finished already" in said[-1]
 
 
 def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None:
     config = dataclasses.replace(TINY, method="simclr", augmentations=("block_mask",), epochs=1)
-    run = pretrain(data, tmp_path / "run", config, say=silent)
+    run = pretrain(data, tmp_path / "run", config, log=silent)
     columns = ["epoch", "loss", "contrastive_accuracy", "embedding_std", "embedding_rank", "seconds"]
     assert list(run.history().columns) == columns
     assert run.adversary() is None
@@ -266,7 +266,7 @@ def test_longer_windows_are_cropped_and_copies_left_out(
 
     monkeypatch.setattr(trainer, "pretraining_batches", watched)
     config = dataclasses.replace(TINY, method="simclr", epochs=1)
-    run = pretrain(longer, tmp_path / "run", config, say=said.append)
+    run = pretrain(longer, tmp_path / "run", config, log=said.append)
     assert "left out 7 windows of copies" in said[0]
     assert said[1].startswith("63 windows, 1 steps per epoch")
     assert sorted(run.seen()["id"]) == [f"R{row:03d}" for row in range(70) if row % 10]
@@ -300,18 +300,18 @@ def test_settings_that_do_not_fit_are_refused(
     data: DataSet, tmp_path: Path, changes: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(InputError, match=complaint):
-        pretrain(data, tmp_path / "run", dataclasses.replace(TINY, **changes), say=silent)
+        pretrain(data, tmp_path / "run", dataclasses.replace(TINY, **changes), log=silent)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_place_that_is_taken_and_other_settings_are_refused(finished: tuple[Run, Any], data: DataSet) -> None:
     path = finished[0].path
     with pytest.raises(InputError, match="already exists"):
-        pretrain(data, path, TINY, say=silent)
+        pretrain(data, path, TINY, log=silent)
     with pytest.raises(InputError, match=r"other settings \(alpha 0.1 -> 0.2\)"):
-        pretrain(data, path, dataclasses.replace(TINY, alpha=0.2), resume=True, say=silent)
+        pretrain(data, path, dataclasses.replace(TINY, alpha=0.2), resume=True, log=silent)
     with pytest.raises(InputError, match=r"other settings \(epochs 2 -> 1\)"):
-        pretrain(data, path, dataclasses.replace(TINY, epochs=1), resume=True, say=silent)
+        pretrain(data, path, dataclasses.replace(TINY, epochs=1), resume=True, log=silent)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_more_epochs_go_on_and_other_data_is_refused(state: State, write_data: C
     file, method = state.study.path, state.study.methods[0]
     file.write_text(STUDY.replace("epochs = 9", "epochs = 12"))
     longer = opened(read_study(file))
-    assert longer.finished_run(method, 0) is None and longer.begun_run(method, 0) is not None
+    assert longer.finished_run(method, 0) is None and longer.started_run(method, 0) is not None
     write_data(file.parent / "other", np.ones((4, 1000, 12), np.int16), [4])
     elsewhere = opened(state.study.with_data({"pretraining": file.parent / "other"}))
     with pytest.raises(InputError, match="was begun on another data set"):

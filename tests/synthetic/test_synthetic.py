@@ -16,7 +16,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.synthetic import archive as archives
 from ecg_advmask.synthetic.archive import LAYOUTS, generate, write_archive
 from ecg_advmask.synthetic.noise import Noise, electrode_noise_mv, independent_leads
-from ecg_advmask.synthetic.recording import Recording, draw_recording
+from ecg_advmask.synthetic.recording import GeneratedRecording, draw_recording
 from ecg_advmask.synthetic.rhythm import RHYTHMS, Rhythm, atrial_vector_mv
 from ecg_advmask.synthetic.sources import DIAGNOSTICS_COLUMNS, SOURCES, Source, index_of, place_of
 from ecg_advmask.synthetic.subject import Subject, draw_subject, electrical_axis_deg, qrs_duration_s
@@ -26,7 +26,9 @@ LEAD = {name: column for column, name in enumerate(STANDARD_LEADS)}
 SILENCE = Noise()
 
 
-def record(rhythm: str, seed: int, noise: Noise | None = SILENCE, **settings: float) -> tuple[Subject, Recording]:
+def record(
+    rhythm: str, seed: int, noise: Noise | None = SILENCE, **settings: float
+) -> tuple[Subject, GeneratedRecording]:
     rng = np.random.default_rng(seed)
     subject = draw_subject(rng, RHYTHM[rhythm])
     return subject, draw_recording(subject, rng, noise=noise, **settings)

@@ -78,7 +78,7 @@ def read_hospital(path: str | os.PathLike[str], *, rebuild_leads: bool = False) 
         raise UnreadableRecordingError(path, "holds samples beyond any voltage")
     return Recording(
         record_id=Path(path).stem,
-        signals_mv=leads.twelve(signals_mv),
+        signals_mv=leads.to_twelve_leads(signals_mv),
         sampling_rate_hz=positive_rate(waveform.sampling_rate_hz, path),
         patient=waveform.patient,
         age_years=waveform.age_years,

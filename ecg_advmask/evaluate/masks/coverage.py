@@ -15,9 +15,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from ecg_advmask.config import Config
-from ecg_advmask.data.account import describe
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.scaling import scale_to_unit
+from ecg_advmask.data.summary import describe
 from ecg_advmask.data.targets import CLASSES_OF_TASK
 from ecg_advmask.ecg.annotations import PARTS, UNKNOWN
 from ecg_advmask.ecg.recording import UnreadableRecordingError

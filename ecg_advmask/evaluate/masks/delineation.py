@@ -19,7 +19,7 @@ from ecg_advmask.config import Config
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.order import middle_starts
 from ecg_advmask.ecg import annotations
-from ecg_advmask.ecg.annotations import UNKNOWN, Marks, Wave, WaveName, parts_at
+from ecg_advmask.ecg.annotations import UNKNOWN, Wave, WaveAnnotations, WaveName, parts_at
 from ecg_advmask.ecg.leads import eight_from_twelve
 from ecg_advmask.ecg.recording import UnreadableRecordingError
 from ecg_advmask.errors import InputError
@@ -44,7 +44,7 @@ class DelineationError(ValueError):
     """No waves could be found in a recording; the message says why."""
 
 
-def delineate(signals_mv: npt.NDArray[np.floating], sampling_rate_hz: float) -> Marks:
+def delineate(signals_mv: npt.NDArray[np.floating], sampling_rate_hz: float) -> WaveAnnotations:
     """Waves of a recording, the same in all leads, in seconds from its first sample.
 
     What lies before the first and after the last wave is unknown, as are the surroundings of a beat whose QRS has no
@@ -75,7 +75,7 @@ def delineate(signals_mv: npt.NDArray[np.floating], sampling_rate_hz: float) -> 
         raise DelineationError("no wave has both an onset and an end")
     waves.sort(key=lambda wave: wave.onset_s)
     unclear_s = (peaks[~delimited] / sampling_rate_hz).tolist()
-    return Marks(tuple(waves), waves[0].onset_s, max(wave.end_s for wave in waves), tuple(unclear_s))
+    return WaveAnnotations(tuple(waves), waves[0].onset_s, max(wave.end_s for wave in waves), tuple(unclear_s))
 
 
 def _agreed(times_s: Times, name: WaveName) -> Times:
@@ -199,7 +199,7 @@ def parts_of(
     return parts
 
 
-def _marks(record: Mapping[Any, Any], data: DataSet, source: str | None) -> tuple[Marks, ...]:
+def _marks(record: Mapping[Any, Any], data: DataSet, source: str | None) -> tuple[WaveAnnotations, ...]:
     """Marks of the twelve leads, in seconds of the recording, from the archive or by the delineator."""
     if source is not None:
         return annotations.read_marks(inside(source, str(record["file"])))
@@ -209,7 +209,7 @@ def _marks(record: Mapping[Any, Any], data: DataSet, source: str | None) -> tupl
 
 
 def _parts(
-    marks: tuple[Marks, ...], start_s: float, rate_hz: float, record: Mapping[Any, Any], samples: int
+    marks: tuple[WaveAnnotations, ...], start_s: float, rate_hz: float, record: Mapping[Any, Any], samples: int
 ) -> npt.NDArray[np.int8]:
     """What each sample of a view is part of, (L, 12); padding is unknown."""
     times_s = start_s + np.arange(samples) / rate_hz

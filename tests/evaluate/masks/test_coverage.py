@@ -10,7 +10,7 @@ import wfdb
 from ecg_advmask import config
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.prepare import prepare
-from ecg_advmask.ecg.annotations import PARTS, UNKNOWN, Marks, Wave, parts_at
+from ecg_advmask.ecg.annotations import PARTS, UNKNOWN, Wave, WaveAnnotations, parts_at
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.masks.coverage import MaskProtocol, measure_masks
@@ -72,7 +72,7 @@ def true_parts(number, start_s, samples):
     firsts, lasts = pulses(number)
     edges_s = [(5 * first - 2) / SOURCE_HZ for first in firsts], [(5 * last + 2) / SOURCE_HZ for last in lasts]
     waves = tuple(Wave("QRS", *edges) for edges in zip(*edges_s, strict=True))
-    return parts_at(Marks(waves, edges_s[0][0], edges_s[1][-1]), start_s + np.arange(samples) / RATE_HZ)
+    return parts_at(WaveAnnotations(waves, edges_s[0][0], edges_s[1][-1]), start_s + np.arange(samples) / RATE_HZ)
 
 
 def overall(result, kind=LEARNT, group="all", lead="all"):

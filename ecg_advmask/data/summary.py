@@ -32,7 +32,7 @@ UNKNOWN_PATIENT: Final = "unknown"
 
 
 @dataclass
-class Account:
+class DataSummary:
     """Counts of one source. A recording is kept if a window of it is; every recording is kept or refused.
 
     ``reasons`` counts refused recordings and ``window_reasons`` the refused windows of kept ones, by kind of reason;
@@ -63,8 +63,8 @@ class Account:
     classes_2020: Counter[str] = field(default_factory=Counter)
     classes_2021: Counter[str] = field(default_factory=Counter)
 
-    def add(self, other: "Account") -> None:
-        """Add the numbers of another account."""
+    def add(self, other: "DataSummary") -> None:
+        """Add the numbers of another summary."""
         own = vars(self)
         for name, value in vars(other).items():
             if not value:
@@ -88,17 +88,17 @@ class Account:
         return cls(**plain)
 
 
-def accounts_of(data: DataSet) -> dict[str, Account]:
+def summaries_of(data: DataSet) -> dict[str, DataSummary]:
     """Counts by source, in which every recording is kept or refused."""
     sources = read_json(data.path / DATASET_FILE)["sources"]
-    return {source: Account.from_dict(values) for source, values in sources.items()}
+    return {source: DataSummary.from_dict(values) for source, values in sources.items()}
 
 
-def total(accounts: Iterable[Account]) -> Account:
-    """The sum of accounts."""
-    result = Account()
-    for account in accounts:
-        result.add(account)
+def total(summaries: Iterable[DataSummary]) -> DataSummary:
+    """The sum of summaries."""
+    result = DataSummary()
+    for summary in summaries:
+        result.add(summary)
     if result.recordings_in != result.recordings_kept + result.recordings_refused:
         raise AssertionError("a recording is neither kept nor refused")
     return result

@@ -7,22 +7,22 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecg_advmask.data.account import UNKNOWN_PATIENT, Account, total
 from ecg_advmask.data.diagnoses import name_of, scored_classes
+from ecg_advmask.data.summary import UNKNOWN_PATIENT, DataSummary, total
 from ecg_advmask.errors import some_of
 
 
-def recordings_table(accounts: Mapping[str, Account]) -> str:
+def recordings_table(summaries: Mapping[str, DataSummary]) -> str:
     """A line for each source and for all: recordings in, kept and refused, windows, reasons of refusal."""
     rows = [["source", "in", "kept", "refused", "windows", "reasons"]]
-    for source, one in [*sorted(accounts.items()), ("all", total(accounts.values()))]:
+    for source, one in [*sorted(summaries.items()), ("all", total(summaries.values()))]:
         numbers = (one.recordings_in, one.recordings_kept, one.recordings_refused, one.windows_kept)
         reasons = ", ".join(f"{reason} {number}" for reason, number in one.reasons.most_common())
         rows.append([source, *map(str, numbers), reasons])
     return table(rows, right=range(1, 5))
 
 
-def checks_table(checks: Sequence[Mapping[str, Any]], refuse: Sequence[str], whole: Account) -> str:
+def checks_table(checks: Sequence[Mapping[str, Any]], refuse: Sequence[str], whole: DataSummary) -> str:
     """A line for each quality check: its threshold, what failed it, and what it looks for."""
     rows = [["check", "fails", "refused", "refused", "reported", ""], ["", "", "recordings", "windows", "windows", ""]]
     for check in checks:
@@ -34,32 +34,32 @@ def checks_table(checks: Sequence[Mapping[str, Any]], refuse: Sequence[str], who
     return table(rows, right=(2, 3, 4))
 
 
-def classes_table(accounts: Mapping[str, Account]) -> str:
+def classes_table(summaries: Mapping[str, DataSummary]) -> str:
     """A line for each class that CinC 2021 scores and a recording has: kept recordings by source.
 
     The last number counts by the classes of 2020, which did not score three of the codes; empty if there are none.
     """
-    sources, whole = sorted(accounts), total(accounts.values())
+    sources, whole = sorted(summaries), total(summaries.values())
     rows = [["class", *sources, "all", "as of 2020", "meaning"]]
     of_2020 = {code: one.name for one in scored_classes(2020) for code in one.codes}
     for one in scored_classes(2021):
         if whole.classes_2021[one.name]:
             names = {of_2020[code] for code in one.codes if code in of_2020}
             before = str(sum(whole.classes_2020[name] for name in names)) if names else "-"
-            counts = [accounts[source].classes_2021[one.name] for source in sources]
+            counts = [summaries[source].classes_2021[one.name] for source in sources]
             rows.append([one.name, *map(str, counts), str(whole.classes_2021[one.name]), before, one.meaning])
     return table(rows, right=range(1, len(sources) + 3)) if len(rows) > 1 else ""
 
 
-def codes_line(accounts: Mapping[str, Account], most: int = 20) -> str:
+def codes_line(summaries: Mapping[str, DataSummary], most: int = 20) -> str:
     """The commonest codes that CinC 2021 does not score, with their names and kept recordings; empty if none."""
     scored = {code for one in scored_classes(2021) for code in one.codes}
-    counts = Counter({code: n for code, n in total(accounts.values()).codes.items() if code not in scored})
+    counts = Counter({code: n for code, n in total(summaries.values()).codes.items() if code not in scored})
     shown = [f"{name_of(code)} {n}" for code, n in counts.most_common(most)]
     return ", ".join([*shown, *([f"and {len(counts) - most} more"] if len(counts) > most else [])])
 
 
-def remarks(whole: Account) -> list[str]:
+def remarks(whole: DataSummary) -> list[str]:
     """Lines on what the table of recordings does not show."""
     said = []
     if whole.windows_refused:
