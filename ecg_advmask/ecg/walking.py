@@ -43,7 +43,7 @@ def walk(
     nowhere, files that are no regular ones (opening a pipe would wait for ever), and names that cannot be printed.
 
     No recordings, and not given, are the folders of version control, files that belong to one beside them
-    (`Format.part_of`), and what this package wrote: data sets, runs, tables of embeddings.
+    (`Format.part_of`, `Format.parts`), and what this package wrote: data sets, runs, tables of embeddings.
 
     Args:
         folder: where to start.
@@ -77,9 +77,12 @@ class _Walk:
                 yield from found
                 continue
             try:
+                parts = self._parts(place, within)
                 with os.scandir(place) as items:
                     for item in items:
                         name = f"{within}{item.name}"
+                        if item.name in parts:
+                            continue
                         if not item.is_dir(follow_symlinks=False):
                             yield from self._file(item, name)
                         elif item.name not in _NEVER_SEARCHED:
@@ -88,6 +91,20 @@ class _Walk:
                 raise InputError(
                     f"{printable(place)}: cannot be listed ({error.strerror}), make it readable"
                 ) from error
+
+    def _parts(self, place: str, within: str) -> set[str]:
+        """Names of the files in a folder that others beside them join (`Format.parts`)."""
+        parts: set[str] = set()
+        joining = tuple(suffix for suffix, one in FORMATS.items() if one.parts is not None and suffix in self.suffixes)
+        if not joining:
+            return parts
+        with os.scandir(place) as items:
+            for item in items:
+                if not item.name.lower().endswith(joining) or self._refusal(item, f"{within}{item.name}"):
+                    continue
+                if (of := FORMATS[suffix_of(item.name)].parts) is not None:
+                    parts.update(os.path.basename(path) for path in of(item.path, self.follow_links))  # noqa: PTH119
+        return parts
 
     def _followed(self) -> tuple[str, str]:
         """The first of the links that wait, so that the order is the same on every machine."""

@@ -23,6 +23,10 @@ LONGEST_HOURS: Final = 48
 
 LARGEST_HEADER_BYTES: Final = 1_000_000
 
+_RECORD_LINE_BYTES: Final = 8192
+_RECORD_LINE: Final = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*([^#\s]\S*)", re.MULTILINE)
+"""The first that is no comment, up to the end of the record's name."""
+
 BYTES_PER_SAMPLE: Final = {
     "8": Fraction(1), "16": Fraction(2), "24": Fraction(3), "32": Fraction(4), "61": Fraction(2), "80": Fraction(1),
     "160": Fraction(2), "212": Fraction(3, 2), "310": Fraction(4, 3), "311": Fraction(4, 3),
@@ -119,6 +123,25 @@ def read_any_header(path: Path, *, follow_links: bool = False) -> Header | Segme
     _check_duration(path, frames, frame_rate_hz)
     check_samples(frames * sum(signal.samples_per_frame for signal in signals), path)
     return Header(path, frame_rate_hz, frames, signals, comments)
+
+
+def segment_headers(path: str, *, follow_links: bool = False) -> list[str]:
+    """Paths of the headers that a record of several segments joins; none if it is no such record, or a damaged one.
+
+    Of other headers nothing but the record line is looked at.
+    """
+    try:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (a Path for each of a million files takes long)
+            record = _RECORD_LINE.search(stream.read(_RECORD_LINE_BYTES))
+        if record is None or b"/" not in record[1]:
+            return []
+        header = read_any_header(Path(path), follow_links=follow_links)
+        paths = [] if isinstance(header, Header) else [one for one in header.headers if one is not None]
+        for one in paths:
+            read_header(one, follow_links=follow_links)
+    except (OSError, UnreadableRecordingError):  # reading it will say what is wrong
+        return []
+    return [str(one) for one in paths]
 
 
 def _record_fields(path: Path, line: str) -> list[str]:

@@ -141,6 +141,29 @@ def test_a_folder_is_read_in_order_with_reasons(tmp_path: Path, write_wfdb: Writ
     assert with_rate == ["a", "g1/b", "table", "g2/b", "g3", "link", "readme", "z-00000", "z-00001"]
 
 
+def test_segments_belong_to_the_record_that_joins_them(tmp_path: Path, write_wfdb: Write) -> None:
+    """Else they would be patients of their own; segments of a record that cannot be read are recordings."""
+    for name in ("seg0", "seg1", "alone"):
+        write_wfdb(tmp_path / f"{name}.hea", samples(300))
+    write_wfdb(tmp_path / "other" / "seg0.hea", samples(300))  # a namesake elsewhere
+    master = tmp_path / "multi.hea"
+    master.write_text("# joined\nmulti/3 12 500 650\nseg0 300\n~ 50\nseg1 300\n# Age: 40\n")
+
+    def found() -> dict[str, type]:
+        return {one.record_id: type(one) for one in read_recordings(tmp_path)}
+
+    assert found() == dict.fromkeys(["alone", "multi", "seg0"], Recording)
+    parts = dict.fromkeys(["alone", "seg1", "seg0", "other/seg0"], Recording)
+    for damage in (("multi/3", "multi/4"), ("seg0 300", "seg0 0"), ("seg1 300", "absent 300")):
+        master.write_text(master.read_text().replace(*damage))
+        assert found() == {**parts, "multi": Refused}, damage
+        master.write_text(master.read_text().replace(*damage[::-1]))
+    (tmp_path / "circle.hea").write_text("circle/2 12 500 950\nseg0 300\nmulti 650\n")
+    assert found().keys() == {"alone", "multi", "circle", "seg0"}
+    master.write_text("multi/1 12 500 950\ncircle 950\n")
+    assert found() == {**parts, "multi": Refused, "circle": Refused}
+
+
 def test_one_file_or_record_name_is_enough(tmp_path: Path, write_wfdb: Write) -> None:
     header = write_wfdb(tmp_path / "a.hea", samples())
     for source in (header, header.with_suffix("")):
