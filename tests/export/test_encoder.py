@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import pandas as pd
 import pytest
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
@@ -90,6 +91,67 @@ def test_limb_leads_that_are_missing_are_rebuilt(encoder: OnnxEncoder) -> None:
         found = encoder.embed(whole[:, [STANDARD_LEADS.index(lead) for lead in kept]], 100, kept)
         assert found.rebuilt == missing
         np.testing.assert_allclose(found.embeddings, expected.embeddings, atol=1e-6)
+
+
+def test_columns_of_a_data_frame_are_taken_by_their_names(encoder: OnnxEncoder) -> None:
+    whole = signals(200)
+    expected = encoder.embed(whole, 100).embeddings
+    order = np.random.default_rng(2).permutation(12)
+    named = pd.DataFrame(whole[:, order], columns=[STANDARD_LEADS[lead] for lead in order])
+    beside = named.assign(time=np.arange(200), note="x")[["note", *named.columns[:5], "time", *named.columns[5:]]]
+    in_uv = pd.DataFrame(1000 * whole[:, order], columns=[f"{STANDARD_LEADS[lead]} (uV)" for lead in order])
+    nullable = named.astype("Float64")
+    for frame in (named, beside, in_uv, nullable, pd.DataFrame(whole)):  # the last has numbers for names
+        np.testing.assert_allclose(encoder.embed(frame, 100).embeddings, expected, atol=1e-6)
+    renamed = encoder.embed(named, 100, leads=STANDARD_LEADS)  # what is said overrides what the frame says
+    np.testing.assert_array_equal(renamed.embeddings, encoder.embed(whole[:, order], 100).embeddings)
+
+
+def test_limb_leads_that_a_data_frame_lacks_are_rebuilt(encoder: OnnxEncoder) -> None:
+    whole = signals(200)
+    one, two = whole[:, 0], whole[:, 1]
+    whole[:, 2:6] = np.stack([two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=1)
+    frame = pd.DataFrame(whole, columns=STANDARD_LEADS)[["V6", "II", "V1", "V2", "V3", "V4", "V5", "I"]]
+    found = encoder.embed(frame, 100)
+    assert set(found.rebuilt) == {"III", "aVR", "aVL", "aVF"}
+    np.testing.assert_allclose(found.embeddings, encoder.embed(whole, 100).embeddings, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("change", "offending"),
+    [
+        ({"I": "lead one"}, "lacks I"),
+        ({"V1": "V2"}, "V2"),
+        ({"aVR": "-aVR"}, "aVR"),
+    ],
+)
+def test_a_data_frame_of_other_names_is_refused(encoder: OnnxEncoder, change: dict[str, str], offending: str) -> None:
+    frame = pd.DataFrame(signals(200), columns=STANDARD_LEADS).drop(columns=["II", "III", "aVL", "aVF"])
+    with pytest.raises(InputError, match=offending):
+        encoder.embed(frame.rename(columns=change), 100)
+    with pytest.raises(InputError, match="no numbers"):
+        encoder.embed(pd.DataFrame(signals(200), columns=STANDARD_LEADS).assign(V3="x"), 100)
+
+
+def test_what_is_masked_is_missing(encoder: OnnxEncoder) -> None:
+    """Whatever lies below the mask, in numbers of any type."""
+    whole = np.rint(1000 * signals(600)).astype(np.int16)
+    mask = np.zeros(whole.shape, bool)
+    mask[250, 3] = True
+    hidden = np.ma.masked_array(np.where(mask, 9999, whole), mask)
+    found = encoder.embed(hidden / 1000, 100)
+    assert [(index, reason[:6]) for index, reason in found.refused_windows] == [(1, "finite")]
+    assert [
+        index for index, _ in encoder.embed(hidden, 100, [f"{lead} (uV)" for lead in STANDARD_LEADS]).refused_windows
+    ] == [1]
+    np.testing.assert_array_equal(found.windows, [0, 2])
+    np.testing.assert_array_equal(
+        found.embeddings, encoder.embed(whole.astype(np.float32) / 1000, 100).embeddings[[0, 2]]
+    )
+    nothing_masked = np.ma.masked_array(whole / 1000)
+    assert encoder.embed(nothing_masked, 100).refused_windows == ()
+    empty_cells = pd.DataFrame(whole / 1000, columns=STANDARD_LEADS).where(~mask).astype("Float64")
+    assert [index for index, _ in encoder.embed(empty_cells, 100).refused_windows] == [1]
 
 
 def test_mean_over_windows(encoder: OnnxEncoder) -> None:
