@@ -31,7 +31,7 @@ BATCH = 128
 
 
 def repeated(folder: Path, archive: Path, records: int) -> Path:
-    """An archive of so many records: those of a folder, under new names as often as needed."""
+    """An archive of ``records`` records: those of a folder, under new names as often as needed."""
     originals = sorted(folder.rglob("*.hea"))
     for place, original in enumerate(originals):
         target = archive / "training" / "repeated" / f"g{place}"

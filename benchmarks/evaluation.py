@@ -1,11 +1,11 @@
-"""Evaluating linear heads from embeddings that are computed once, against encoding anew for every head.
+"""Evaluating linear heads from embeddings that are computed once, against encoding again for every head.
 
     python benchmarks/evaluation.py RUN DATA [--tasks rhythm,sex] [--labels 25,50,100,250,1] [--draws 20]
 
 RUN: a run directory; DATA: a prepared data set with recordings that the run has not seen. The evaluation from stored
-embeddings is timed whole, for one encoder. Encoding anew is timed on a few heads of each number of labels and scaled up
-to all of them: one pass over the recordings that a head needs (drawn, validation, test), compiled beforehand. Training
-a head through the frozen encoder, as is often done, would take a pass for every epoch.
+embeddings is timed whole, for one encoder. Encoding again is timed on a few heads of each number of labels and
+scaled up to all: one pass over the recordings that a head needs (drawn, validation, test), compiled beforehand.
+Training a head through the frozen encoder, as is often done, would take a pass for every epoch.
 """
 
 import argparse
@@ -35,18 +35,18 @@ BATCH = 256
 
 @dataclass(frozen=True)
 class Times:
-    """Seconds of one encoder on one task: encoding all recordings once; fitting and measuring all heads; encoding anew
+    """Seconds of one encoder on one task: encoding all recordings once; fitting and measuring all heads; encoding again
     what each of the heads needs."""
 
     recordings: int
     heads: int
     encoding_once: float
     fitting: float
-    encoding_anew: float
+    encoding_again: float
 
 
 def times_of(judged: RunOnData, protocol: Protocol, sample: int) -> Times:
-    """Time one encoder on one task; encoding anew on a sample of the draws of each number of labels."""
+    """Time one encoder on one task; encoding again on a sample of the draws of each number of labels."""
     split, encode = judged.split, encoder_of(judged)
     everything = np.arange(len(split.ids))
     encode(everything[:BATCH])  # compiles
@@ -55,13 +55,13 @@ def times_of(judged: RunOnData, protocol: Protocol, sample: int) -> Times:
     encoded = time.perf_counter()
     evaluation = evaluate(linear_fit(embeddings, split, protocol), split, protocol)
     fitted = time.perf_counter()
-    anew = 0.0
+    again = 0.0
     for at in evaluation:
         drawn = [split.draw(at.fraction, draw.seed) for draw in at.draws[:sample]]
         needed = [np.concatenate([rows, split.rows["validation"], split.rows["test"]]) for rows in drawn]
-        anew += len(at.draws) * statistics.median(seconds(encode, rows) for rows in needed)
+        again += len(at.draws) * statistics.median(seconds(encode, rows) for rows in needed)
     heads = sum(len(at.draws) for at in evaluation)
-    return Times(len(everything), heads, encoded - began, fitted - encoded, anew)
+    return Times(len(everything), heads, encoded - began, fitted - encoded, again)
 
 
 def encoder_of(judged: RunOnData) -> Callable[[npt.NDArray[np.int64]], npt.NDArray[np.float32]]:
@@ -99,7 +99,7 @@ def main() -> None:
     parser.add_argument("--labels", default="25,50,100,250,1")
     parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--encoders", type=int, default=12, help="encoders that the times are scaled up to")
-    parser.add_argument("--sample", type=int, default=3, help="heads of each number of labels that are encoded anew")
+    parser.add_argument("--sample", type=int, default=3, help="heads of each number of labels that are encoded again")
     given = parser.parse_args()
     protocol = Protocol(tuple(float(word) for word in given.labels.split(",")), given.draws)
     times = []
@@ -108,15 +108,15 @@ def main() -> None:
         one = times[-1]
         print(
             f"{task}: {one.recordings} recordings encoded in {one.encoding_once:.1f} s, {one.heads} heads fitted and "
-            f"measured in {one.fitting:.1f} s; encoding anew for every head {one.encoding_anew:.0f} s"
+            f"measured in {one.fitting:.1f} s; encoding again for every head {one.encoding_again:.0f} s"
         )
-    fitting, anew = sum(one.fitting for one in times), sum(one.encoding_anew for one in times)
+    fitting, again = sum(one.fitting for one in times), sum(one.encoding_again for one in times)
     once = fitting + max(one.encoding_once for one in times)  # the same embeddings serve every task
     for encoders in (1, given.encoders):
         print(
             f"{encoders} encoders, {encoders * sum(one.heads for one in times)} heads: {encoders * once / 60:.1f} min "
-            f"from embeddings computed once, {encoders * (fitting + anew) / 60:.1f} min with encoding anew, "
-            f"ratio {(fitting + anew) / once:.1f}"
+            f"from embeddings computed once, {encoders * (fitting + again) / 60:.1f} min with encoding again, "
+            f"ratio {(fitting + again) / once:.1f}"
         )
 
 

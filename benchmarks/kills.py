@@ -55,7 +55,7 @@ def recordings(folder: Path) -> Path:
 
 
 def pretraining(data: Path, run: Path, given: argparse.Namespace) -> "subprocess.Popen[bytes]":
-    """The command, in a process of its own; the same whether the run was begun or not."""
+    """The command, in a process of its own; the same whether the run was started or not."""
     settings = SETTINGS | {"epochs": given.epochs, "batch_size": given.batch_size}
     settings |= {"jit_compile": str(given.mode == "xla").lower()}
     words = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
@@ -88,7 +88,7 @@ def state(run: Path) -> str:
     saved = sorted(run.glob("checkpoints/epoch-*.npz"))
     half_written = len([path for path in run.rglob(".*.tmp*") if path.is_file()])
     started = f"after epoch {int(saved[-1].stem[-5:])}" if saved else "before the first checkpoint"
-    place = started if (run / "config.json").is_file() else "before it was begun"
+    place = started if (run / "config.json").is_file() else "before it was started"
     return place + (f", {half_written} files half-written" if half_written else "")
 
 

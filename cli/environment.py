@@ -46,7 +46,7 @@ class _StoppedError(KeyboardInterrupt):
 def stoppable(what_to_do: Callable[[], str]) -> Iterator[None]:
     """To be put around work that can be resumed: either signal ends it with a line on stderr and exit code 130 or 143.
 
-    A second signal ends the process at once, as a kill does. A signal that the process was begun to ignore stays so.
+    A second signal ends the process at once, as a kill does. A signal that is ignored at the start stays ignored.
     """
     own = [number for number in _SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
 

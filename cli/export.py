@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     "--evaluation",
     metavar="FILE.json",
     type=click.Path(path_type=Path),
-    help="Result of linear-eval on RUN: how its AUROC changes with the exported file is told.",
+    help="Result of linear-eval on RUN, to report how its AUROC changes with the exported file.",
 )
 @click.option(
     "--classifier",

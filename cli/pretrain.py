@@ -32,7 +32,7 @@ def _settings_help() -> str:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on after the last finished epoch of RUN, with RUN's settings; begin it where it was not begun.",
+    help="Go on after the last finished epoch of RUN, with RUN's settings; start it if there is none.",
 )
 @click.option(
     "--devices",
@@ -74,33 +74,33 @@ def pretrain(
         with distribute.strategy_of(devices).scope():
             if distribute.is_chief():
                 trainer.pretrain(opened, run, settings, resume=resume, draw_masks=draw_masks, log=click.echo)
-                told = f"wrote {run} (encoder.keras, history.csv, checkpoints, masks, tensorboard)"
+                outcome = f"wrote {run} (encoder.keras, history.csv, checkpoints, masks, tensorboard)"
             else:
                 trainer.follow(opened, settings)
-                told = f"did its part of {run}, which the first machine writes"
-    click.echo(told)
+                outcome = f"did its part of {run}, which the first machine writes"
+    click.echo(outcome)
 
 
 def _stored_settings(run: Path) -> Config:
     """The settings of a run.
 
     Raises:
-        InputError: it was not begun, so there are none.
+        InputError: no run was started there.
     """
     from ecg_advmask.pretrain.run import Run, is_started
 
     if not is_started(run):
-        raise InputError(f"{run}: no run was begun there; name its --preset or --config, or leave out --resume")
+        raise InputError(f"{run}: no run was started there; name its --preset or --config, or leave out --resume")
     return Run.open(run).config
 
 
 def _what_to_do(data: tuple[Path, ...], run: Path) -> str:
-    """What a user is told whose training was stopped."""
+    """The line for a user whose training was stopped."""
     from ecg_advmask.pretrain import checkpoints
     from ecg_advmask.pretrain.run import CHECKPOINTS, is_started
 
     if not is_started(run):
-        return "stopped before the run was begun; the same command begins it"
+        return "stopped before the run was started; the same command starts it"
     saved = checkpoints.found(run / CHECKPOINTS)
     done = f"after epoch {checkpoints.epoch_of(saved[-1])}" if saved else "in its first epoch"
     return (

@@ -30,9 +30,9 @@ def study(
     """Do what is missing of the study that the TOML file STUDY describes, in the folder DIR.
 
     Every method is pretrained with every seed and judged on every task with every number of labels, always on the same
-    recordings, which no pretraining of the study has seen. The same command goes on after an interruption, and does
-    anew what a change of the file concerns. Several machines that share DIR share the work; with --only and --seed each
-    does a part. DIR/results.json, results.csv, report.html and report.md tell what is finished.
+    recordings, which no pretraining of the study has seen. The same command continues after an interruption, and
+    recomputes what a change of the file affects. Several machines that share DIR share the work; with --only and
+    --seed each does a part. DIR/results.json, results.csv, report.html and report.md show what is finished.
     """
     paths = _paths(data)
 

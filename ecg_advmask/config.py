@@ -1,4 +1,4 @@
-"""Everything that one pretraining run can be told: one frozen dataclass, presets in TOML, ``KEY=VALUE`` overrides.
+"""All settings of a pretraining run: one frozen dataclass, presets in TOML, ``KEY=VALUE`` overrides.
 
 Each field carries its help text where it is declared; ``ecg-advmask pretrain --help`` prints them.
 """
@@ -111,7 +111,7 @@ class Config:
     )
     probe_every: int = _setting(1, "epochs between two probes", 1)
     patience: int = _setting(
-        0, "stop after so many epochs without a better probe, and keep the encoder of the best; 0: never", 0
+        0, "stop after this many epochs without a better probe, and keep the encoder of the best; 0: never", 0
     )
     pictures_every: int = _setting(5, "epochs between two pictures of the masks; 0: only at the end", 0)
     keep_checkpoints: int = _setting(2, "how many checkpoints stay on disk", 1)

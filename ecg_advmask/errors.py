@@ -7,7 +7,7 @@ _NAMES_SHOWN: Final = 5
 
 
 class InputError(Exception):
-    """Bad input, told in one line: which file or setting, what is wrong with it, what to do.
+    """Bad input, described in one line: which file or setting, what is wrong with it, what to do.
 
     The command line prints the message and exits with code 2.
     """

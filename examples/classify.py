@@ -21,7 +21,7 @@ from ecg_advmask.ecg.sources import read_recordings
 from ecg_advmask.export.encoder import EmbeddedRecording, OnnxEncoder
 from ecg_advmask.export.rows import embed_recordings
 
-# %% Embed every recording; what cannot be used is told with its reason.
+# %% Embed every recording; what cannot be used is reported with its reason.
 
 
 def embedded(encoder_path: str, folder: str) -> pd.DataFrame:

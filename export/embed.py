@@ -68,7 +68,7 @@ def _read(source: RecordingSource, windowing: Windowing, entry: Entry) -> Window
 
 
 PART_WINDOWS: Final = 1024
-"""A part ends with the recording that brings it to so many windows, recordings counting as one more."""
+"""A part ends with the recording that brings it to this many windows; each recording counts as one more."""
 
 FEW_RECORDINGS: Final = 256
 """So many are read sooner than processes for it begin."""

@@ -21,7 +21,7 @@ from ecg_advmask.ecg.sources import Recording, Refused, Windowing, cut
 from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.errors import InputError
 
-# ---- From a recording to the windows that an encoder takes, and what is to be told of it. Without onnxruntime.
+# ---- From a recording to the windows that an encoder takes, and the metadata of it. Without onnxruntime.
 #
 # Windows are cut by the same `ecg_advmask.ecg.windows.cut` that made the training data.
 
@@ -145,7 +145,7 @@ class OnnxEncoder:
         if absent := [name for name in providers if name not in there]:
             raise InputError(f"providers: this onnxruntime has no {', '.join(absent)}, it has {', '.join(there)}")
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what fails is told in one line below
+        options.log_severity_level = 4  # failures are reported in one line below
         options.intra_op_num_threads = threads or 0
         try:
             self._session: Any = onnxruntime.InferenceSession(
@@ -230,10 +230,10 @@ class OnnxEncoder:
         """Rate, window and dimension, after checking that metadata and graph are those of an encoder."""
         found = self.metadata.get("format", "")
         if found != FORMAT:
-            mend = (
+            fix = (
                 "a newer ecg-advmask reads it" if found.startswith(FORMAT[:-1]) else "give one from ecg-advmask export"
             )
-            raise InputError(f"{self.path}: an ONNX file, but not an encoder this version knows; {mend}")
+            raise InputError(f"{self.path}: an ONNX file, but not an encoder this version knows; {fix}")
         numbers = [self.metadata.get(key, "") for key in ("sampling_rate_hz", "window_samples", "embedding_dim")]
         if not all(number.isascii() and number.isdigit() and int(number) > 0 for number in numbers):
             raise InputError(f"{self.path}: its metadata lacks rate, window or dimension, export the encoder again")

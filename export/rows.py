@@ -47,7 +47,7 @@ def embed_windowed(
         encoder: computes; it is shared by the threads.
         recordings: their windows are taken one by one. None is a mark: it ends a batch, and comes back in its place.
         batch_size: windows that go through the network at once.
-        threads: batches that are computed at a time. In memory are so many, one that waits and one that is filled.
+        threads: batches that are computed at a time. In memory are these, one that waits and one that is filled.
 
     Yields:
         Results and marks in the order of the recordings.

@@ -218,7 +218,7 @@ class Parts:
 
 
 def _summary(path: Path) -> EmbeddingSummary | None:
-    """What a part says of itself; None if it is missing or damaged, and then it is made anew."""
+    """The summary of a stored part; None if it is missing or damaged, and is then recomputed."""
     if not path.exists():
         return None
     try:
@@ -238,4 +238,4 @@ def _check_same(folder: Path, started: Mapping[str, Any], now: Mapping[str, Any]
         if started.get(name) != value
     ]
     if changed:
-        raise InputError(f"{folder}: was begun {', '.join(changed)}; remove it to begin anew")
+        raise InputError(f"{folder}: was started {', '.join(changed)}; remove it to start again")

@@ -82,9 +82,9 @@ def classifier_onnx(lead_means_onnx: Path) -> Path:
     model.graph.node.append(onnx.helper.make_node("Softmax", ["logits"], ["prediction"], axis=-1))
     shape = onnx.helper.make_tensor_value_info("prediction", onnx.TensorProto.FLOAT, ["batch", 3])
     model.graph.output.append(shape)
-    told = {entry.key: entry.value for entry in model.metadata_props}
-    told |= {"task": "rhythm", "kind": "classes", "names": '["AFIB", "SB", "SR"]'}
-    onnx.helper.set_model_props(model, told)
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    metadata |= {"task": "rhythm", "kind": "classes", "names": '["AFIB", "SB", "SR"]'}
+    onnx.helper.set_model_props(model, metadata)
     path = lead_means_onnx.with_name("classifier.onnx")
     onnx.save(model, path)
     return path

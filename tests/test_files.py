@@ -86,10 +86,10 @@ def test_any_text_becomes_part_of_a_file_name(text: str, expected: str) -> None:
 @pytest.mark.parametrize("named", [True, False])
 def test_a_file_without_room_for_it_is_named_and_its_half_removed(tmp_path: Path, named: bool) -> None:
     target = tmp_path / "file.npz"
-    with pytest.raises(OSError, match="No space left") as told, files.atomic_path(target) as temporary:
+    with pytest.raises(OSError, match="No space left") as raised, files.atomic_path(target) as temporary:
         temporary.write_text("half")
         raise OSError(errno.ENOSPC, "No space left on device", str(temporary) if named else None)
-    assert told.value.filename == str(target)
+    assert raised.value.filename == str(target)
     assert list(tmp_path.iterdir()) == []
 
 

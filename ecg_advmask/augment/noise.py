@@ -1,4 +1,4 @@
-"""Additive noise on standardised signals, drawn anew for every recording of a batch.
+"""Additive noise on standardised signals, drawn independently for every recording of a batch.
 
 Every function takes and returns ``(B, L, 12)`` signals in standardised units and keeps their type. A parameter called
 ``maximum`` bounds the absolute value of what is added to any sample. The kinds of noise are those of Bo et al. 2022,
@@ -74,7 +74,7 @@ def baseline_shift(
     maximum: Amplitude = 1.0,
     seconds: Seconds = 2.0,
 ) -> Any:
-    """A sudden displacement, as by a moved electrode, that ends after so many seconds, or with a shorter window.
+    """A sudden displacement, as by a moved electrode, that ends after ``seconds``, or with a shorter window.
 
     It begins at one uniform place for all leads; each lead is moved by its own uniform amount between -``maximum`` and
     ``maximum``. Two seconds of ten are the share of the published code of Bo et al. 2022.

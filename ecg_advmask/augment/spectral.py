@@ -24,7 +24,7 @@ def spectral_mask(
 ) -> Any:
     """Remove this share (0 to 0.9) of the bins of each lead's short-time spectrum, each bin with that probability.
 
-    Frames are so many seconds long and overlap by half; bins are 1 / ``seconds`` Hz wide. ``(B, L, 12)`` in, the same
+    Frames are ``seconds`` long and overlap by half; bins are 1 / ``seconds`` Hz wide. ``(B, L, 12)`` in, the same
     out, in the same type; computed in float32. The published code of Bo et al. 2022 weights every bin with a number
     from Beta(5, 2) instead, in frames of two seconds; whole bins, as a mask has them, and the defaults are ours.
     """

@@ -44,7 +44,7 @@ _BYTES_PER_SAMPLE: Final = 2 * LEADS
 
 
 def record_bytes(window_samples: int) -> int:
-    """Bytes that one window of so many samples takes in a file."""
+    """Bytes that one window takes in a file, given its number of samples."""
     return _BEFORE + window_samples * _BYTES_PER_SAMPLE + _AFTER
 
 

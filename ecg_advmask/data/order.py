@@ -27,7 +27,7 @@ def shuffled(
 ) -> Rows:
     """Rows of a data set in a random order: groups of shards in turn, the windows of a group permuted.
 
-    The shards that hold any wanted row are dealt anew to groups of nearly equal size, at most `SHARDS_AT_ONCE`, in
+    The shards that hold any wanted row are divided into groups of nearly equal size, at most `SHARDS_AT_ONCE`, in
     each epoch.
 
     Args:

@@ -31,7 +31,7 @@ from ecg_advmask.workers import ProgressBar, processors
 
 RECORDINGS_PER_SHARD: Final = 128
 SHARDS_AT_LEAST: Final = 16
-"""A small archive is divided into so many shards all the same, for several processes to share."""
+"""A small archive is divided into at least this many shards, for several processes to share."""
 
 
 class Plan:
@@ -150,7 +150,7 @@ def prepare(
         sampling_rate_hz: rate of the windows.
         seconds: length of a window.
         min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
-        max_windows: keep at most so many windows of a recording, evenly spread; by default all.
+        max_windows: keep at most this many windows of a recording, evenly spread; by default all.
         refuse: names of the checks in `ecg_advmask.ecg.quality` that refuse a window; the others only report it.
         labels: table of labels, patients and what else is known (`ecg_advmask.data.label_table`).
         sex_codes: sex for each number, or other text, in that table's column of the sex.
@@ -235,7 +235,7 @@ def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> DataSet:
     """Complete a data set whose shards were made by several jobs (``prepare`` with ``shard``).
 
     Args:
-        destination: the data set's folder, as the jobs were told.
+        destination: the data set's folder, the same as in the jobs.
         parts: folders ``*.partial`` of jobs that did not share a disk; their shards are copied.
 
     Returns:
@@ -297,7 +297,7 @@ def _begin(folder: Path, stated: Mapping[str, Any]) -> bool:
     """Begin or go on in a folder; False if all but the last step was done there.
 
     Raises:
-        InputError: other work was begun there.
+        InputError: other work was started there.
     """
     done = (folder / DATASET_FILE).is_file()
     if done or (folder / PLAN_FILE).is_file():
@@ -322,4 +322,4 @@ def _check_same(folder: Path, started: Mapping[str, Any], now: Mapping[str, Any]
     ]
     if changed:
         what = "the archive has changed" if changed[0].startswith(("recordings", "listing")) else "; ".join(changed)
-        raise InputError(f"{folder}: was begun with other settings ({what}); remove it to begin anew")
+        raise InputError(f"{folder}: was started with other settings ({what}); remove it to start again")

@@ -237,7 +237,7 @@ def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
             `MOST_NUMBERS` different numbers, which at least half of its cells hold, holds a number to be estimated,
             any other one classes, of which those that differ in case or blanks alone, or are equal as numbers (1, 1.0
             and 01), are one. After ``diagnosis:`` or ``diagnosis-2020:`` stands a group of diseases of
-            `ecg_advmask.data.diagnoses.subgroups`, if only its classes are to be told.
+            `ecg_advmask.data.diagnoses.subgroups`, if only its classes are targets.
 
     Raises:
         InputError: there is no such task.

@@ -193,7 +193,7 @@ def leads_first(
     if len(shape) != 2 or leads not in shape:
         return False
     if shape[0] == shape[1]:
-        raise UnreadableRecordingError(path, f"signals have shape {tuple(shape)}, which axis is time cannot be told")
+        raise UnreadableRecordingError(path, f"signals have shape {tuple(shape)}, the axis of time is not clear")
     return shape[0] == leads
 
 

@@ -256,7 +256,7 @@ def _layout(comments: Sequence[str], text: str, leads: LeadNames, path: str | os
 
 
 def _names(count: int, leads: LeadNames, path: str | os.PathLike[str]) -> Sequence[str]:
-    """The names of so many nameless columns."""
+    """The names of ``count`` nameless columns."""
     names = leads.of_nameless()
     if count != len(names):
         raise UnreadableRecordingError(

@@ -98,7 +98,7 @@ class NumpyFile(ArrayFile):
     def _values(self, number: int) -> npt.NDArray[Any]:
         stream, offset = self._checked()
         order: Any = "F" if self._signals.fortran_order else "C"
-        # Mapped anew each time, so that what was read does not stay in memory.
+        # Mapped again each time, so that what was read does not stay in memory.
         mapped = np.memmap(stream, self._signals.dtype, "r", offset, self._signals.shape, order)
         return np.array(mapped[number] if mapped.ndim == 3 else mapped)
 

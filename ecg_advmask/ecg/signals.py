@@ -24,7 +24,7 @@ LARGEST_MV: Final = 32.767
 _SHORTEST_RUN: Final = 64
 _LARGEST_MATRIX: Final = 1_000_000
 _UNSHARED_PRODUCTS: Final = 262_144
-"""Up to so many, OpenBLAS does not share a product of matrices among threads, of which recordings are read in many."""
+"""Up to this many multiplications OpenBLAS uses one thread; recordings are read in several threads already."""
 
 
 def resampling_ratio(from_hz: float, to_hz: float) -> Fraction:

@@ -70,14 +70,14 @@ def read_plain(header: Header, *, names: LeadNames = AS_NAMED, rebuild_leads: bo
         layout = (signal.file, signal.signal_format, signal.samples_per_frame, signal.skew)
         if layout != (first.file, "16", 1, 0):
             return None
-    matches = [_PLAIN_FIELDS.fullmatch(signal.fields) for signal in header.signals]
-    told = [match for match in matches if match and float(match["gain"]) > 0]
-    if len(told) < count:
+    found = (_PLAIN_FIELDS.fullmatch(signal.fields) for signal in header.signals)
+    matches = [match for match in found if match and float(match["gain"]) > 0]
+    if len(matches) < count:
         return None
-    leads = lead_columns([match["lead"] for match in told], header.path, rebuild=rebuild_leads, leads=names)
+    leads = lead_columns([match["lead"] for match in matches], header.path, rebuild=rebuild_leads, leads=names)
     columns = list(leads.columns)
-    told = [told[column] for column in columns]
-    factors = column_factors(leads, [match["unit"] or "mV" for match in told], "mV", header.path)
+    matches = [matches[column] for column in columns]
+    factors = column_factors(leads, [match["unit"] or "mV" for match in matches], "mV", header.path)
     try:
         samples = np.fromfile(first.file, "<i2", header.frames * count, offset=first.offset)
         samples = samples.reshape(header.frames, count)[:, columns]
@@ -85,10 +85,10 @@ def read_plain(header: Header, *, names: LeadNames = AS_NAMED, rebuild_leads: bo
         raise UnreadableRecordingError(header.path, f"{first.file.name} cannot be read ({error})") from error
     values = samples.astype(np.float64)
     sums = [int(value) for value in np.ones(len(values)) @ values]  # exact below 2**53, and quicker than in integers
-    check_sums(header, [match["lead"] for match in told], sums, [int(match["checksum"]) for match in told])
+    check_sums(header, [match["lead"] for match in matches], sums, [int(match["checksum"]) for match in matches])
 
-    values -= _scalar_if_equal([int(match["baseline"] or match["zero"]) for match in told])
-    values /= _scalar_if_equal([float(match["gain"]) for match in told])
+    values -= _scalar_if_equal([int(match["baseline"] or match["zero"]) for match in matches])
+    values /= _scalar_if_equal([float(match["gain"]) for match in matches])
     values *= factors
     signals_mv = values.astype(np.float32)
     signals_mv[samples == MISSING] = np.nan
@@ -159,15 +159,15 @@ def read_wfdb(
         if isinstance(header, Segments)
         else _samples(header, leads, rebuild_leads)
     )
-    told = _comments(header.comments)
-    codes = re.split(r"[\s,]+", told.get("dx", ""))
+    stated = _comments(header.comments)
+    codes = re.split(r"[\s,]+", stated.get("dx", ""))
     return Recording(
         record_id=path.stem,
         signals_mv=samples.signals_mv,
         sampling_rate_hz=positive_rate(header.frame_rate_hz * samples.per_frame, header_path),
-        patient=_patient(told, header.comments),
-        age_years=parse_age(told.get("age", "")),
-        sex=parse_sex(told.get("sex", "")),
+        patient=_patient(stated, header.comments),
+        age_years=parse_age(stated.get("age", "")),
+        sex=parse_sex(stated.get("sex", "")),
         codes=tuple(dict.fromkeys(code for code in codes if not is_missing(code))),
         file=os.fspath(header_path),
         rebuilt=samples.rebuilt,
@@ -199,11 +199,11 @@ def _joined(record: Segments, names: LeadNames, rebuild_leads: bool, follow_link
     return Samples(np.concatenate(joined), rebuilt, per_frame)
 
 
-def _patient(told: Mapping[str, str], comments: Sequence[str]) -> str:
+def _patient(stated: Mapping[str, str], comments: Sequence[str]) -> str:
     """Whose recording it is, by the comments; empty where they do not state it."""
-    stated = [parse_patient(value) for key, value in told.items() if means_patient(key)]
+    named = [parse_patient(value) for key, value in stated.items() if means_patient(key)]
     numbered = [match[1] for line in comments if (match := _PATIENT_NUMBER.fullmatch(line))]
-    return next(filter(None, stated + numbered), "")
+    return next(filter(None, named + numbered), "")
 
 
 def _read_by_package(header: Header, names: LeadNames = AS_NAMED, rebuild_leads: bool = False) -> Samples:
@@ -263,8 +263,8 @@ def _read_by_package(header: Header, names: LeadNames = AS_NAMED, rebuild_leads:
 
 def _comments(lines: tuple[str, ...]) -> dict[str, str]:
     """Values in the comments of a header by their keys in lower case; tags in angle brackets may share a line."""
-    told: dict[str, str] = {}
+    stated: dict[str, str] = {}
     for line in lines:
         for key, value in re.findall(r"<([^<>]+)>:?([^<]*)", line) or [line.lstrip("# \t").partition(":")[::2]]:
-            told[key.strip().lower()] = value.strip()
-    return told
+            stated[key.strip().lower()] = value.strip()
+    return stated

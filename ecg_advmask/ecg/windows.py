@@ -20,12 +20,11 @@ class Windowing:
     Attributes:
         sampling_rate_hz: rate of the windows.
         window_samples: samples in a window, at that rate.
-        shortest_samples: a recording shorter than a window is padded to one if it has at least so many samples, at the
-            rate of the windows; None refuses all that are shorter than a window.
+        shortest_samples: a recording shorter than a window is padded to one if it has at least this many samples, at
+            the rate of the windows; None refuses all that are shorter than a window.
         most_windows: windows kept of one recording at most; None keeps all that pass.
-        refuse: names of the checks (`ecg_advmask.ecg.quality.CHECKS`) that refuse a window; `ALWAYS_REFUSED` do so in
-        any
-            case, and what other checks find is reported.
+        refuse: names of the checks (`ecg_advmask.ecg.quality.CHECKS`) that refuse a window; `ALWAYS_REFUSED` do so
+            in any case, and what other checks find is reported.
 
     Raises:
         InputError: a number is out of range, or no check has such a name.
@@ -51,7 +50,7 @@ class Windowing:
             raise InputError(f"no check is named {', '.join(unknown)}, the checks are {', '.join(CHECKS)}")
 
     def with_shortest(self, seconds: float) -> "Windowing":
-        """The same for recordings from so many seconds on.
+        """The same, with padding of recordings of at least ``seconds``.
 
         Raises:
             InputError: the seconds are not above 0, or more than a window.

@@ -178,14 +178,14 @@ def stored_split(path: str | Path, recordings: pd.DataFrame, targets: Targets) -
         if known[place_of[key]] or not is_missing(label):  # earlier versions took NA for a class
             parts[place_of[key]] = part
     leaked = recordings["key"][recordings["seen"].to_numpy(bool) & (parts == "test")].tolist()
-    mend = "pretrain without them, or judge the encoder on another split"
-    _refuse(path, "of the test part were seen by the encoder in pretraining", mend, leaked)
+    fix = "pretrain without them, or judge the encoder on another split"
+    _refuse(path, "of the test part were seen by the encoder in pretraining", fix, leaked)
     for column, meaning in (("person", "patient"), ("hash", "signal")):
         values = recordings[column].to_numpy(object)
         used = pd.DataFrame({"value": values, "part": parts})[(parts != "") & (values != "")]
         torn = used.groupby("value")["part"].nunique()
         mixed = recordings["key"][recordings[column].isin(torn.index[torn > 1]) & (parts != "")].tolist()
-        _refuse(path, f"have the {meaning} of a recording in another part", "make the split anew", mixed)
+        _refuse(path, f"have the {meaning} of a recording in another part", "make a new split", mixed)
     divided = parts != ""
     used, own = recordings[divided], targets.take(divided)
     left_out = labels_left_out(own, {part: np.flatnonzero(parts[divided] == part) for part in PARTS})
@@ -231,6 +231,6 @@ def _read(path: Path) -> dict[str, tuple[str, str, str]]:
     return rows
 
 
-def _refuse(path: str | Path, problem: str, mend: str, ids: Sequence[str]) -> None:
+def _refuse(path: str | Path, problem: str, fix: str, ids: Sequence[str]) -> None:
     if ids:
-        raise InputError(f"{path}: {len(ids)} recordings {problem} ({some_of(ids)}); {mend}")
+        raise InputError(f"{path}: {len(ids)} recordings {problem} ({some_of(ids)}); {fix}")

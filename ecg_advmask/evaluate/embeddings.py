@@ -78,7 +78,7 @@ def cached_embeddings(
     """`embed_dataset`, kept in ``folder`` under a name made of the encoder's and the data's hashes.
 
     A stored file is used only if it says that it belongs to this encoder, data set, rows and length, and holds finite
-    float32 values of the right shape; otherwise the embeddings are computed anew and the file is replaced. Without a
+    float32 values of the right shape; otherwise the embeddings are recomputed and the file is replaced. Without a
     folder nothing is kept.
     """
     if folder is None:
@@ -128,7 +128,7 @@ class RecordingWindows:
         data: the data set.
         keys: (n,) ids of the recordings, each of at least one window.
         samples: length of what is delivered; of longer windows a crop of their valid part.
-        most_bytes: hold the windows in memory if they take at most so many.
+        most_bytes: keep the windows in memory if they take at most this many bytes.
     """
 
     def __init__(

@@ -24,13 +24,13 @@ from ecg_advmask.evaluate.split import Split
 from ecg_advmask.files import atomic_path
 
 Fit = Callable[[npt.NDArray[np.int64], int], tuple[FloatArray, dict[str, Any]]]
-"""Rows drawn from the training part and a seed -> predictions on the test part, and what is to be told of the fit."""
+"""Rows drawn from the training part and a seed -> predictions on the test part, and metadata of the fit."""
 
 
 @dataclass(frozen=True)
 class Draw:
     """What was learnt from one draw of labels: metrics on the test set, the confusion of classes ``(C, C)``, true
-    classes in rows (None for other kinds), and what its fit told."""
+    classes in rows (None for other kinds), and the metadata of its fit."""
 
     seed: int
     values: dict[str, float]
@@ -193,7 +193,7 @@ def store_evaluation(path: str | Path, evaluation: Sequence[AtCount], about: Map
 
     Arrays: ``metrics (M,)`` names; per number of labels ``fractions``, ``labels``, ``draws`` ``(A,)`` and ``resampled``
     (A, M, R), averaged over draws; per draw ``seeds (N,)``, ``values (N, M)`` and ``confusion (N, C, C)`` (of classes);
-    ``about``, JSON of the description and of what each fit told.
+    ``about``, JSON of the description and of the metadata of each fit.
 
     Args:
         path: the file, with the suffix ``.npz``.
@@ -202,7 +202,7 @@ def store_evaluation(path: str | Path, evaluation: Sequence[AtCount], about: Map
     """
     draws = [draw for at in evaluation for draw in at.draws]
     metrics = list(evaluation[0].resampled)
-    told = {"about": dict(about), "draws": [draw.about for draw in draws]}
+    document = {"about": dict(about), "draws": [draw.about for draw in draws]}
     arrays: dict[str, Any] = {
         "metrics": np.array(metrics),
         "fractions": np.array([at.fraction for at in evaluation], np.float64),
@@ -211,7 +211,7 @@ def store_evaluation(path: str | Path, evaluation: Sequence[AtCount], about: Map
         "resampled": np.array([[at.resampled[name] for name in metrics] for at in evaluation], np.float64),
         "seeds": np.array([draw.seed for draw in draws], np.int64),
         "values": np.array([[draw.values[name] for name in metrics] for draw in draws], np.float64),
-        "about": np.array(json.dumps(told, sort_keys=True)),
+        "about": np.array(json.dumps(document, sort_keys=True)),
     }
     if draws[0].confusion is not None:
         arrays["confusion"] = np.array([draw.confusion for draw in draws], np.int64)
@@ -228,14 +228,14 @@ def load_evaluation(path: str | Path) -> tuple[list[AtCount], dict[str, Any]]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = dict(stored)
-        told = json.loads(str(arrays["about"]))
+        document = json.loads(str(arrays["about"]))
         metrics = [str(name) for name in arrays["metrics"]]
         draws = [
             Draw(
                 int(seed),
                 dict(zip(metrics, values.tolist(), strict=True)),
                 arrays["confusion"][number].tolist() if "confusion" in arrays else None,
-                dict(told["draws"][number]),
+                dict(document["draws"][number]),
             )
             for number, (seed, values) in enumerate(zip(arrays["seeds"], arrays["values"], strict=True))
         ]
@@ -246,7 +246,7 @@ def load_evaluation(path: str | Path) -> tuple[list[AtCount], dict[str, Any]]:
                 arrays["fractions"], arrays["labels"], arrays["draws"].tolist(), ends, arrays["resampled"], strict=True
             )
         ]
-        about = dict(told["about"])
+        about = dict(document["about"])
     except (OSError, EOFError, KeyError, IndexError, TypeError, ValueError, zipfile.BadZipFile) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(f"{path}: is not a stored evaluation ({reason}); remove it and evaluate again") from error

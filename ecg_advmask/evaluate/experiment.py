@@ -59,7 +59,7 @@ class RunOnData:
         recordings: all of its recordings, as `ecg_advmask.evaluate.eligibility.recordings_of` gives them.
         targets: theirs.
         split: the recordings that are used, divided.
-        split_path: where the division was stored before; None if it was made anew.
+        split_path: where the division was stored before; None if it was computed.
     """
 
     run_path: str

@@ -80,7 +80,7 @@ class Network:
         return cls(encoder, targets.kind, len(targets.names), jit_compile=config.jit_compile)
 
     def start(self, encoder_weights: Sequence[npt.NDArray[Any]]) -> None:
-        """Begin anew: the encoder with these weights and statistics, a head of zeros, optimizers without a past.
+        """Start again: the encoder with these weights and statistics, a head of zeros, optimizers without a past.
 
         Raises:
             ValueError: the weights are those of another network.
@@ -177,7 +177,7 @@ class FineTuning:
     checks: int = 20
     """How often, evenly over the updates, the network is judged on the validation part, by the primary metric."""
     patience: int = 8
-    """A fit ends after so many checks in turn without a better one than the best."""
+    """A fit ends after this many checks in a row without an improvement."""
 
     def __post_init__(self) -> None:
         counts = (self.updates, self.fewest_passes, self.batch_size, self.checks, self.patience)
@@ -212,7 +212,7 @@ def fine_tuning(
     encoder_rate: float,
     settings: FineTuning,
 ) -> Fit:
-    """The `Fit` that trains a network anew on each draw of labelled recordings.
+    """The `Fit` that trains a new network on each draw of labelled recordings.
 
     Args:
         network: a network with outputs for the targets of ``split``; fits may share it, one at a time.

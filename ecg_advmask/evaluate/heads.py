@@ -1,8 +1,8 @@
 """Linear heads on frozen embeddings: logistic regression for classes and labels, ridge regression for a number.
 
 In: embeddings and targets of the drawn recordings, and those of the validation part, on which the strength of the
-penalty (or, in ``ecg_advmask.evaluate.linear``, the epoch) is chosen. Out: a head that predicts, and what is to be
-told of the fit.
+penalty (or, in ``ecg_advmask.evaluate.linear``, the epoch) is chosen. Out: a head that predicts, and metadata
+of the fit.
 """
 
 import json
@@ -195,10 +195,10 @@ class LinearHead:
 
     def write(self, path: str | Path) -> None:
         """Write the head, atomically, as a NumPy archive without pickled objects (suffix ``.npz``)."""
-        told: dict[str, Any] = {"format": FORMAT, "task": self.task, "kind": self.kind, "names": list(self.names)}
-        told |= {"encoder_sha256": self.encoder_sha256, "fit": dict(self.about)}
+        document: dict[str, Any] = {"format": FORMAT, "task": self.task, "kind": self.kind, "names": list(self.names)}
+        document |= {"encoder_sha256": self.encoder_sha256, "fit": dict(self.about)}
         with atomic_path(path) as temporary:
-            np.savez(temporary, weights=self.weights, intercepts=self.intercepts, about=np.array(json.dumps(told)))
+            np.savez(temporary, weights=self.weights, intercepts=self.intercepts, about=np.array(json.dumps(document)))
 
     @classmethod
     def read(cls, path: str | Path) -> "LinearHead":
@@ -210,19 +210,19 @@ class LinearHead:
         try:
             with np.load(path, allow_pickle=False) as stored:
                 weights, intercepts = (stored[name].astype(np.float64) for name in ("weights", "intercepts"))
-                told = json.loads(str(stored["about"]))
+                document = json.loads(str(stored["about"]))
             head = cls(
-                str(told["task"]),
-                told["kind"],
-                tuple(str(name) for name in told["names"]),
+                str(document["task"]),
+                document["kind"],
+                tuple(str(name) for name in document["names"]),
                 weights,
                 intercepts,
-                str(told["encoder_sha256"]),
-                dict(told["fit"]),
+                str(document["encoder_sha256"]),
+                dict(document["fit"]),
             )
             fits = weights.ndim == 2 and intercepts.shape == weights.shape[1:] == (len(head.names),)
             sound = bool(np.isfinite(weights).all()) and not bool(np.isnan(intercepts).any())
-            if told["format"] != FORMAT or head.kind not in get_args(Kind) or not fits or not sound:
+            if document["format"] != FORMAT or head.kind not in get_args(Kind) or not fits or not sound:
                 raise ValueError("its parts do not fit together")
         except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -78,7 +78,7 @@ class Split:
 
         Args:
             fraction: a share, up to 1, which is rounded to recordings and draws at least one of each class (with and
-                without each label, in each quintile); above 1 exactly so many recordings.
+                without each label, in each quintile); above 1 the number of recordings.
             seed: with one seed, a smaller draw is part of each larger one, in whatever order the recordings come.
 
         Returns:

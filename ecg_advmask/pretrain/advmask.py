@@ -100,7 +100,7 @@ class AdvMask(SimCLR):
         self.adversary_optimizer.apply(gradients, self.adversary.trainable_variables)
 
     def maybe_update(self, step: Any, update: Callable[[], None]) -> None:
-        """Let the adversary move if it is its turn: after the encoder's warm-up, and then every so many steps."""
+        """Update the adversary every ``adversary_every`` steps, after the warm-up of the encoder."""
         warmup, every = self.config.adversary_warmup_steps, self.config.adversary_every
 
         def move() -> Any:

@@ -24,7 +24,7 @@ from ecg_advmask.pretrain.history import History, stored
 from ecg_advmask.pretrain.probe import Probing
 from ecg_advmask.pretrain.run import CHECKPOINTS, MASKS, TENSORBOARD, Run
 
-# ---- What can go wrong with the game, told by the averages of an epoch.
+# ---- What can go wrong with the game, detected from the averages of an epoch.
 #
 # The thresholds were set before the game was mapped (`benchmarks/game_map.py`), and are not tuned to any run.
 
@@ -34,7 +34,7 @@ MOST_COVER: Final = 0.9
 LEAST_SPREAD: Final = 0.05
 """Embeddings that spread less than this (1 is isotropic) have collapsed."""
 NEAR_CHANCE: Final = 0.95
-"""A contrastive loss above this share of its value for identical embeddings: no recording is told from another."""
+"""A contrastive loss above this share of its value for identical embeddings: recordings are not distinguished."""
 
 _SLOWER: Final = "lower adversary_learning_rate"
 
@@ -49,7 +49,7 @@ def troubles(logs: Mapping[str, float], config: Config) -> dict[str, str]:
     if logs["embedding_std"] < LEAST_SPREAD:
         found["collapsed"] = f"the embeddings have collapsed (spread below {LEAST_SPREAD})"
     elif logs["loss"] > NEAR_CHANCE * config.chance_loss:
-        found["collapsed"] = f"no recording is told from another (the loss is near {config.chance_loss:.2f}, chance)"
+        found["collapsed"] = f"recordings are not distinguished (the loss is near {config.chance_loss:.2f}, chance)"
     if config.method != "advmask":
         return found
     found = {name: f"{text}; {_SLOWER}" for name, text in found.items()}

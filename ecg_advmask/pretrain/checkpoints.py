@@ -55,7 +55,7 @@ def prune(folder: Path, keep: int, best: int = 0) -> None:
 
 
 def path_of(folder: Path, epoch: int) -> Path:
-    """The checkpoint after so many finished epochs."""
+    """The checkpoint after this number of finished epochs."""
     return folder / f"epoch-{epoch:05d}.npz"
 
 
@@ -123,7 +123,7 @@ def _named(variables: Sequence[Any]) -> list[tuple[str, Any]]:
 #
 # Each file is written whole beside its place and then renamed. So a kill leaves a run at its last checkpoint, and of
 # the epoch after that at most files that come out the same when the epoch is repeated: nothing in them is read but the
-# rows of epochs that have their checkpoint. Before the first checkpoint a run begins anew, and before ``config.json``,
+# rows of epochs that have their checkpoint. Before the first checkpoint a run starts again, and before ``config.json``,
 # which comes last of what a run begins with, there is no run.
 
 
@@ -135,7 +135,7 @@ def continued(path: str | Path, config: Config, data: "DataSet") -> Run:
     """
     run = Run.open(path)
     if run.dataset.get("sha256") != data.sha256:
-        raise InputError(f"{run.path}: was begun on another data set ({run.dataset.get('path')}) than {data.path}")
+        raise InputError(f"{run.path}: was started on another data set ({run.dataset.get('path')}) than {data.path}")
     started, now = run.config.as_dict(), config.as_dict()
     now_longer = config.epochs >= run.config.epochs
     changed = [

@@ -15,7 +15,7 @@ from keras import ops
 
 from ecg_advmask.errors import InputError
 
-_SAME: Final = "start the same command on every machine, with --resume where the run was begun"
+_SAME: Final = "start the same command on every machine, with --resume where the run was started"
 
 
 def strategy_of(devices: int) -> tf.distribute.Strategy:
@@ -168,7 +168,7 @@ def shared_out(
     Args:
         batches_at: gives the dataset of batches, or of these places of each of them.
         batch_size: recordings B that are contrasted with one another.
-        accumulation: so many times B are a batch.
+        accumulation: a batch is ``accumulation`` times B recordings.
 
     Raises:
         InputError: B cannot be divided evenly among the replicas.

@@ -64,8 +64,8 @@ class SpectralDomain:
     def scaled(self, signals: Any) -> Any:
         """As `MaskDomain.scaled`, through the places of the smallest and the largest value.
 
-        The gradient of a minimum compares all values with it. XLA computes what remains anew for the comparison, by
-        other roundings than for the minimum, finds other places or none, and errs by half of the gradient.
+        The gradient of a minimum compares all values with it. XLA recomputes them for the comparison, and rounds
+        them differently than for the minimum: it finds other places or none, and errs by half of the gradient.
         """
         flat = ops.reshape(signals, (-1, signals.shape[1] * signals.shape[2]))
         smallest, largest = (

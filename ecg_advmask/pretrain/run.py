@@ -55,7 +55,7 @@ class Run:
     config: Config
     dataset: Mapping[str, Any]
     versions: Mapping[str, str] = field(default_factory=dict)
-    """Of the packages that it was begun with."""
+    """Versions of the packages that it was started with."""
 
     @classmethod
     def create(cls, path: str | Path, config: Config, data: "DataSet", rows: npt.NDArray[np.int64]) -> "Run":

@@ -85,10 +85,10 @@ def pretrain(
         data: windows of the rate that the settings state, and of their length or longer.
         path: the run directory; it must not exist, unless ``resume``.
         config: the settings; with ``resume`` they must be those of the run, but for more ``epochs``.
-        resume: continue after the last finished epoch, if the run has begun; else begin it.
+        resume: continue after the last finished epoch, if the run was started; else start it.
         draw_masks: called with a few fixed recordings and their masks, every ``pictures_every`` epochs and at the end.
         say: receives lines for the user.
-        callbacks: told of every epoch after it is kept.
+        callbacks: called at the end of every epoch, after its checkpoint is written.
 
     Returns:
         The finished run.

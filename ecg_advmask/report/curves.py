@@ -52,8 +52,8 @@ def curves_by_method(study: StudyResult, task: JsonObject) -> Figure:
         _band(axes, curve, style)
         for fraction, labels in counts:
             at = curve[0] == labels
-            told = study.verdict(task, name, fraction) in {"better", "worse"}
-            face = style.colour if told else "white"
+            differs = study.verdict(task, name, fraction) in {"better", "worse"}
+            face = style.colour if differs else "white"
             axes.plot(curve[0][at], curve[1][at], style.marker, color=style.colour, markerfacecolor=face, markersize=5)
         axes.set_title(shown(name), fontsize=FONT_PT)
     _same_height(study, task, grid)

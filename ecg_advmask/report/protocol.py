@@ -129,11 +129,11 @@ def _task_in_words(result: Mapping[str, Any]) -> str:
         return f"Task {result['task']}, a number to be estimated{f' in {names[0]}' if names[0] else ''}."
     kind = result["targets"]["kind"]
     of_which = "" if kind == "classes" else ", of which a recording has any number"
-    told = f"Task {result['task']} with the {kind} {', '.join(names)}{of_which}."
+    text = f"Task {result['task']} with the {kind} {', '.join(names)}{of_which}."
     if left_out:
         each = "; ".join(f"{name}: {about['recordings']:,} ({about['reason']})" for name, about in left_out.items())
-        told += f" Left out, with the number of their recordings: {each}."
-    return told
+        text += f" Left out, with the number of their recordings: {each}."
+    return text
 
 
 def _encoder_in_words(result: Mapping[str, Any]) -> str:

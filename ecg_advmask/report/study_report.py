@@ -45,7 +45,7 @@ from ecg_advmask.study.jobs import RESULTS_FILE
 # ---- The part of a study's report about one task: curves, tables, differences, spreads, classes.
 
 _DOTTED: Final = "Dotted, where it lies in the panel: chance. "
-_FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: not told apart from it. "
+_FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: no clear difference. "
 
 
 def task_section(study: StudyResult, task: JsonObject, place: int) -> Iterator[Block]:
@@ -207,5 +207,5 @@ def _answer(study: StudyResult) -> Iterator[Block]:
     yield Bullets(answer(study))
     for group in groups(study):
         if group.made(study):
-            yield Bullets([told for task in study.tasks if (told := answer_of_task(study, task, group))])
+            yield Bullets([text for task in study.tasks if (text := answer_of_task(study, task, group))])
             yield tables.verdicts(study, group)

@@ -14,7 +14,7 @@ DETAIL_METRICS: Final = {"auroc": "AUROC", "average_precision": "average precisi
 """Of single classes or labels."""
 BOLD_RULE: Final = "Bold: the best mean of a column, only where its interval overlaps that of no other method."
 _SIGN_RULE: Final = (
-    "▲ better and ▼ worse than {} by the paired interval (limits before rounding); no sign: not told apart."
+    "▲ better and ▼ worse than {} by the paired interval (limits before rounding); no sign: no clear difference."
 )
 
 
@@ -30,26 +30,26 @@ def verdicts(study: StudyResult, group: Comparisons) -> Table:
     ]
     caption = (
         f"{group.title}, by the primary metric of each task; in a cell one sign for each number of labels, "
-        "from the fewest to the most: ▲ better and ▼ worse by the paired interval, ○ not told apart."
+        "from the fewest to the most: ▲ better and ▼ worse by the paired interval, ○ no clear difference."
     )
     return Table([group.counted, *(task["task"] for task in study.tasks)], rows, caption)
 
 
 def verdicts_by_labels(study: StudyResult, task: JsonObject, group: Comparisons) -> Table:
-    """For each number of labels the methods or pairs that are better, worse, and not told apart."""
+    """For each number of labels the methods or pairs that are better, worse, and without a clear difference."""
     scale, rows = scale_of(study, task, task["primary"]), []
     for fraction, labels in study.columns(task["task"]):
-        told: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+        by_verdict: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
         for first, second in group.pairs:
             verdict = study.verdict(task, first, fraction, second)
             entry, name = study.difference(task["task"], first, fraction, second), group.name((first, second))
             if verdict and entry:
                 mean = scale.text(entry["metrics"][task["primary"]]["mean"], signed=True)
-                told[verdict].append(name if verdict == "open" else f"{name} ({mean})")
-        rows.append([labels_text(fraction, labels), *("; ".join(named) or "none" for named in told.values())])
+                by_verdict[verdict].append(name if verdict == "open" else f"{name} ({mean})")
+        rows.append([labels_text(fraction, labels), *("; ".join(named) or "none" for named in by_verdict.values())])
     pairs = f"each {group.first} against {group.second}"
     caption = f"{task['task']}: {pairs}, with the difference of {scale.axis} ({scale.better})."
-    return Table(["labels", "better", "worse", "not told apart"], rows, caption, prose=True)
+    return Table(["labels", "better", "worse", "no clear difference"], rows, caption, prose=True)
 
 
 def estimates(study: StudyResult, task: JsonObject) -> Table:
@@ -243,7 +243,7 @@ _WITHOUT_PRETRAINING: Final = {
 def methods(study: StudyResult) -> Table:
     """What each method is, and where its settings differ from the common ones.
 
-    Of methods that do not pretrain, only those settings are told that the study file states.
+    Of methods that do not pretrain, only the settings that the study file states are shown.
     """
     settings = {one["name"]: _settings(one) for one in study.content["methods"]}
     common = common_settings(study)
@@ -252,10 +252,10 @@ def methods(study: StudyResult) -> Table:
         stated = settings[one["name"]] if one["kind"] == "pretrained" else dict(one.get("settings") or {})
         own = {key: value for key, value in stated.items() if key not in common}
         what = _WITHOUT_PRETRAINING.get(one["kind"], one.get("about") or NONE).format(one.get("of"))
-        told = "; ".join(f"{key} = {value_text(value)}" for key, value in own.items())
+        changed = "; ".join(f"{key} = {value_text(value)}" for key, value in own.items())
         seeds = ", ".join(map(str, one.get("seeds", []))) or NONE
         draws = str(one.get("draws") or NONE)
-        rows.append([one["name"], one["kind"], one.get("preset") or NONE, what, told or NONE, seeds, draws])
+        rows.append([one["name"], one["kind"], one.get("preset") or NONE, what, changed or NONE, seeds, draws])
     caption = (
         "Methods in the order of the study file; settings that all methods share stand apart, under Configuration."
     )

@@ -25,7 +25,7 @@ class Made(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparisons:
-    """Pairs of methods that are told of together; differences are the first method minus the second."""
+    """Pairs of methods that are described together; differences are the first method minus the second."""
 
     pairs: tuple[Pair, ...]
     key: str
@@ -211,9 +211,9 @@ def _counts(study: StudyResult, group: Comparisons, made: Sequence[Made]) -> str
     tasks = len({one.task["task"] for one in made})
     return (
         f"{_count(len(made), f'{group.noun} was', f'{group.noun}s were')} made ({_count(pairs, group.counted)}, "
-        f"{_count(tasks, 'task')}, each at its numbers of labels): {better} better, {worse} worse, {apart} not told "
-        f"apart. If no {group.first} differed from {group.role}, about {(1 - study.level) * len(made):.3g} of "
-        f"{len(made)} intervals would still leave out 0 by chance."
+        f"{_count(tasks, 'task')}, each at its numbers of labels): {better} better, {worse} worse, {apart} without "
+        f"a clear difference. If no {group.first} differed from {group.role}, about "
+        f"{(1 - study.level) * len(made):.3g} of {len(made)} intervals would still leave out 0 by chance."
     )
 
 
@@ -239,7 +239,7 @@ def answer_of_task(study: StudyResult, task: JsonObject, group: Comparisons) -> 
     """Which methods or pairs are better and worse in a task, and at which numbers of labels; empty if none is
     compared."""
     columns = study.columns(task["task"])
-    told: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
+    by_verdict: dict[Verdict, list[str]] = {"better": [], "worse": [], "open": []}
     for first, second in group.pairs:
         found = {labels: study.verdict(task, first, fraction, second) for fraction, labels in columns}
         known, name = [verdict for verdict in found.values() if verdict], group.name((first, second))
@@ -247,13 +247,13 @@ def answer_of_task(study: StudyResult, task: JsonObject, group: Comparisons) -> 
             at = [f"{labels:,}" for labels, one in found.items() if one == verdict]
             if at:
                 every = len(at) == len(columns) and len(columns) > 1
-                told[verdict].append(f"{name} (at {'every number of' if every else _listed(at)} labels)")
+                by_verdict[verdict].append(f"{name} (at {'every number of' if every else _listed(at)} labels)")
         if known and set(known) == {"open"}:
-            told["open"].append(name)
-    if not any(told.values()):
+            by_verdict["open"].append(name)
+    if not any(by_verdict.values()):
         return ""
-    titles = {"better": "Better than", "worse": "Worse than", "open": "Nowhere told apart from"}
-    parts = [f"{titles[verdict]} {group.second}: {'; '.join(named) or 'none'}" for verdict, named in told.items()]
+    titles = {"better": "Better than", "worse": "Worse than", "open": "Nowhere clearly different from"}
+    parts = [f"{titles[verdict]} {group.second}: {'; '.join(named) or 'none'}" for verdict, named in by_verdict.items()]
     metric = scale_of(study, task, task["primary"]).title
     return f"{task['task']}, by {metric}{group.qualifier}. {'. '.join(parts)}."
 

@@ -130,7 +130,7 @@ class StudyData:
         if leaked:
             raise InputError(
                 f"{run.path / 'seen.csv'}: the run has seen {len(leaked)} recordings that it is to be judged on "
-                f"({some_of(leaked)}); remove the run, so that it is made anew"
+                f"({some_of(leaked)}); remove the run, so that it is trained again"
             )
 
     def account(self, split: Split) -> dict[str, Any]:

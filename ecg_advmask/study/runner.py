@@ -170,7 +170,7 @@ def do_jobs(
         runner: does them.
         jobs: what there is to do.
         workers: how many at a time.
-        listen: told every message of every process.
+        listen: called with every message of every process.
         tick: called every second.
 
     Returns:

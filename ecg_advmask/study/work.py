@@ -228,7 +228,7 @@ class Work:
             done += 1
 
     def _fit(self, method: Method, seed: int, split: "Split") -> "tuple[Fit, dict[str, Any]]":
-        """What learns from drawn labels, and what is to be told of its encoder."""
+        """What learns from drawn labels, and the metadata of its encoder."""
         from ecg_advmask.evaluate.experiment import Experiment
         from ecg_advmask.models.resnet import weights_sha256
         from ecg_advmask.pretrain.run import random_encoder

@@ -102,7 +102,7 @@ def write_archive(
         records: recordings per layout; the first ones of a larger archive are those of a smaller one.
         seed: not negative.
         workers: processes that generate and write; the files do not depend on it.
-        progress: told the number of recordings written since it was last told.
+        progress: called with the number of recordings written since its last call.
 
     Raises:
         InputError: the folder is not empty, or cannot be made.

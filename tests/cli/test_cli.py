@@ -62,7 +62,7 @@ CASES = {
     "pretrain: no data set": (["pretrain", "empty", "out", "--preset", "demo"], "empty: is not a data set"),
     "pretrain: wrong preset": (["pretrain", "empty", "out", "--preset", "dmeo"], "preset 'dmeo' does not exist"),
     "pretrain: wrong setting": (["pretrain", "empty", "out", "--set", "alhpa=1"], "--set alhpa=1"),
-    "pretrain: resume nothing": (["pretrain", "empty", "empty", "--resume"], "no run was begun there"),
+    "pretrain: resume nothing": (["pretrain", "empty", "empty", "--resume"], "no run was started there"),
     "pretrain: missing settings": (["pretrain", "empty", "out", "--config", "absent.toml"], "absent.toml"),
     "linear-eval: no run": (["linear-eval", "empty", "empty", "--task", "sex"], "is not a run directory"),
     "linear-eval: another program's run": (["linear-eval", "other_run", "empty", "--task", "sex"], "other_run"),
@@ -92,7 +92,7 @@ def test_bad_input_is_one_line_and_exit_code_2(case: str, bad: Path, monkeypatch
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A base install is told what to install, not shown a traceback."""
+    """With a base install the user learns what to install, and sees no traceback."""
     monkeypatch.setitem(sys.modules, "tensorflow", None)
     code, stderr = run("pretrain", tmp_path, tmp_path / "out", "--preset", "demo")
     assert code == 2

@@ -110,9 +110,9 @@ def test_csv_and_numpy_sources_in_microvolts_agree_with_wfdb(lead_means_onnx: Pa
     write_record(tmp_path, "w", whole)
     np.savetxt(tmp_path / "c.csv", whole * 1000, delimiter=",")
     np.save(tmp_path / "n.npy", whole * 1000)
-    told = ("--sampling-rate", "100", "--unit", "uV")
+    stated = ("--sampling-rate", "100", "--unit", "uV")
     sources = [tmp_path / name for name in ("w.hea", "c.csv", "n.npy")]
-    result = embed(lead_means_onnx, *sources, "--out", tmp_path / "o.npz", *told)
+    result = embed(lead_means_onnx, *sources, "--out", tmp_path / "o.npz", *stated)
     assert result.exit_code == 0, result.output
     table = np.load(tmp_path / "o.npz", allow_pickle=False)
     assert table["ids"].tolist() == ["w", "c", "n"]
@@ -157,14 +157,14 @@ def test_unknown_ending_is_refused_before_any_work(tmp_path: Path, ending: str) 
 
 
 def test_missing_source_and_encoder(lead_means_onnx: Path, tmp_path: Path) -> None:
-    for encoder, source, told in (
+    for encoder, source, message in (
         (lead_means_onnx, tmp_path / "nowhere", "nowhere"),
         (lead_means_onnx, tmp_path, "no recordings"),
         (tmp_path / "none.onnx", tmp_path, "none.onnx"),
     ):
         result = embed(encoder, source, "--out", tmp_path / "o.npz")
         assert result.exit_code == 2
-        assert told in result.stderr
+        assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert list(tmp_path.iterdir()) == []
 
@@ -223,7 +223,7 @@ def test_runs_after_a_base_install(lead_means_onnx: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("form", ["o.npz", "o.csv"])
-def test_a_classifier_and_rebuilt_leads_are_told(classifier_onnx: Path, tmp_path: Path, form: str) -> None:
+def test_a_classifier_and_rebuilt_leads_are_reported(classifier_onnx: Path, tmp_path: Path, form: str) -> None:
     whole = signals(400)
     eight = [lead for lead in STANDARD_LEADS if lead not in {"III", "aVR", "aVL", "aVF"}]
     columns = [STANDARD_LEADS.index(lead) for lead in eight]

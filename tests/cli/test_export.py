@@ -74,7 +74,7 @@ def test_bad_arguments(run: Path, tmp_path: Path) -> None:
     out = tmp_path / "encoder.onnx"
     silent = tmp_path / "silent.npz"
     np.savez(silent, signals=np.zeros((1, 600, 12), np.float32), sampling_rate_hz=100)
-    for arguments, told in (
+    for arguments, message in (
         ((run, tmp_path / "encoder.h5"), "encoder.h5"),
         ((tmp_path / "nowhere", out), "nowhere"),
         ((tmp_path, out), "is not a run directory"),
@@ -83,6 +83,6 @@ def test_bad_arguments(run: Path, tmp_path: Path) -> None:
     ):
         result = export(*arguments)
         assert result.exit_code == 2, result.output
-        assert told in result.stderr
+        assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert not out.exists()

@@ -104,8 +104,8 @@ def test_a_report_tells_how_the_networks_were_trained(sex):
     assert "frozen" not in words and "Encoder and linear head are trained together" in words
     assert "0.001 for the head, 0.0001 for a pretrained and 0.001 for a random encoder" in words
     assert "no fewer than 5 and no more than 100 passes through the labels" in words
-    told = headline(*as_studies([result]))
-    assert told.startswith("sex on data, fine-tuned, 12 labels: macro AUROC SimCLR, fine-tuned 0.")
+    line = headline(*as_studies([result]))
+    assert line.startswith("sex on data, fine-tuned, 12 labels: macro AUROC SimCLR, fine-tuned 0.")
     html = as_html("title", list(evaluation_section([result])))
     assert "sex on data, fine-tuned" in html and "SimCLR, fine-tuned − from scratch" in html
 

@@ -237,7 +237,7 @@ def test_a_number_is_estimated(folders, task, unit, head):
 
 
 @pytest.mark.parametrize("task", ["diagnosis", "diagnosis-2020:conduction"])
-def test_several_labels_are_told_and_one_that_is_too_rare_is_left_out(folders, task):
+def test_several_labels_are_reported_and_one_that_is_too_rare_is_left_out(folders, task):
     out = folders.root / "diagnosis.json"
     done = invoke(folders.run, folders.data, "--task", task, *QUICK, "--no-random", "--out", out)
     assert done.exit_code == 0, done.output

@@ -70,8 +70,8 @@ def test_wfdb_records_are_found_by_their_path(tmp_path: Path, write_wfdb: Write)
     assert set(entries) == {"a", "g1/a", "g1/2020/b"}
     entry = entries["g1/2020/b"]
     assert (entry.name, entry.source) == ("g1/2020/b.hea", "mine")
-    told = replace(entry, patient="p7", age_years=33.0, sex="male")
-    for one, patient, age, sex in ((entry, "mine/g1/2020/b", 61.0, "female"), (told, "p7", 33.0, "male")):
+    changed = replace(entry, patient="p7", age_years=33.0, sex="male")
+    for one, patient, age, sex in ((entry, "mine/g1/2020/b", 61.0, "female"), (changed, "p7", 33.0, "male")):
         found = open_source(tmp_path / "mine", "wfdb").read(one)
         assert (found.record_id, found.source, found.patient) == ("g1/2020/b", "mine", patient)
         assert (found.age_years, found.sex, found.codes) == (age, sex, ("426177001", "164934002"))
@@ -148,7 +148,7 @@ def test_a_compressed_archive_is_unpacked_once(tmp_path: Path, monkeypatch: pyte
 
 
 @pytest.mark.parametrize("layout", ["wfdb", "csv", "npz"])
-def test_links_are_refused_and_empty_folders_told(tmp_path: Path, layout: str) -> None:
+def test_links_are_refused_and_empty_folders_reported(tmp_path: Path, layout: str) -> None:
     (tmp_path / "in").mkdir()
     with pytest.raises(InputError, match="in: holds no "):
         list(open_source(tmp_path / "in", layout, OPTIONS).entries())

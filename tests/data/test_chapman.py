@@ -81,7 +81,7 @@ def test_a_file_that_leads_out_is_not_read(archive: Path, tmp_path_factory: pyte
     assert "leads out of the folder" in listed(archive)["MUSE_1"].refusal
 
 
-def test_physionet_records_are_told_apart_by_their_number(tmp_path: Path, write_wfdb: Callable[..., Path]) -> None:
+def test_physionet_records_are_distinguished_by_their_number(tmp_path: Path, write_wfdb: Callable[..., Path]) -> None:
     values = np.random.default_rng(0).integers(-2000, 2000, (500, 12)).astype(np.int16)
     for name in ("01/010/JS00001", "10/109/JS10646", "10/109/JS10647", "45/452/JS45551", "A0001"):
         write_wfdb(tmp_path / "WFDBRecords" / f"{name}.hea", values, 500)

@@ -281,7 +281,7 @@ def test_other_settings_or_another_archive_do_not_go_on(archive: Path, tmp_path:
     copy = shutil.copytree(archive, tmp_path / "archive")
     settings: dict[str, Any] = {"layout": "cinc2021", "sampling_rate_hz": 50, "workers": 1}
     prepare(copy, tmp_path / "out", **settings, seconds=0.5, shard=(1, 2))
-    with pytest.raises(InputError, match=r"out\.partial: was begun with other settings \(.*seconds 0\.5 -> 0\.4"):
+    with pytest.raises(InputError, match=r"out\.partial: was started with other settings \(.*seconds 0\.5 -> 0\.4"):
         prepare(copy, tmp_path / "out", **settings, seconds=0.4)
     with pytest.raises(InputError, match=r"6 of 13 shards are not finished \(1, 3, 5, 7, 9, 11\)"):
         merge(tmp_path / "out")
@@ -412,7 +412,7 @@ class Deadly:
 
 
 @pytest.mark.parametrize("when", ["at the start", "with the second shard"])
-def test_a_process_that_dies_is_told_of(tmp_path: Path, when: str) -> None:
+def test_a_process_that_dies_is_reported(tmp_path: Path, when: str) -> None:
     job = parts.Job(tmp_path, Deadly() if when == "at the start" else FileSource(), Windowing(100, 100))  # type: ignore[arg-type]
     entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
     second: Any = [Deadly()]

@@ -120,7 +120,7 @@ def test_a_column_of_more_words_than_numbers_is_one_of_classes(words: int, kind:
     assert (found.kind, int(found.known.sum())) == (kind, 21 if kind == "number" else len(cells))
 
 
-def test_a_task_that_there_is_not_is_told_with_those_that_there_are() -> None:
+def test_a_task_that_there_is_not_is_reported_with_those_that_there_are() -> None:
     own = pd.DataFrame({"id": ["a"], "ef": ["1"]})
     with pytest.raises(InputError, match=r"there are: rhythm, sex, age, diagnosis, diagnosis-2020, .* \(ef\)"):
         targets_of(table(), own, "tea")
@@ -186,7 +186,7 @@ def test_real_headers_give_the_scored_classes_of_their_codes(shared: Path) -> No
         {"id": range(len(read)), "codes": codes, "sex": [one.sex for one in read], "age_years": years}
     )
     for year, task in zip(YEARS, ("diagnosis-2020", "diagnosis"), strict=True):
-        told = targets_of(records, NO_LABELS, task).texts()
-        assert told.tolist() == [";".join(classes_of(one, year)) for one in codes]
-    assert any(told)
+        texts = targets_of(records, NO_LABELS, task).texts()
+        assert texts.tolist() == [";".join(classes_of(one, year)) for one in codes]
+    assert any(texts)
     np.testing.assert_array_equal(targets_of(records, NO_LABELS, "age").values, years)

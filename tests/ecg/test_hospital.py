@@ -126,8 +126,8 @@ def test_dicom_values_are_pydicoms() -> None:
     dataset = pydicom.dcmread(path)
     assert recording.signals_mv.dtype == np.float32
     np.testing.assert_allclose(recording.signals_mv, dataset.waveform_array(0) / 1000, atol=FLOAT32_MV)
-    told = (recording.sampling_rate_hz, recording.patient, recording.age_years, recording.sex, recording.rebuilt)
-    assert told == (1000, "642341", 42, "female", ())
+    metadata = (recording.sampling_rate_hz, recording.patient, recording.age_years, recording.sex, recording.rebuilt)
+    assert metadata == (1000, "642341", 42, "female", ())
 
 
 @pytest.mark.parametrize("name", ["fda_example.xml", "fda_subject1_0.xml", "holter_liryc.xml"])
@@ -250,8 +250,8 @@ def test_generated_recordings_come_back_within_a_step(save: Save, form: Format) 
         recording = read_hospital(save(encode(form, sheet)))
         assert np.abs(recording.signals_mv - sheet.signals_mv).max() <= STEP_UV[form] / 1000
         assert (recording.record_id, recording.sampling_rate_hz) == ("record", 500)
-        told = (recording.patient, recording.age_years, recording.sex, recording.rebuilt, recording.codes)
-        assert told == (sheet.patient, sheet.age_years, sheet.sex, (), ())
+        metadata = (recording.patient, recording.age_years, recording.sex, recording.rebuilt, recording.codes)
+        assert metadata == (sheet.patient, sheet.age_years, sheet.sex, (), ())
 
 
 @pytest.mark.parametrize(("form", "step_mv"), [("edf", 0.002), ("cardiosoft", 0.005)])
@@ -260,8 +260,8 @@ def test_other_formats_come_back_within_a_step(
 ) -> None:
     recording = read_hospital(save(files[form]))
     assert np.abs(recording.signals_mv - sheet.signals_mv).max() <= step_mv / 2 + FLOAT32_MV
-    told = (recording.patient, recording.age_years, recording.sex)
-    assert told == (sheet.patient, sheet.age_years, sheet.sex)
+    metadata = (recording.patient, recording.age_years, recording.sex)
+    assert metadata == (sheet.patient, sheet.age_years, sheet.sex)
 
 
 def test_an_archive_holds_each_format_and_says_which(tmp_path: Path) -> None:
@@ -706,7 +706,7 @@ def test_no_name_and_no_date_leaves_a_file(
     caplog.set_level(logging.DEBUG)
     path = tmp_path / "record.bin"
     rng = np.random.default_rng(7)
-    told: list[str] = []
+    texts: list[str] = []
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for trial in range(30):
@@ -719,13 +719,13 @@ def test_no_name_and_no_date_leaves_a_file(
                 found = read_hospital(path)
             except UnreadableRecordingError as error:
                 assert error.__cause__ is None and error.__suppress_context__
-                told.append(error.reason)
+                texts.append(error.reason)
                 continue
-            told += [found.record_id, str(found.age_years), found.sex, found.source, *found.codes]
-            told.append(found.patient if trial == 0 else "")  # damage may make another id of it
-    told += [str(one.message) for one in warned] + [record.getMessage() for record in caplog.records]
+            texts += [found.record_id, str(found.age_years), found.sex, found.source, *found.codes]
+            texts.append(found.patient if trial == 0 else "")  # damage may make another id of it
+    texts += [str(one.message) for one in warned] + [record.getMessage() for record in caplog.records]
     for word in PLANTED:
-        assert not any(word in text for text in told), word
+        assert not any(word in text for text in texts), word
 
 
 def test_pydicom_warnings_and_logs_are_silent(save: Save, files: dict[str, bytes], caplog: Any) -> None:

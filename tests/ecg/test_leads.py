@@ -164,7 +164,7 @@ def test_a_missing_sample_is_missing_in_what_is_rebuilt_of_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "rebuild", "told"),
+    ("names", "rebuild", "message"),
     [
         (INDEPENDENT_LEADS, False, "has 8 of the 12 standard leads, lacks III, aVR, aVL, aVF; its columns: I, II, V1"),
         (INDEPENDENT_LEADS[1:], True, "has 7 of the 12 standard leads, lacks I, III, aVR, aVL, aVF; V1 to V6 and two"),
@@ -173,6 +173,6 @@ def test_a_missing_sample_is_missing_in_what_is_rebuilt_of_it() -> None:
         ((), True, "has 0 of the 12"),
     ],
 )
-def test_leads_that_do_not_suffice(names: tuple[str, ...], rebuild: bool, told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_leads_that_do_not_suffice(names: tuple[str, ...], rebuild: bool, message: str) -> None:
+    with pytest.raises(InputError, match=message):
         find_leads(names, rebuild=rebuild)

@@ -77,7 +77,7 @@ def test_the_start_of_the_data_is_that_of_the_local_header(tmp_path: Path) -> No
         archive.writestr(info, npy(signals()))
     with path.open("ab"), zipfile.ZipFile(path, "a") as archive:
         archive.getinfo("signals.npy").extra = b""
-        archive._didModify = True  # type: ignore[attr-defined]  (writes the directory anew)
+        archive._didModify = True  # type: ignore[attr-defined]  (writes the directory again)
     np.testing.assert_array_equal(NumpyFile.open(path).read(4).signals_mv, signals()[4])
 
 
@@ -201,7 +201,7 @@ def test_archives_that_numpy_does_not_write_are_refused(tmp_path: Path) -> None:
         NumpyFile.open(path, 250)
 
 
-def test_too_little_room_to_unpack_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_little_room_to_unpack_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez_compressed(tmp_path / "a.npz", signals=signals(), sampling_rate_hz=250)
     usage = type("Usage", (), {"free": 100})
     monkeypatch.setattr(npz.shutil, "disk_usage", lambda _: usage)
@@ -209,7 +209,7 @@ def test_too_little_room_to_unpack_is_told(tmp_path: Path, monkeypatch: pytest.M
         list(read_numpy(tmp_path / "a.npz"))
 
 
-def test_a_file_that_is_gone_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_gone_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnreadableRecordingError, match="cannot be read"):
         NumpyFile.open(tmp_path / "absent.npz")
     np.savez(tmp_path / "a.npz", signals=signals(), sampling_rate_hz=250)

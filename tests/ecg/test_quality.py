@@ -55,15 +55,15 @@ def test_amplitude_holds_before_and_after_resampling() -> None:
     leads[11, 7], larger[11, 7] = -20.0, -20.01
     check = CHECKS["amplitude"]
     assert check.find(span(leads)) == []
-    told = ["lead V6 reaches 20.01 mV, more than 20 mV"]
-    assert check.find(span(larger)) == check.find(Span(leads, RATE_HZ, larger)) == told
+    message = ["lead V6 reaches 20.01 mV, more than 20 mV"]
+    assert check.find(span(larger)) == check.find(Span(leads, RATE_HZ, larger)) == message
 
 
 def test_flat_means_a_deviation_below_one_microvolt() -> None:
     leads = noise_mv()
     leads[2] = 0.5 + 0.0009 * np.resize([-1, 1], 5000)
-    told = "lead III is flat, its deviation 0.9 uV is below 1 uV"
-    assert failing(leads)["flat"] == [told]
+    message = "lead III is flat, its deviation 0.9 uV is below 1 uV"
+    assert failing(leads)["flat"] == [message]
     leads[2] = 0.5 + 0.0011 * np.resize([-1, 1], 5000)
     assert "flat" not in failing(leads)
 
@@ -92,11 +92,11 @@ def saturated(beats: int, held: int) -> np.ndarray:
 
 
 def test_clipped_is_the_share_at_the_extremes_without_the_longest_stretch() -> None:
-    told = ["lead V5 is held at its own extremes for 0.6 % of the time, more than 0.5 %"]
-    assert failing(saturated(beats=4, held=10)) == {"clipped": told}  # three of four stretches of 10 samples
+    message = ["lead V5 is held at its own extremes for 0.6 % of the time, more than 0.5 %"]
+    assert failing(saturated(beats=4, held=10)) == {"clipped": message}  # three of four stretches of 10 samples
     assert failing(saturated(beats=6, held=5)) == {}  # 0.5 % is not more than 0.5 %
     upside_down = -saturated(beats=4, held=10)
-    assert failing(upside_down) == {"clipped": told}
+    assert failing(upside_down) == {"clipped": message}
 
 
 def test_what_only_looks_clipped_passes() -> None:
@@ -109,7 +109,7 @@ def test_what_only_looks_clipped_passes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "told"),
+    ("damage", "message"),
     [
         (lambda leads: leads[[1, 0, 2, *range(3, 12)]], "III = II - I does not hold"),
         (lambda leads: leads * np.where(np.arange(12) == 3, -1, 1)[:, None], "aVR = -(I + II)/2 does not hold"),
@@ -117,11 +117,11 @@ def test_what_only_looks_clipped_passes() -> None:
         (lambda leads: np.concatenate([leads[:5], np.roll(leads[5:6], 5), leads[6:]]), "aVF = (II + III)/2 does not"),
     ],
 )
-def test_einthoven_finds_swapped_turned_scaled_and_late_leads(damage, told: str) -> None:
+def test_einthoven_finds_swapped_turned_scaled_and_late_leads(damage, message: str) -> None:
     leads = damage(noise_mv()).astype(np.float32)
     (name,) = failing(leads)
     assert name == "einthoven"
-    assert told in " ".join(failing(leads)[name])
+    assert message in " ".join(failing(leads)[name])
     assert "uV is more than 10 uV" in failing(leads)[name][0]
 
 

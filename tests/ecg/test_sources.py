@@ -229,10 +229,10 @@ def test_ids_of_several_sources_stay_apart(tmp_path: Path, write_wfdb: Write) ->
     first, second = (write_wfdb(tmp_path / name / "r.hea", samples(seed=1)) for name in "ab")
     np.savez(tmp_path / "z.npz", signals=np.zeros((3, 30, 12)), sampling_rate_hz=100, ids=["x", "r", "b\ab"])
     listed = list(FileSource(paths=(first, second, second, tmp_path / "z.npz")).entries())
-    told = [(one.record_id, one.number, one.refusal[:24]) for one in listed]
+    listing = [(one.record_id, one.number, one.refusal[:24]) for one in listed]
     here, there = f"{tmp_path.as_posix()}/r", f"{second.parent.as_posix()}/r"
-    assert told[:4] == [("r", None, ""), (there, None, ""), (there, None, "a recording with this id"), ("x", 0, "")]
-    assert told[4] == (here, 1, "")
+    assert listing[:4] == [("r", None, ""), (there, None, ""), (there, None, "a recording with this id"), ("x", 0, "")]
+    assert listing[4] == (here, 1, "")
     assert "cannot be printed" in listed[5].refusal and listed[5].record_id.isprintable()
 
 

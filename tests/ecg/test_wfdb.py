@@ -241,7 +241,7 @@ def test_three_samples_in_four_bytes(tmp_path: Path, code: str) -> None:
 
 
 def test_several_samples_a_frame(tmp_path: Path) -> None:
-    """Twice the frame rate on all twelve leads; a thirteenth signal at the frame rate is left aside."""
+    """Twice the frame rate on all twelve leads; a thirteenth signal at the frame rate is ignored."""
     values, slow = samples(1000), samples(500, 1, seed=1)
     frames = np.concatenate([values.reshape(500, 2, 12).transpose(0, 2, 1).reshape(500, 24), slow], axis=1)
     lines = [f"a.dat 16x2 1000/mV 16 0 0 0 0 {lead}" for lead in STANDARD_LEADS]

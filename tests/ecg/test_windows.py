@@ -105,7 +105,7 @@ def test_only_a_recording_shorter_than_a_window_is_padded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("samples", "shortest", "told"),
+    ("samples", "shortest", "message"),
     [
         (4990, None, "length: 9.98 s, shorter than a window of 10 s"),
         (4995, None, "length: 9.99 s, shorter than a window of 10 s"),
@@ -115,11 +115,11 @@ def test_only_a_recording_shorter_than_a_window_is_padded() -> None:
     ],
 )
 def test_recordings_that_are_too_short_are_refused_with_their_length(
-    samples: int, shortest: int | None, told: str
+    samples: int, shortest: int | None, message: str
 ) -> None:
     with pytest.raises(InputError) as raised:
         cut(noise_mv(samples), 500, Windowing(100, 1000, shortest))
-    assert str(raised.value) == told
+    assert str(raised.value) == message
 
 
 def test_a_recording_that_reaches_the_last_sample_of_a_window_fills_it() -> None:
@@ -180,7 +180,7 @@ def test_values_at_the_end_of_float32_are_refused_without_a_warning(from_hz: int
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"refuse": ("flat", "nonsense")}, f"no check is named nonsense, the checks are {', '.join(CHECKS)}"),
         ({"window_samples": 0}, "window: 0 samples"),
@@ -189,8 +189,8 @@ def test_values_at_the_end_of_float32_are_refused_without_a_warning(from_hz: int
         ({"most_windows": 0}, "windows per recording: 0"),
     ],
 )
-def test_impossible_settings_are_refused(settings: dict[str, object], told: str) -> None:
-    with pytest.raises(InputError, match=told):
+def test_impossible_settings_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
         Windowing(**({"sampling_rate_hz": 100, "window_samples": 1000} | settings))
 
 

@@ -119,7 +119,7 @@ def test_every_recording_counts_once():
         ("diagnosis", records(["a", "b"], codes="SR"), None, "finds no label"),
     ],
 )
-def test_what_cannot_be_evaluated_is_told_in_one_line(task, table, left, message):
+def test_what_cannot_be_evaluated_is_reported_in_one_line(task, table, left, message):
     with pytest.raises(InputError, match=message) as error:
         labelled_targets(task, recordings_of(table, left), NO_LABELS, "data")
     assert "\n" not in str(error.value)

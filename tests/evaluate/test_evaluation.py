@@ -179,7 +179,7 @@ def test_what_is_stored_comes_back_and_the_same_bytes_come_of_the_same_evaluatio
         assert all(np.array_equal(stored.resampled[name], at.resampled[name], equal_nan=True) for name in at.resampled)
 
 
-def test_values_that_are_not_defined_are_stored_as_such_and_told_as_none(tmp_path):
+def test_values_that_are_not_defined_are_stored_as_such_and_reported_as_none(tmp_path):
     split = divided("classes")
     (at,) = evaluate(guesses(split), split, Protocol(fractions=(1.0,), resamples=5))
     at.draws[0].values["macro_auroc"] = float("nan")

@@ -123,7 +123,7 @@ def test_budget(labels, updates):
     assert FineTuning().updates_for(labels) == updates
 
 
-def test_a_number_is_learnt_in_deviations_of_the_drawn_ones_and_told_in_its_unit(made):
+def test_a_number_is_learnt_in_deviations_of_the_drawn_ones_and_reported_in_its_unit(made):
     network = Scripted(lambda updates, windows_uv: np.full((len(windows_uv), 1), float(updates), np.float32))
     settings = FineTuning(updates=10, most_passes=1000, checks=10, patience=6)
     drawn, values = np.arange(10), made.number.targets.values

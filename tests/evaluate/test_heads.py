@@ -59,7 +59,7 @@ def test_the_strength_is_the_best_on_the_validation_part_and_of_equal_ones_the_m
     assert len({round(one, 6) for one in scores.values()}) > 1
 
 
-def test_classes_that_a_line_parts_are_told_apart_with_the_strongest_penalty():
+def test_classes_that_a_line_parts_are_distinguished_with_the_strongest_penalty():
     """Every strength reaches an AUROC of 1, and of equally good ones the most regularised is taken."""
     rng = np.random.default_rng(0)
     classes = targets("classes", np.tile([0, 1], 40))

@@ -52,7 +52,7 @@ def test_each_label_is_fitted_as_if_it_were_alone():
             assert ours == pytest.approx(other.predict_proba(features)[:, 1], abs=2e-3)
 
 
-def test_steps_that_do_not_suffice_are_told():
+def test_steps_that_do_not_suffice_are_reported():
     features, classes, _ = problem(60, 8, 3)
     (one,) = logistic_path(features, np.eye(3)[classes], [10.0], exclusive=True, max_iterations=3)
     assert (one.iterations, one.converged) == (3, False)

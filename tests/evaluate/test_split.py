@@ -188,7 +188,7 @@ def test_draws_that_mean_nothing_are_refused(fraction, message):
         split.draw(fraction, 0)
 
 
-def test_labels_that_are_not_in_every_part_are_left_out_and_told():
+def test_labels_that_are_not_in_every_part_are_left_out_and_reported():
     targets, ids, patients = of_every_kind()["labels"]
     split = split_recordings(ids, targets, patients, SHARES, 0)
     values = {part: targets.values[rows] for part, rows in split.rows.items()}
@@ -291,7 +291,7 @@ def test_a_stored_division_in_which_one_recording_was_moved_is_refused(tmp_path,
     stored = pd.read_csv(path, dtype=str)
     stored.loc[row, "part"] = part
     stored.to_csv(path, index=False)
-    with pytest.raises(InputError, match=rf"{split.ids[row]}.*; make the split anew") as raised:
+    with pytest.raises(InputError, match=rf"{split.ids[row]}.*; make a new split") as raised:
         stored_split(path, found, rhythm_of(found))
     assert "2 recordings have the patient of a recording in another part" in str(raised.value)
 
@@ -342,7 +342,7 @@ def test_a_patient_or_signal_in_two_parts_is_refused(tmp_path, column, meaning):
         stored_split(path, found, rhythm_of(found))
 
 
-def test_missing_file_is_told(tmp_path):
+def test_missing_file_is_reported(tmp_path):
     found, _ = divided(archive())
     with pytest.raises(InputError, match=r"absent\.csv: cannot be read"):
         stored_split(tmp_path / "absent.csv", found, rhythm_of(found))

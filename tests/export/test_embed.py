@@ -244,17 +244,17 @@ def test_other_work_in_the_folder_is_refused(
 ) -> None:
     out = tmp_path / "o.npz"
     parts = started(classifier_onnx, folder, out)
-    for told, encoder, sources, options in (
-        ("begun with another encoder; remove it", lead_means_onnx, [folder], {}),
-        ("begun on other recordings; remove it", classifier_onnx, [folder / "g0"], {}),
+    for message, encoder, sources, options in (
+        ("started with another encoder; remove it", lead_means_onnx, [folder], {}),
+        ("started on other recordings; remove it", classifier_onnx, [folder / "g0"], {}),
         (
-            "begun with mean false instead of true, with batch_size 5 instead of 6;",
+            "started with mean false instead of true, with batch_size 5 instead of 6;",
             classifier_onnx,
             [folder],
             {"mean": True, "batch_size": 6},
         ),
     ):
-        with pytest.raises(InputError, match=f"o.npz.parts: was {told}") as caught:
+        with pytest.raises(InputError, match=f"o.npz.parts: was {message}") as caught:
             embed_files(encoder, sources, out, **({"batch_size": 5} | options))
         assert "\n" not in str(caught.value)
     (parts / "state.json").unlink()
@@ -285,10 +285,10 @@ def test_two_jobs_for_one_table_at_a_time(classifier_onnx: Path, folder: Path, t
 
 @pytest.mark.usefixtures("small_parts")
 @pytest.mark.parametrize("room", [3_000, 6_000])
-def test_a_full_disk_is_told_and_the_job_goes_on(
+def test_a_full_disk_is_reported_and_the_job_goes_on(
     classifier_onnx: Path, folder: Path, tmp_path: Path, room: int
 ) -> None:
-    """Files of at most so many bytes: not even a part has room, or the table has none."""
+    """Files of at most ``room`` bytes: not even a part has room, or the table has none."""
     embed_files(classifier_onnx, [folder], tmp_path / "alone.npz")
     out, limits = tmp_path / "o.npz", resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
@@ -328,7 +328,7 @@ def test_a_folder_of_which_nothing_can_be_used(classifier_onnx: Path, tmp_path: 
         assert len(list(csv.DictReader(stream))) == 20
 
 
-def test_a_reader_that_dies_is_told(classifier_onnx: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_reader_that_dies_is_reported(classifier_onnx: Path, folder: Path, tmp_path: Path) -> None:
     import multiprocessing
 
     class Bar:

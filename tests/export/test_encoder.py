@@ -188,11 +188,11 @@ def test_threads_may_share_an_encoder(classifier_onnx: Path) -> None:
         np.testing.assert_array_equal(found.predictions, expected.predictions)
 
 
-@pytest.mark.parametrize(("factor", "told"), [(1e3, "amplitude: lead .* more than 20 mV"), (1e-3, "flat: lead")])
-def test_signals_in_another_unit_are_noticed(encoder: OnnxEncoder, factor: float, told: str) -> None:
+@pytest.mark.parametrize(("factor", "message"), [(1e3, "amplitude: lead .* more than 20 mV"), (1e-3, "flat: lead")])
+def test_signals_in_another_unit_are_noticed(encoder: OnnxEncoder, factor: float, message: str) -> None:
     """Microvolts and volts taken for millivolts, of waves of about a millivolt at most."""
     given = signals(400)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         encoder.embed(given / np.abs(given).max() * 0.9 * factor, 100)
 
 
@@ -201,7 +201,7 @@ def test_a_provider_that_is_not_there(lead_means_onnx: Path) -> None:
         OnnxEncoder(lead_means_onnx, providers=["NoSuchProvider", "CPUExecutionProvider"])
 
 
-def test_window_that_fails_a_check_is_told_and_left_out(encoder: OnnxEncoder) -> None:
+def test_window_that_fails_a_check_is_reported_and_left_out(encoder: OnnxEncoder) -> None:
     whole = signals(600)
     whole[250, 3] = np.nan
     result = encoder.embed(whole, 100)
@@ -213,7 +213,7 @@ def test_window_that_fails_a_check_is_told_and_left_out(encoder: OnnxEncoder) ->
 
 
 @pytest.mark.parametrize(
-    ("given", "rate", "leads", "told"),
+    ("given", "rate", "leads", "message"),
     [
         (signals(200)[:, :11], 100, None, "12 leads"),
         (signals(200)[:, :11], 100, STANDARD_LEADS[:11], "has 11 of the 12 standard leads, lacks V6"),
@@ -225,9 +225,9 @@ def test_window_that_fails_a_check_is_told_and_left_out(encoder: OnnxEncoder) ->
     ],
 )
 def test_recordings_that_cannot_be_embedded(
-    encoder: OnnxEncoder, given: Array, rate: float, leads: tuple[str, ...] | None, told: str
+    encoder: OnnxEncoder, given: Array, rate: float, leads: tuple[str, ...] | None, message: str
 ) -> None:
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         encoder.embed(given, rate, leads)
 
 
@@ -276,7 +276,7 @@ def test_real_recordings_embed(shared: Path, encoder: OnnxEncoder) -> None:
 
 
 @pytest.mark.parametrize(
-    ("properties", "told"),
+    ("properties", "message"),
     [
         ({"format": ""}, "not an encoder"),
         ({"format": "ecg-advmask encoder 2"}, "newer"),
@@ -292,9 +292,9 @@ def test_real_recordings_embed(shared: Path, encoder: OnnxEncoder) -> None:
     ],
 )
 def test_files_that_are_no_such_encoder(
-    lead_means_onnx: Path, tmp_path: Path, properties: dict[str, str], told: str
+    lead_means_onnx: Path, tmp_path: Path, properties: dict[str, str], message: str
 ) -> None:
-    with pytest.raises(InputError, match=told) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         OnnxEncoder(changed(lead_means_onnx, tmp_path, **properties))
     assert "\n" not in str(caught.value)
     assert "changed.onnx" in str(caught.value)

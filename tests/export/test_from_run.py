@@ -139,7 +139,7 @@ def test_options_that_do_not_go_together(run: Path, make_encoder: Any, tmp_path:
     for name in ("config.json", "seen.csv", "sex.json", "sex.head.npz", "sex.split.csv"):
         (other / name).write_bytes((run / name).read_bytes())
     make_encoder(1).save(other / "encoder.keras")
-    for arguments, told in (
+    for arguments, message in (
         (
             ("--precision", "int8"),
             "--precision int8: takes its ranges from real recordings, give some with --recordings",
@@ -156,7 +156,7 @@ def test_options_that_do_not_go_together(run: Path, make_encoder: Any, tmp_path:
     ):
         done = invoke("export", run, out, *arguments)
         assert done.exit_code == 2, (arguments, done.output)
-        assert told in done.output and len(done.output.strip().splitlines()) == 1, done.output
+        assert message in done.output and len(done.output.strip().splitlines()) == 1, done.output
     done = invoke("export", other, out, "--evaluation", other / "sex.json", "--classifier")
     assert done.exit_code == 2 and "sex.head.npz: was fitted on another encoder" in done.output
     assert not out.exists() and not out.with_suffix(".parity.json").exists()

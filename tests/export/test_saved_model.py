@@ -52,9 +52,9 @@ def test_tensorflow_alone_gives_embedding_and_prediction(
         np.testing.assert_allclose(found["prediction"], by_hand, atol=1e-5)
         largest = np.abs(found["embedding"] - expected).max()
     assert done.report["saved_model"]["embedding"]["largest_error"] == pytest.approx(largest, abs=4e-6)
-    told = json.loads((tmp_path / "saved" / "assets.extra" / "metadata.json").read_text())
-    assert "precision" not in told and told["encoder_sha256"] == weights_sha256(encoder)
-    assert {name: done.metadata[name] for name in told} == told and json.loads(told["names"]) == ["a", "b"]
+    metadata = json.loads((tmp_path / "saved" / "assets.extra" / "metadata.json").read_text())
+    assert "precision" not in metadata and metadata["encoder_sha256"] == weights_sha256(encoder)
+    assert {name: done.metadata[name] for name in metadata} == metadata and json.loads(metadata["names"]) == ["a", "b"]
 
 
 def test_nothing_is_left_of_an_export_that_fails(

@@ -179,7 +179,7 @@ def test_pickled_it_opens_the_file_again_and_no_other(
 
 
 def test_it_works_in_pipelines_and_searches(lead_means_onnx: Path) -> None:
-    """Recordings of two classes, whose lead V1 lies above or below the others, are told apart."""
+    """Recordings of two classes, whose lead V1 lies above or below the others, are distinguished."""
     labels = [number % 2 for number in range(16)]
     above = np.where(np.arange(12) == 6, np.float32(10), np.float32(0))
     recordings = [signals(seed=number) + (above if label else -above) for number, label in enumerate(labels)]

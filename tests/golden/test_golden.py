@@ -166,9 +166,9 @@ def test_results_open_in_a_report(place: Path) -> None:
 
 def test_a_run_goes_on(place: Path) -> None:
     shutil.copytree("run", "longer")
-    told: list[str] = []
-    pretrain(DataSet.open("data"), "longer", settings("epochs=3"), resume=True, log=told.append)
-    assert not any("warning: checkpoint" in line for line in told)
+    lines: list[str] = []
+    pretrain(DataSet.open("data"), "longer", settings("epochs=3"), resume=True, log=lines.append)
+    assert not any("warning: checkpoint" in line for line in lines)
     old, new = (Path(name, "history.csv").read_text(encoding="utf-8") for name in ("run", "longer"))
     assert new.startswith(old)
     assert_same_history(place / "longer" / "history.csv", FILES / "resumed.csv", 3, 3)
@@ -288,8 +288,8 @@ def test_the_same_study(place: Path) -> None:
     shutil.copytree("study", "study-again")
     for name in ("results.json", "results.csv"):
         Path("study-again", name).unlink()
-    told = steps.run("study", "study.toml", "study-again")
-    assert "missing" not in told
+    output = steps.run("study", "study.toml", "study-again")
+    assert "missing" not in output
     files = [
         {path.relative_to(top).as_posix() for path in Path(top).rglob("*.npz")} for top in ("study", "study-again")
     ]

@@ -51,7 +51,7 @@ sys.addaudithook(_hook)
 
 @contextlib.contextmanager
 def limited(seconds: int) -> Iterator[None]:
-    """Raise `Hung` after so many seconds, wherever the work is; end the process if even that does not help."""
+    """Raise `Hung` after ``seconds``, wherever the work is; end the process if even that does not help."""
 
     def ring(_number: int, _frame: FrameType | None) -> None:
         raise Hung(f"still at it after {seconds} s")
@@ -73,12 +73,12 @@ def opened() -> Iterator[list[tuple[str, str]]]:
     seen: list[tuple[str, str]] = []
     original = soundfile.SoundFile.__init__
 
-    def told(self: object, file: object, *rest: object, **named: object) -> None:
+    def watched(self: object, file: object, *rest: object, **named: object) -> None:
         if isinstance(file, str | os.PathLike):
             seen.append(("open", os.fsdecode(file)))
         original(self, file, *rest, **named)
 
-    soundfile.SoundFile.__init__ = told
+    soundfile.SoundFile.__init__ = watched
     _watching.append(seen)
     try:
         yield seen

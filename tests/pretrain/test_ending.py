@@ -58,7 +58,7 @@ def test_a_run_is_finished_by_its_files(tmp_path: Path) -> None:
     assert not is_finished(run)
 
 
-def test_it_is_told_without_tensorflow() -> None:
+def test_it_is_reported_without_tensorflow() -> None:
     code = "import sys, ecg_advmask.pretrain.probe, ecg_advmask.pretrain.checkpoints\n"
     code += "print({'keras', 'tensorflow'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -74,5 +74,5 @@ def test_a_run_that_is_set_to_collapse_warns(tmp_path: Path, write_data: Callabl
     pretrain(DataSet.open(tmp_path / "data"), tmp_path / "run", config, log=said.append)
     keras.backend.clear_session()
     warnings = [line for line in said if line.startswith("warning: ")]
-    assert any("no recording is told from another" in line for line in warnings), said
+    assert any("recordings are not distinguished" in line for line in warnings), said
     assert len(warnings) == len(set(warnings))

@@ -18,5 +18,5 @@ def test_runs_that_were_killed_end_as_the_one_left_alone(tmp_path: Path, kills: 
     done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert len(re.findall(r"^kill \d at ", done.stdout, re.MULTILINE)) == kills
-    told = re.search(rf"^{kills} kills, (\d) runs resumed to their end, (\d) of them equal", done.stdout, re.MULTILINE)
-    assert told and told[1] == told[2] != "0"
+    found = re.search(rf"^{kills} kills, (\d) runs resumed to their end, (\d) of them equal", done.stdout, re.MULTILINE)
+    assert found and found[1] == found[2] != "0"

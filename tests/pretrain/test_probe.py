@@ -89,9 +89,9 @@ def test_several_tasks_have_their_own_recordings_and_a_mean(data: DataSet) -> No
     probe = Probe(data, np.arange(120), dataclasses.replace(SETTINGS, probe_tasks=("sex", "parity")))
     rows = {name: probe.rows[task.places] for name, task in probe.tasks.items()}
     assert set(records.iloc[rows["sex"]]["id"]) == set(records.query("sex != ''")["id"])
-    told = records.iloc[rows["parity"]]["id"]
-    assert set(told) == set(labels.query("parity != ''")["id"])
-    np.testing.assert_array_equal(probe.tasks["parity"].labels, [int(name[1:]) % 2 for name in told])
+    ids = records.iloc[rows["parity"]]["id"]
+    assert set(ids) == set(labels.query("parity != ''")["id"])
+    np.testing.assert_array_equal(probe.tasks["parity"].labels, [int(name[1:]) % 2 for name in ids])
     values = probe.judge(encoder_by(1.0))
     assert values["probe_sex"] == 1.0
     assert values["probe_auroc"] == (values["probe_sex"] + values["probe_parity"]) / 2
@@ -113,10 +113,10 @@ def test_a_task_without_labels_is_refused(data: DataSet, task: str, reason: str)
 
 def run_with(data: DataSet, path: Path, values: list[float], **changes: Any) -> Any:
     """A run whose probe says these values, epoch by epoch."""
-    told = iter(values)
+    remaining = iter(values)
 
     def judge(*_: Any) -> dict[str, float]:
-        value = next(told)
+        value = next(remaining)
         return {"probe_auroc": value, "probe_sex": value}
 
     with pytest.MonkeyPatch.context() as patch:

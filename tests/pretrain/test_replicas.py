@@ -47,7 +47,7 @@ def test_a_move_that_is_not_due_is_taken_back(due: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "devices", "told"),
+    ("text", "devices", "message"),
     [
         ("{", 1, "is not a cluster in JSON"),
         ('{"cluster": {}}', 1, "is not a cluster in JSON"),
@@ -57,10 +57,10 @@ def test_a_move_that_is_not_due_is_taken_back(due: bool) -> None:
     ],
 )
 def test_clusters_that_cannot_be_are_refused(
-    text: str, devices: int, told: str, monkeypatch: pytest.MonkeyPatch
+    text: str, devices: int, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TF_CONFIG", text)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         distribute.strategy_of(devices)
 
 

@@ -45,7 +45,7 @@ def draw(path: Path, *_: Any) -> None:
 
 
 def trained(data: DataSet, path: Path, config: Any = SMALL, **options: Any) -> list[str]:
-    """What a run said that was begun or gone on with."""
+    """What a run said that was started or resumed."""
     said: list[str] = []
     pretrain(data, path, config, **{"resume": True, "draw_masks": draw, "log": said.append} | options)
     return said
@@ -77,8 +77,10 @@ def alone(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def says(monkeypatch: pytest.MonkeyPatch, values: list[float]) -> None:
     """Let the probe say these values, one after the other."""
-    told = iter(values)
-    monkeypatch.setattr(trainer.Probe, "judge", lambda *_: {"probe_auroc": (value := next(told)), "probe_sex": value})
+    remaining = iter(values)
+    monkeypatch.setattr(
+        trainer.Probe, "judge", lambda *_: {"probe_auroc": (value := next(remaining)), "probe_sex": value}
+    )
 
 
 def after(epochs: int, alone: Path, path: Path) -> Path:
@@ -121,7 +123,7 @@ def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(data: DataSe
 
 
 @pytest.mark.parametrize(("how", "checksums"), [("half", True), ("flipped", True), ("empty", True), ("flipped", False)])
-def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(
+def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     data: DataSet, alone: Path, tmp_path: Path, how: str, checksums: bool
 ) -> None:
     run = after(3, alone, tmp_path / "run")
@@ -148,9 +150,11 @@ def test_if_all_checkpoints_are_damaged_it_says_what_to_do(data: DataSet, alone:
     run = after(3, alone, tmp_path / "run")
     for path in checkpoints.found(run / "checkpoints"):
         path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"and so is every other checkpoint in .*; put a copy back, or remove") as told:
+    with pytest.raises(
+        InputError, match=r"and so is every other checkpoint in .*; put a copy back, or remove"
+    ) as raised:
         trained(data, run)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
     assert len(checkpoints.found(run / "checkpoints")) == 2, "none is removed"
     shutil.rmtree(run / "checkpoints")
     trained(data, run)
@@ -238,7 +242,7 @@ def test_a_run_killed_between_two_probes_is_not_over(
 @pytest.mark.parametrize(
     ("left", "resume"), [([], True), (["seen.csv", ".seen.77.tmp.csv", ".config.77.tmp.json", ".lock"], False)]
 )
-def test_what_a_kill_at_the_very_beginning_left_is_begun_anew(
+def test_what_a_kill_at_the_very_beginning_left_is_started_again(
     data: DataSet, tmp_path: Path, alone: Path, left: list[str], resume: bool
 ) -> None:
     run = tmp_path / "run"
@@ -266,7 +270,7 @@ def test_other_data_and_other_settings_are_refused_and_named(
 ) -> None:
     other = DataSet.open(write_data(tmp_path / "other", np.ones((100, 250, 12), np.int16), [100]))
     before = outcome(alone)
-    with pytest.raises(InputError, match=f"was begun on another data set \\({data.path}\\) than {other.path}"):
+    with pytest.raises(InputError, match=f"was started on another data set \\({data.path}\\) than {other.path}"):
         trained(other, alone)
     changed = dataclasses.replace(SMALL, learning_rate=1.0, seed=4)
     with pytest.raises(InputError, match=r"other settings \(learning_rate 0.0004 -> 1.0, seed 0 -> 4\)"):
@@ -289,14 +293,14 @@ def test_without_room_it_ends_with_one_line_and_goes_on_later(
                 resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limits[1]))
 
     try:
-        with pytest.raises(InputError) as told:
+        with pytest.raises(InputError) as raised:
             trained(data, run, callbacks=[Limit()], draw_masks=lambda path, *_: write_text(path, picture_bytes * "x"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert str(told.value).startswith(f"{run}/{file}")
+    assert str(raised.value).startswith(f"{run}/{file}")
     assert re.search(
         r"could not be written \(File too large, [\d,]+ MB are free\); free some space and go on with --resume$",
-        str(told.value),
+        str(raised.value),
     )
     assert not half_written(run)
     trained(data, run)
@@ -313,6 +317,6 @@ def test_a_full_disk_that_tensorflow_meets_is_an_error_of_the_system(tmp_path: P
         raise error(None, None, "events.out; No space left on device")
 
     events.writer.flush = flush
-    with pytest.raises(OSError) as told:
+    with pytest.raises(OSError) as raised:
         events.on_epoch_end(0, {"loss": 1.0})
-    assert (told.value.errno, told.value.filename) == (number, str(tmp_path / "tensorboard" / "train"))
+    assert (raised.value.errno, raised.value.filename) == (number, str(tmp_path / "tensorboard" / "train"))

@@ -183,8 +183,8 @@ def test_report_of_an_age_is_in_years_and_less_is_better(run, age):
     best, worst = errors["trained", 1.0], errors["random", 1.0]
     assert 5 < best["mean"] < 20 and worst["mean"] > best["mean"]
     assert table.rows[2][4] == estimate(best, 2) and table.rows[2][4] in text
-    told = headline(of(age)[0])
-    assert "age on chapman" in told and "Better than untrained: Adv Mask (at every number of labels)" in told
+    line = headline(of(age)[0])
+    assert "age on chapman" in line and "Better than untrained: Adv Mask (at every number of labels)" in line
     assert "ridge regression" in text and "stratified by fifths of the number" in text
     assert {name for one in other_metrics(*of(age), ("f1",)) for name in one.columns} == {"method", "R²"}
     reversed_ = json.loads(json.dumps(age))
@@ -251,7 +251,7 @@ def test_label_efficiency_has_a_panel_for_each_encoder(evaluation):
     assert figure.axes[1].get_lines()[1].get_ydata().tolist() == means
 
 
-def test_adam_heads_are_told_with_their_constants():
+def test_adam_heads_are_reported_with_their_constants():
     words = " ".join(protocol_in_words(evaluated("classes", head="adam", adam_epochs=3)))
     assert "trained by Adam (rate 0.001, batches of 256, at most 3 epochs" in words and "L-BFGS" not in words
 
@@ -271,7 +271,7 @@ def test_a_number_without_a_unit_is_shown_in_four_digits(age):
     assert table.columns[4] == "mean absolute error" and table.rows[0][4] == "0.01235 (0.01000 to 0.10000)"
 
 
-def test_a_stored_split_is_told_with_what_it_leaves_out(evaluation):
+def test_a_stored_split_is_reported_with_what_it_leaves_out(evaluation):
     assert "split once by patient (seed 0), stratified" in " ".join(protocol_in_words(evaluation))
     stored = evaluation | {"split": {"path": "runs/a/first.split.csv", "sha256": "0" * 64}}
     stored["counts"] = evaluation["counts"] | {"outside_split": 1234}
@@ -313,7 +313,7 @@ def test_attributes_are_escaped_too():
 
 
 @pytest.mark.usefixtures("plain_figures")
-def test_a_run_without_epochs_evaluations_or_pictures_is_told_so(run):
+def test_a_run_without_epochs_evaluations_or_pictures_is_reported(run):
     (run / "history.csv").unlink()
     text = Page(write_report(run, [], run / "report.html").read_text()).text
     assert "No epoch is finished." in text and "No evaluation was given" in text

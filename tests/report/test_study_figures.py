@@ -1,4 +1,4 @@
-"""Figures of a study: methods are told apart by everybody, and the marks stand where the numbers are."""
+"""Figures of a study: everybody can distinguish the methods, and the marks stand where the numbers are."""
 
 import itertools
 

@@ -76,7 +76,7 @@ def test_answer_never_names_a_method_whose_interval_includes_0_as_better_or_wors
     text = answer_of_task(study, study.tasks[0], against_baseline(study))
     assert text == (
         "rhythm, by macro AUROC. Better than Block mask: M0 (at 25 labels). Worse than Block mask: M2 (at 25 labels). "
-        "Nowhere told apart from Block mask: M1."
+        "Nowhere clearly different from Block mask: M1."
     )
 
 
@@ -93,33 +93,33 @@ def with_further(against, between):
     return study, StudyResult(content)
 
 
-def test_further_comparisons_are_counted_and_told_by_themselves():
+def test_further_comparisons_are_counted_and_reported_by_themselves():
     plain, both = with_further(
         [(0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.2, -0.1, 0.5)], [(0.4, 0.2, 0.6), (-0.4, -0.9, 0.1)]
     )
     of_baseline, beside = answer(plain), answer(both)
     assert beside[: len(of_baseline)] == of_baseline, "what is said of the baseline does not change"
     assert (
-        "3 comparisons were made (3 methods, 1 task, each at its numbers of labels): 1 better, 1 worse, 1 not"
+        "3 comparisons were made (3 methods, 1 task, each at its numbers of labels): 1 better, 1 worse, 1 without"
         in (of_baseline[1])
     )
     opening, counts, seeds = beside[len(of_baseline) :]
     assert opening.endswith("fixed in the study file, on the same test recordings: M0 against M1; M1 against M2.")
     assert counts == (
-        "2 further comparisons were made (2 pairs, 1 task, each at its numbers of labels): 1 better, 0 worse, 1 not "
-        "told apart. If no first method differed from the second, about 0.1 of 2 intervals would still leave out 0 by "
-        "chance."
+        "2 further comparisons were made (2 pairs, 1 task, each at its numbers of labels): 1 better, 0 worse, 1 "
+        "without a clear difference. If no first method differed from the second, about 0.1 of 2 intervals would still "
+        "leave out 0 by chance."
     )
     assert "1 further comparison called better or worse has several pretraining seeds; in 0 of them" in seeds
     task = both.tasks[0]
     assert answer_of_task(both, task, against_baseline(both)) == answer_of_task(plain, task, against_baseline(plain))
     assert answer_of_task(both, task, further(both)) == (
         "rhythm, by macro AUROC, further comparisons. Better than the second: M0 against M1 (at 25 labels). "
-        "Worse than the second: none. Nowhere told apart from the second: M1 against M2."
+        "Worse than the second: none. Nowhere clearly different from the second: M1 against M2."
     )
 
 
-def test_further_comparisons_alone_are_told_with_the_rule():
+def test_further_comparisons_alone_are_reported_with_the_rule():
     _, both = with_further([(0.2, None, None)] * 2, [(0.4, 0.2, 0.6)])
     nothing, opening, counts, _ = answer(both)
     assert nothing == "Against Block mask: there are no paired differences yet."

@@ -26,7 +26,7 @@ class StandIn:
     def do(self, job: StudyJob, tell: Callable[[Message], None]) -> JobEnded:
         print(f"working on {job.method}")
         if job.method == "refused":
-            raise InputError("somewhere: is not good, mend it")
+            raise InputError("somewhere: is not good, fix it")
         if job.method == "broken":
             raise ZeroDivisionError("one line\nanother")
         if job.method == "killed":

@@ -1,4 +1,4 @@
-"""Study files: what is read, how each mistake is told, and every file in ``studies/``."""
+"""Study files: what is read, how each mistake is reported, and every file in ``studies/``."""
 
 import re
 import tomllib
@@ -200,7 +200,7 @@ def test_jobs_come_in_order_and_in_part(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", STUDIES, ids=lambda file: file.stem)
-def test_every_study_that_is_shipped_can_be_begun(file: Path) -> None:
+def test_every_study_that_is_shipped_can_be_started(file: Path) -> None:
     """Its presets, settings and tasks exist."""
     study = read_study(file)
     for method in study.methods:

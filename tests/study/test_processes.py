@@ -62,7 +62,7 @@ def test_what_another_study_works_on_is_left_with_all_that_comes_after(tmp_path:
 
 def test_a_refusal_a_failure_and_a_death_are_one_line(tmp_path: Path) -> None:
     for method, message in (
-        ("refused", r"^somewhere: is not good, mend it$"),
+        ("refused", r"^somewhere: is not good, fix it$"),
         ("broken", r"broken-0\.log: broken, seed 0 failed \(ZeroDivisionError: one line\)$"),
         ("killed", r"killed-0\.log: the process for killed, seed 0 died, perhaps for lack of memory; the same command"),
     ):

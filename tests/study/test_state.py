@@ -43,7 +43,7 @@ def opened(study: Study) -> State:
 
 
 def leave(state: State, epochs: int, probed: dict[int, float]) -> Run:
-    """What a pretraining leaves behind after so many epochs, without networks that work."""
+    """What a pretraining leaves behind after ``epochs`` epochs, without networks that work."""
     data, method = state.data.pretraining, state.study.methods[0]
     assert data is not None
     run = Run.create(state.folder.run(method, 0), state.study.config(method, 0), data, np.arange(4))
@@ -93,5 +93,5 @@ def test_more_epochs_go_on_and_other_data_is_refused(state: State, write_data: C
     assert longer.finished_run(method, 0) is None and longer.started_run(method, 0) is not None
     write_data(file.parent / "other", np.ones((4, 1000, 12), np.int16), [4])
     elsewhere = opened(state.study.with_data({"pretraining": file.parent / "other"}))
-    with pytest.raises(InputError, match="was begun on another data set"):
+    with pytest.raises(InputError, match="was started on another data set"):
         elsewhere.finished_run(method, 0)

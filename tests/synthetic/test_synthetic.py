@@ -446,9 +446,9 @@ def test_everything_says_that_it_is_generated(archive: Path) -> None:
 
 
 def test_a_larger_archive_begins_with_the_smaller_one_whatever_the_workers(archive: Path, tmp_path: Path) -> None:
-    told: list[int] = []
-    write_archive(tmp_path / "small", LAYOUTS, 5, 3, workers=2, progress=told.append)
-    assert sum(told) == 10
+    updates: list[int] = []
+    write_archive(tmp_path / "small", LAYOUTS, 5, 3, workers=2, progress=updates.append)
+    assert sum(updates) == 10
     files = [path.relative_to(tmp_path / "small") for path in (tmp_path / "small").rglob("*") if path.is_file()]
     assert sum(path.suffix in (".hea", ".mat") for path in files) == 10
     for path in files:

@@ -29,7 +29,7 @@ METHOD: Final = (
     "NeuroKit2, prominence: QRS in the root mean square of the eight independent leads, P and T as medians over leads"
 )
 LEAST_LEADS: Final = 6
-"""A P or T wave counts where it was found in at least so many of the twelve leads."""
+"""A P or T wave counts where it was found in at least this many of the twelve leads."""
 LARGEST_P_SPREAD_S: Final = 0.03
 """A P wave counts where its peaks in the leads lie so close together (median absolute deviation): in atrial
 fibrillation each lead gives another time."""

@@ -173,7 +173,7 @@ def shifted(masks: Floats, rng: np.random.Generator) -> Floats:
 
 
 def tallies_of(covered: Floats, parts: npt.NDArray[np.int8], draws: int, rng: np.random.Generator) -> dict[str, Tally]:
-    """Tallies of binarised masks (n, L, C, M) over parts (n, L, 12), and of each control, drawn so many times."""
+    """Tallies of binarised masks (n, L, C, M) over parts (n, L, 12), and of each control, drawn ``draws`` times."""
     areas = covered.mean(axis=1)  # (n, C, M)
     samples, leads = covered.shape[1], np.ones((1, 12, 1))
     sync = [Tally.of(random_blocks(areas.mean(axis=1, keepdims=True), samples, rng), parts) for _ in range(draws)]
