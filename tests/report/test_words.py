@@ -57,7 +57,8 @@ def test_answer_counts_comparisons_and_those_expected_by_chance():
     study = constructed([(0.2, 0.1, 0.3), (-0.2, -0.3, -0.1), (0.2, -0.1, 0.5), (0.0, -0.1, 0.1)])
     text = " ".join(answer(study))
     assert (
-        "4 comparisons were made (4 methods, 1 task, each at its numbers of labels): 1 better, 1 worse, 2 not" in text
+        "4 comparisons were made (4 methods, 1 task, each at its numbers of labels): 1 better, 1 worse, 2 without"
+        in text
     )
     assert "about 0.2 of 4 intervals would still leave out 0 by chance" in text
     assert "every seed" not in text  # no seeds to compare
