@@ -19,6 +19,7 @@ from ecg_advmask.ecg.leads import STANDARD_LEADS, find_leads
 from ecg_advmask.ecg.signals import FloatSignals
 from ecg_advmask.ecg.sources import Recording, Refused, Windowing, cut
 from ecg_advmask.ecg.units import millivolts
+from ecg_advmask.ecg.windows import refusal
 from ecg_advmask.errors import InputError
 
 # ---- From a recording to the windows that an encoder takes, and the metadata of it. Without onnxruntime.
@@ -59,8 +60,8 @@ def windows_to_embed(recording: Recording | Refused, windowing: Windowing) -> Wi
     except InputError as error:
         return Refused(recording.record_id, recording.file, str(error)), ()
     if not pieces.windows:
-        index, reason = pieces.refused[0]
-        return Refused(recording.record_id, recording.file, f"no usable window; window {index}: {reason}"), ()
+        reason = f"no usable window; window {pieces.refused[0][0]}: {refusal(recording, pieces)}"
+        return Refused(recording.record_id, recording.file, reason), ()
     outline = Outline(
         record_id=recording.record_id,
         file=recording.file,

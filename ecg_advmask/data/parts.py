@@ -13,10 +13,10 @@ import numpy.typing as npt
 from ecg_advmask.data.dataset import REBUILT_COLUMN, WindowWriter
 from ecg_advmask.data.diagnoses import classes_of
 from ecg_advmask.data.summary import FILE, TABLE, UNKNOWN_PATIENT, DataSummary, kind
-from ecg_advmask.ecg.recording import one_line
+from ecg_advmask.ecg.recording import Recording, one_line
 from ecg_advmask.ecg.signals import microvolts, signal_hash
 from ecg_advmask.ecg.sources import Entry, RecordingSource, Refused, read_or_refuse
-from ecg_advmask.ecg.windows import Cut, Windowing, cut
+from ecg_advmask.ecg.windows import Cut, Windowing, cut, refusal
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import atomic_path, read_json, sha256_of, write_text
 from ecg_advmask.workers import worker_pool
@@ -43,7 +43,7 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
     try:
         pieces = cut(recording.signals_mv, recording.sampling_rate_hz, windowing)
         if not pieces.windows:
-            return _refused(_reason(pieces), pieces)
+            return _refused(_reason(recording, pieces), pieces)
         age = recording.age_years
         known = {
             "id": entry.record_id,
@@ -93,9 +93,9 @@ def _refused(reason: str, pieces: Cut | None = None) -> Outcome:
     return Outcome([], [], [(None, reason)], summary)
 
 
-def _reason(pieces: Cut) -> str:
+def _reason(recording: Recording, pieces: Cut) -> str:
     """Why none of the windows could be kept: the reason of the first."""
-    index, reason = pieces.refused[0]
+    index, reason = pieces.refused[0][0], refusal(recording, pieces)
     others = len(pieces.refused) > 1
     return f"{reason} (window {index}; none of the {len(pieces.refused)} windows passes)" if others else reason
 

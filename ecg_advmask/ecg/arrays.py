@@ -19,6 +19,7 @@ from ecg_advmask.ecg.leads import LeadColumns, LeadNames
 from ecg_advmask.ecg.recording import (
     Recording,
     UnreadableRecordingError,
+    assumed_unit,
     column_factors,
     lead_columns,
     one_line,
@@ -82,6 +83,7 @@ class ArrayFile(ABC):
     _factors: float | tuple[float, ...]
     _leads: LeadColumns
     _ids: list[str] | None
+    _assumed_unit: str
 
     def __len__(self) -> int:
         return self._recordings
@@ -115,6 +117,7 @@ class ArrayFile(ABC):
             self.sampling_rate_hz,
             file=self.path,
             rebuilt=self._leads.rebuilt,
+            assumed_unit=self._assumed_unit,
         )
 
     @abstractmethod
@@ -160,6 +163,7 @@ def described(
         "_factors": column_factors(found, units, given.unit, path),
         "_leads": found,
         "_ids": None if ids is None else list(ids),
+        "_assumed_unit": assumed_unit(found, units, given.unit),
     }
 
 

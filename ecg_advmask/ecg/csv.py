@@ -23,6 +23,7 @@ from ecg_advmask.ecg.leads import AS_NAMED, LeadNames, standard_lead
 from ecg_advmask.ecg.recording import (
     Recording,
     UnreadableRecordingError,
+    assumed_unit,
     column_factors,
     is_number,
     lead_columns,
@@ -140,6 +141,7 @@ def read_csv(
         sampling_rate_hz=rate,
         file=os.fspath(path),
         rebuilt=found.rebuilt,
+        assumed_unit=assumed_unit(found, stated_units, unit),
     )
 
 

@@ -69,7 +69,8 @@ class Recording:
 
     ``signals_mv`` is (T, 12) float32 in millivolts, leads in the order of `STANDARD_LEADS`, NaN where a sample is
     missing. ``age_years`` is None and ``sex`` empty where they are not known; ``codes`` are the diagnoses as found.
-    ``rebuilt`` names the limb leads that the file lacks and that were computed from the others.
+    ``rebuilt`` names the limb leads that the file lacks and that were computed from the others; ``assumed_unit`` is the
+    unit that the samples were taken in because the file states none.
     """
 
     record_id: str
@@ -82,6 +83,7 @@ class Recording:
     codes: tuple[str, ...] = ()
     file: str = ""
     rebuilt: tuple[str, ...] = ()
+    assumed_unit: str = ""
 
 
 def is_missing(text: str) -> bool:
@@ -174,6 +176,11 @@ def column_factors(
             raise UnreadableRecordingError(path, f"has the unit {in_name} in the name of a lead, and {in_file} as well")
         factors.append(factor)
     return factors[0] if len(set(factors)) == 1 else tuple(factors)
+
+
+def assumed_unit(found: LeadColumns, stated: Sequence[str], default: str) -> str:
+    """The unit of all leads where neither their names nor the file state one, else empty; arguments as above."""
+    return "" if any(found.units) or any(stated) else default
 
 
 def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:

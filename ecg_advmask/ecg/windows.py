@@ -5,12 +5,17 @@ Making a data set and embedding new recordings go through the same function here
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from ecg_advmask.ecg.quality import ALWAYS_REFUSED, CHECKS, REFUSED, Span
+from ecg_advmask.ecg.recording import Recording
 from ecg_advmask.ecg.signals import FloatSignals, resample, resampling_ratio
+from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.errors import InputError
+
+_SAMPLES_LOOKED_AT: Final = 100_000
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,23 @@ def cut(signals_mv: FloatSignals, from_hz: float, windowing: Windowing) -> Cut:
     chosen = kept if len(kept) <= most else [kept[(2 * place + 1) * len(kept) // (2 * most)] for place in range(most)]
     trailing_s = max(len(signals_mv) / from_hz - count * length / to_hz, 0.0)
     return Cut(chosen, refused, trailing_s, len(kept) - len(chosen))
+
+
+def refusal(recording: Recording, pieces: Cut) -> str:
+    """Why no window of a recording could be kept: the reason of the first.
+
+    Amplitudes beyond any heart's, in a file that states no unit and was taken in millivolts, are mostly microvolts.
+    That is said where the samples are whole numbers, or most of them are too large.
+    """
+    _, reason = pieces.refused[0]
+    if not reason.startswith("amplitude:") or millivolts(recording.assumed_unit) != 1:
+        return reason
+    some = recording.signals_mv[:_SAMPLES_LOOKED_AT]
+    some = some[np.isfinite(some)]
+    are_whole = bool((some == np.rint(some)).all())
+    if are_whole or np.median(np.abs(some)) > CHECKS["amplitude"].threshold:
+        return f"{reason}; if these are microvolts, give --source-unit uV"
+    return reason
 
 
 def _failing(span: Span, refuse: tuple[str, ...]) -> str | tuple[str, ...]:

@@ -1,14 +1,18 @@
 """Windows: counted and timed at odd rates, padded, limited, refused and reported, each sample where it belongs."""
 
 import math
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS, twelve_from_eight
 from ecg_advmask.ecg.quality import CHECKS
+from ecg_advmask.ecg.recording import Recording
 from ecg_advmask.ecg.signals import microvolts, resample
-from ecg_advmask.ecg.windows import Windowing, cut
+from ecg_advmask.ecg.sources import read_recordings
+from ecg_advmask.ecg.windows import Windowing, cut, refusal
 from ecg_advmask.errors import InputError
 
 
@@ -209,3 +213,47 @@ def test_real_recordings_keep_their_values_in_windows(shared) -> None:
         for window in found.windows:
             start = round(window.start_s * rate)
             np.testing.assert_array_equal(window.signals_mv, signals[start : start + windowing.window_samples])
+
+
+@pytest.mark.parametrize(
+    ("factor", "whole", "assumed", "hinted"),
+    [
+        (1000, True, "mV", True),
+        (50, True, "mV", True),  # few beyond 20 mV, but whole numbers
+        (5000, False, "mV", True),
+        (50, False, "mV", False),
+        (1000, True, "", False),  # the file states its unit
+        (1000, True, "uV", False),
+        (1000, True, "1e-3V", True),
+    ],
+)
+def test_microvolts_taken_for_millivolts_are_suspected(factor: float, whole: bool, assumed: str, hinted: bool) -> None:
+    signals = (factor * np.sin(np.arange(1000)[:, None] ** 1.5 + np.arange(12)) ** 9).astype(np.float32)
+    signals = np.rint(signals) if whole else signals
+    pieces = cut(signals, 500, Windowing(500, 500))
+    reason = refusal(Recording("a", signals, 500, assumed_unit=assumed), pieces)
+    assert reason.startswith("amplitude: ") and ("--source-unit uV" in reason) is hinted
+
+
+def test_other_refusals_come_without_a_hint() -> None:
+    signals = np.zeros((1000, 12), np.float32)
+    pieces = cut(signals, 500, Windowing(500, 500))
+    assert refusal(Recording("a", signals, 500, assumed_unit="mV"), pieces) == pieces.refused[0][1]
+
+
+def test_readers_say_where_a_unit_was_assumed(tmp_path: Path, write_wfdb: Callable[..., Path]) -> None:
+    values = np.random.default_rng(0).integers(-900, 900, (30, 12)).astype(np.int16)
+    rows = "".join(",".join(map(str, row)) + "\n" for row in values)
+    (tmp_path / "none.csv").write_text(",".join(STANDARD_LEADS) + "\n" + rows)
+    (tmp_path / "names.csv").write_text(",".join(f"{lead} (uV)" for lead in STANDARD_LEADS) + "\n" + rows)
+    (tmp_path / "row.csv").write_text(",".join(STANDARD_LEADS) + "\n" + ",".join(["uV"] * 12) + "\n" + rows)
+    np.savez(tmp_path / "plain.npz", signals=values)
+    np.savez(tmp_path / "stated.npz", signals=values, unit="uV")
+    np.savez(tmp_path / "named.npz", signals=values, leads=[f"{lead} (uV)" for lead in STANDARD_LEADS])
+    write_wfdb(tmp_path / "header.hea", values)
+    found = {one.record_id: one for one in read_recordings(tmp_path, sampling_rate_hz=500)}
+    assumed = {name: one.assumed_unit for name, one in found.items() if isinstance(one, Recording)}
+    assert assumed == {
+        **dict.fromkeys(("none", "plain"), "mV"),
+        **dict.fromkeys(("names", "row", "stated", "named", "header"), ""),
+    }
