@@ -67,7 +67,7 @@ def outcome(path: Path, whole: Recording) -> str:
     if not same_signal:
         return "another signal"
     person = (found.patient, found.age_years, found.sex) == (whole.patient, whole.age_years, whole.sex)
-    return "nothing of it read" if person else "another patient"
+    return "not read" if person else "another patient"
 
 
 def edf(sheet: Sheet) -> bytes:
@@ -115,7 +115,7 @@ def damage(copies: int, seed: int) -> None:
     sheet = sheet_of(generate_hospital(seed, 0))
     contents = {form: (encode(form, sheet), SUFFIX[form]) for form in FORMATS}
     contents |= {"edf": (edf(sheet), ".edf"), "cardiosoft": (cardiosoft(sheet), ".xml")}
-    columns = ("refused", "nothing of it read", "another patient", "another signal")
+    columns = ("refused", "not read", "another patient", "another signal")
     print(f"| format | {' | '.join(columns)} | of these, by kind |\n|---|{'---:|' * len(columns)}---|")
     for form, (content, suffix) in contents.items():
         with tempfile.TemporaryDirectory() as folder:

@@ -71,13 +71,13 @@ def embed(
     code is 2 if nothing could.
 
     Until it is complete, the table of many recordings is made in FILE.parts; after an interruption the same command
-    goes on there.
+    continues there.
     """
     from ecg_advmask.ecg.leads import LeadNames
     from ecg_advmask.errors import some_of
     from ecg_advmask.export.embed import embed_files, refused_path
 
-    with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command goes on where it was"):
+    with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command continues where it stopped"):
 
         def progress(recordings: int) -> "ProgressBar":
             bar = click.progressbar(

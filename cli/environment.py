@@ -66,7 +66,7 @@ def stoppable(what_to_do: Callable[[], str]) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-# ---- A reader of the output that stops reading, such as head: the work goes on, and ends as it would have ended.
+# ---- A reader of the output that stops reading, such as head: the work continues, and ends as it would have ended.
 
 
 class _OutputUntilClosed:

@@ -29,7 +29,7 @@ def evaluation_options(*, labels: str, draws: int, default_out: str) -> Callable
         click.option(
             "--task",
             required=True,
-            help="What to tell of a recording: rhythm, sex, age, diagnosis (scored classes of CinC 2021; "
+            help="Target to predict: rhythm, sex, age, diagnosis (scored classes of CinC 2021; "
             "diagnosis-2020: of 2020; a group of them as in diagnosis:GROUP), or a column of the label table that DATA "
             "was prepared with.",
         ),
@@ -256,7 +256,7 @@ def linear_eval(
     show_default=True,
     help="Adam's learning rate for an encoder with random weights.",
 )
-@click.option("--no-scratch", is_flag=True, help="Leave out the training from scratch that stands beside RUN.")
+@click.option("--no-scratch", is_flag=True, help="Leave out the training from scratch that is shown beside RUN.")
 def finetune(
     run: str,
     data: Path,

@@ -16,7 +16,7 @@ RESULT_FILE, TABLE_FILE, FIGURE_FILE = "masks.json", "enrichment.csv", "enrichme
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path), help="Folder to make; it must not hold anything yet."
+    "--out", required=True, type=click.Path(path_type=Path), help="Folder to create; it must be empty or missing."
 )
 @click.option(
     "--waves",
@@ -45,8 +45,8 @@ def masks(
 ) -> None:
     """Measure in which waves the masks of RUN lie, on recordings of DATA, and draw some of them.
 
-    Enrichment in P, QRS, T and rest is the share of a mask's mass that lies there over the share of the time that it
-    takes: 1 for a mask that knows nothing of it. It is given for all leads together and for each, for all recordings
+    Enrichment in P, QRS, T and rest is the share of a mask's mass in it over its share of the time: 1 for a
+    mask that does not depend on it. It is given for all leads together and for each, for all recordings
     and for each rhythm class, with bootstrap intervals over patients, and likewise for random masks of the same area.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):

@@ -92,7 +92,7 @@ def prepare(
 
     Each recording is read, resampled, cut into windows and checked. DEST/records.csv lists the windows kept,
     DEST/refused.csv what was refused and why. Until it is complete the data set is made in DEST.partial; after an
-    interruption the same command goes on there.
+    interruption the same command continues there.
     """
     from ecg_advmask.data.prepare import prepare as make
     from ecg_advmask.ecg.leads import LeadNames
@@ -125,7 +125,7 @@ def prepare(
                 log=lambda text: click.echo(text, err=True),
             )
         except KeyboardInterrupt:
-            raise InputError(f"{dest}: interrupted; the same command goes on where it was") from None
+            raise InputError(f"{dest}: interrupted; the same command continues where it stopped") from None
     if data is None:
         click.echo(f"Wrote part {shard} to {dest}.partial; when all parts are there: ecg-advmask merge {dest}")
     else:

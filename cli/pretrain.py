@@ -103,6 +103,4 @@ def _what_to_do(data: tuple[Path, ...], run: Path) -> str:
         return "stopped before the run was started; the same command starts it"
     saved = checkpoints.found(run / CHECKPOINTS)
     done = f"after epoch {checkpoints.epoch_of(saved[-1])}" if saved else "in its first epoch"
-    return (
-        f"stopped {done}; go on with: {shlex.join(['ecg-advmask', 'pretrain', *map(str, data), str(run), '--resume'])}"
-    )
+    return f"stopped {done}; continue: {shlex.join(['ecg-advmask', 'pretrain', *map(str, data), str(run), '--resume'])}"

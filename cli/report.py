@@ -12,7 +12,7 @@ import click
     "results",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Result of linear-eval (JSON); repeat it for several. Those of other runs stand beside this run's.",
+    help="Result of linear-eval (JSON); repeat it for several. Those of other runs are shown beside this run's.",
 )
 @click.option(
     "--data",

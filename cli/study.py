@@ -54,7 +54,7 @@ def study(
             draw_masks=draw_masks,
         )
     except KeyboardInterrupt:
-        raise InputError(f"{directory}: interrupted; the same command goes on where it was") from None
+        raise InputError(f"{directory}: interrupted; the same command continues where it stopped") from None
     write_study_report(directory)
     left = f"; missing: evaluations of {_methods(missing)} ({len(missing)} in all)" if missing else ""
     click.echo(f"wrote {directory} (results.json, results.csv, report.html, report.md){left}")

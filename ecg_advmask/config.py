@@ -28,7 +28,7 @@ class Config:
     """Settings of one pretraining run; the defaults are those of the paper where it states them.
 
     Raises:
-        InputError: a value has the wrong type, lies outside its range, or does not fit the others.
+        InputError: a value has the wrong type, is outside its range, or does not fit the others.
     """
 
     preset_name: str = _setting("custom", "name of the preset that these settings started from; ``preset`` in files")

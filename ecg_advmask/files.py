@@ -48,7 +48,7 @@ def check_writable(path: Path) -> None:
     """See that a file or folder can be made at a path, before any work is done.
 
     Raises:
-        InputError: what lies above it is no folder, or cannot be written to.
+        InputError: its parent is no folder, or cannot be written to.
     """
     above = next(parent for parent in path.absolute().parents if parent.exists())
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
@@ -87,7 +87,7 @@ def _temporary_name(target: Path, process: str) -> str:
 
 
 def in_file_name(text: str) -> str:
-    """The last 60 characters of the text, with _ for whatever lies between ASCII letters, digits, - and _."""
+    """The last 60 characters of the text, with _ for anything between ASCII letters, digits, - and _."""
     return re.sub(r"[^A-Za-z0-9_-]+", "_", text)[-60:]
 
 
@@ -152,7 +152,7 @@ def inside(folder: str | os.PathLike[str], name: str) -> Path:
     return path
 
 
-# ---- Locks between processes, held on files that stay; the kernel frees those of a process that ends, however it does.
+# ---- Locks between processes, on files that stay; the kernel frees those of a process that ends, however it does.
 
 _NO_LOCKS_HERE: Final = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK})
 

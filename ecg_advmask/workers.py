@@ -31,7 +31,7 @@ class ProgressBar(Protocol):
 def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
     """A pool of processes; when the block ends by an error or a signal, they end at once, whatever they are doing.
 
-    They are spawned, not forked: forking a process that has threads can leave locks held that nobody frees. Signals are
+    They are spawned, not forked: forking a process that has threads can leave locks that nobody frees. Signals are
     left to the process that started them.
 
     Raises:
@@ -45,7 +45,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown()
     except BrokenProcessPool as error:
         raise InputError(
-            "a reading process died, perhaps for lack of memory; the same command with fewer --workers goes on"
+            "a reading process died, perhaps for lack of memory; the same command with fewer --workers continues"
         ) from error
     finally:
         ours.close()  # those that are still at work end
@@ -68,7 +68,7 @@ def _serve(starter: Connection) -> None:
 def spawn(serve: Callable[..., None], *arguments: Any) -> tuple[Connection, BaseProcess]:
     """Begin a process that runs ``serve(connection, *arguments)``; returns the other end of the connection, and it.
 
-    It is spawned, not forked: forking a process that has threads can leave locks held that nobody frees.
+    It is spawned, not forked: forking a process that has threads can leave locks that nobody frees.
     """
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()

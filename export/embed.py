@@ -71,7 +71,7 @@ PART_WINDOWS: Final = 1024
 """A part ends with the recording that brings it to this many windows; each recording counts as one more."""
 
 FEW_RECORDINGS: Final = 256
-"""So many are read sooner than processes for it begin."""
+"""Up to this many recordings are read faster without further processes."""
 
 MOST_BATCHES_AT_A_TIME: Final = 4
 """Each takes memory of its own; more cores than that share in each."""
@@ -109,7 +109,7 @@ def embed_files(
     """Embed every recording of files and folders, and write the table ``out``.
 
     Work that takes longer is kept in the folder ``<out>.parts`` until it is complete; after an interruption the same
-    call goes on there. The table is the same to the last bit however often that was, and whatever ``threads`` and
+    call continues there. The table is the same to the last bit however often that was, and whatever ``threads`` and
     ``workers`` are. What could not be used goes to ``<out without its ending>.refused.csv``, with the reason.
 
     Args:
@@ -151,7 +151,7 @@ def embed_files(
         "shortest_samples": windowing.shortest_samples,
         **({"leads": str(leads)} if leads != AS_NAMED else {}),
     }
-    room = room_errors(table.parent, "run the same command again, which goes on where it was")
+    room = room_errors(table.parent, "run the same command again, which continues where it stopped")
     with room, Parts(table.with_name(f"{table.name}.parts"), state, len(listed)) as parts:
         done_before = parts.end
         left = listed[done_before:]

@@ -58,7 +58,7 @@ from ecg_advmask.models.resnet import weights_sha256
 # ---- The same encoder as a TensorFlow SavedModel: a folder that ``tf.saved_model.load`` opens without this package.
 #
 # Its function ``serve(ecg)`` takes (batch, window, 12) float32 in millivolts and gives a dictionary: ``embedding``, and
-# ``prediction`` where a head goes with it. What the ONNX file says of itself stands in ``assets.extra/metadata.json``.
+# ``prediction`` where a head goes with it. What the ONNX file says of itself is in ``assets.extra/metadata.json``.
 
 METADATA: Final = "assets.extra/metadata.json"
 _BATCH: Final = 32
@@ -73,7 +73,7 @@ def saved_model(
     Args:
         encoder: takes (B, L, 12) float32 scaled to [0, 1], gives (B, D) float32.
         window_samples: length of the input.
-        folder: where nothing stands yet.
+        folder: must not exist yet.
         head: goes behind the encoder; None for embeddings alone.
         metadata: of the ONNX file.
     """
@@ -124,7 +124,7 @@ def outputs_of(folder: str | os.PathLike[str], signals_mv: npt.NDArray[np.float3
 # ---- A twin of an encoder that computes on images: signals ``(B, L, C)`` become ``(B, 1, L, C)`` inside it.
 #
 # tf2onnx wraps every one-dimensional convolution in Unsqueeze, Transpose and Squeeze, which also keeps onnxruntime from
-# fusing what stands between them. From two-dimensional layers it makes channels-first convolutions without such a rest,
+# fusing what is between them. From two-dimensional layers it makes channels-first convolutions without such a rest,
 # with batch normalisation and padding inside them. Time is the images' last axis: along the other one onnxruntime takes
 # up to half as long again.
 
@@ -192,7 +192,7 @@ class Exported:
     Attributes:
         size_bytes, metadata: of the ONNX file.
         parity: the agreement of its embeddings with Keras's, by batch size.
-        report: the parity report, as it stands beside the file.
+        report: the parity report, as written beside the file.
     """
 
     size_bytes: int

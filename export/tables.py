@@ -122,7 +122,7 @@ def _some_rows(
             yield flat, rows["embeddings"]
 
 
-# ---- A table of embeddings in the making: parts of it in a folder beside the table, so that work goes on after a kill.
+# ---- A table of embeddings under way: parts of it in a folder beside the table, to continue after a kill.
 #
 # The folder ``<table>.parts`` holds `state.json` (of which encoder, options and recordings) and a NumPy archive for
 # each part, made one after the other. Each is written under another name and renamed: a process may be killed at any
@@ -230,7 +230,7 @@ def _summary(path: Path) -> EmbeddingSummary | None:
 
 
 def _check_same(folder: Path, started: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with the work of another encoder, on other recordings or with other options."""
+    """Refuse to continue the work of another encoder, on other recordings or with other options."""
     words = {"encoder_file_sha256": "with another encoder", "listing_sha256": "on other recordings"}
     changed = [
         words.get(name, f"with {name} {json.dumps(started.get(name))} instead of {json.dumps(value)}")

@@ -76,7 +76,7 @@ def peak_mask(
     highest ``share`` of the moments (0 to 0.9) is occluded, otherwise the lowest. Moments as extreme as the first that
     stays stay, too, so that no more than the share is lost.
 
-    The published code of Bo et al. 2022 occludes, with equal chance, the moments where the average of the leads lies
+    The published code of Bo et al. 2022 occludes, with equal chance, the moments where the average of the leads is
     above or below the recording's mean. The distance and the share are ours: leads of opposite sign do not cancel, and
     the area is that of the other masks.
     """
@@ -93,7 +93,7 @@ def time_mask(
 ) -> Any:
     """Set one stretch of each lead to zero, this share of the window long (0 to 0.9), each at its own uniform place.
 
-    A stretch that begins near the end goes on at the beginning, so that every sample is as likely to be lost. This is
+    A stretch that begins near the end continues at the beginning, so that every sample is as likely to be lost. This is
     the temporal augmentation of 3KG (Gopal et al. 2021) as fairseq-signals has it, default included.
     """
     recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], ops.shape(signals)[2]

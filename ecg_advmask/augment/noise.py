@@ -76,7 +76,7 @@ def baseline_shift(
 ) -> Any:
     """A sudden displacement, as by a moved electrode, that ends after ``seconds``, or with a shorter window.
 
-    It begins at one uniform place for all leads; each lead is moved by its own uniform amount between -``maximum`` and
+    It starts at one uniform place for all leads; each lead is moved by its own uniform amount between -``maximum`` and
     ``maximum``. Two seconds of ten are the share of the published code of Bo et al. 2022.
     """
     recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], ops.shape(signals)[2]
@@ -130,13 +130,13 @@ def emg(
 ) -> Any:
     """Noise of muscles: a flat spectrum of random phases between two frequencies, independent in every lead.
 
-    The largest absolute value in each lead is uniform up to ``maximum``. What lies above half the sampling rate is left
-    out. The published code of Bo et al. 2022 has white Gaussian noise with an amplitude of each lead instead; the band
-    is ours: movement rules below 20 Hz, and muscles are strongest at 50 to 150 Hz (De Luca 2002, Surface
+    The largest absolute value in each lead is uniform up to ``maximum``. Frequencies above half the sampling rate are
+    left out. The published code of Bo et al. 2022 has white Gaussian noise with an amplitude of each lead instead; the
+    band is ours: movement rules below 20 Hz, and muscles are strongest at 50 to 150 Hz (De Luca 2002, Surface
     electromyography: detection and recording).
 
     Raises:
-        InputError: no frequency of the window lies in the band.
+        InputError: no frequency of the window is in the band.
     """
     samples = signals.shape[1]
     first = math.ceil(lowest_hz * samples / sampling_rate_hz)

@@ -1,6 +1,6 @@
 """Random occlusion of standardised signals in time and frequency, by a short-time Fourier transform and its inverse.
 
-The transform stands here in terms of real Fourier transforms of frames, so that both directions are exact up to the
+The transform is computed from real Fourier transforms of frames, so that both directions are exact up to the
 window's edges, compile under XLA, and cut frames without gathering or scattering.
 """
 
@@ -39,7 +39,7 @@ def short_time_spectrum(signals: Any, hop: int) -> tuple[Any, Any]:
     """Real and imaginary part of the short-time Fourier transform, ``(B, L, C) -> (B, C, frames, hop + 1)``.
 
     Frames of ``2 * hop`` samples begin every ``hop`` samples, from ``hop`` before the first sample on, under a sine
-    window; what lies outside the signals is zero. float32.
+    window; samples outside the signals are zero. float32.
     """
     recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], signals.shape[2]
     hops = -(-samples // hop)
@@ -65,7 +65,7 @@ def from_short_time_spectrum(real: Any, imaginary: Any, hop: int, samples: int) 
 def frame_means(signals: Any, hop: int) -> Any:
     """Mean over the samples of each frame of `short_time_spectrum`, ``(B, L, C) -> (B, frames, C)``.
 
-    What lies outside the signals does not count.
+    Samples outside the signals do not count.
     """
     samples, channels = signals.shape[1:]
     hops = -(-samples // hop)

@@ -239,7 +239,7 @@ def _cropped(data: DataSet, samples: int | None) -> tuple[int, Callable[[Numbers
 
 
 def _batches(draw: Draw, first_epoch: int, epochs: int, batch_size: int, drop_remainder: bool) -> tf.data.Dataset:
-    """Batches (B, columns) int64 of what ``draw`` gives; an epoch is drawn when it begins."""
+    """Batches (B, columns) int64 of what ``draw`` gives; an epoch is drawn when it starts."""
 
     def one_epoch(epoch: tf.Tensor) -> tf.data.Dataset:
         drawn = tf.numpy_function(lambda number: np.stack(draw(int(number)), axis=1), [epoch], tf.int64)

@@ -31,7 +31,7 @@ def class_key(cell: str) -> str:
 def names_of(cell: str) -> tuple[str, ...] | None:
     """The codes in a cell, each once, as found but for a final ``.0``; None if it cannot be taken apart.
 
-    They are separated by commas, semicolons, bars or blanks, or stand in a list, tuple or set as Python writes it, or
+    They are separated by commas, semicolons, bars or blanks, or are in a list, tuple or set as Python writes it, or
     are the keys of a dict. A dict's values are likelihoods, as in PTB-XL, where 0 stands for unknown; those that are
     False are left out, and one of nothing but 0 and 1 is not taken, since its values may mean present and absent.
     """

@@ -96,7 +96,7 @@ def _list_figshare(signals: Path, source: RecordingSource) -> Iterator[Entry]:
     table = next((signals.parent / name for name in TABLES if (signals.parent / name).is_file()), None)
     if table is None:
         raise InputError(
-            f"{signals.parent}: has no {' or '.join(TABLES)}, which tells rhythm, age and sex; fetch it from figshare"
+            f"{signals.parent}: has no {' or '.join(TABLES)}, which states rhythm, age and sex; fetch it from figshare"
         )
     rows = _read_table(table)
     listed = sorted(source.files(signals, (".csv", ".csv.gz")), key=lambda found: found.name, reverse=True)

@@ -5,7 +5,7 @@ Meas. 41:124003. In: PhysioNet's tree of either year (``training/<source>/g<k>/`
 themselves published (``WFDB_CPSC2018``, ``Training_2``, ...), one source alone, or all records in one folder. Out: one
 entry per record, its source by the name that PhysioNet uses in 2021, whatever the folder is called.
 
-The headers do not tell whose recording it is (the 74 of INCART are of 32 people, the 549 of PTB of 290): each counts as
+The headers do not state the patient (the 74 of INCART are of 32 people, the 549 of PTB of 290): each counts as
 a patient of its own, unless a label table says otherwise.
 """
 
@@ -81,7 +81,7 @@ class CincSource(RecordingSource):
 
 
 def source_of(path: Path) -> str:
-    """Source of a record, by the folder that it lies in and by its own name; else the name of that folder.
+    """Source of a record, by the folder that it is in and by its own name; else the name of that folder.
 
     Either of the two is enough to make it one of Chapman-Shaoxing: that source and Ningbo are also published in one
     folder (``WFDB_ShaoxingUniv``, PhysioNet's ``ecg-arrhythmia``) and get copied into one, and a recording on which

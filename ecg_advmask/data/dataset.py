@@ -74,7 +74,7 @@ class WindowWriter:
 def read_window_into(file: int, place: int, window_samples: int, start: int, target: Microvolts) -> bool:
     """Read samples of the window at ``place`` from sample ``start`` on into ``target``, (samples, 12) int16.
 
-    ``file`` is an open file descriptor. Other threads go on while this one reads. Returns whether all of it was there.
+    ``file`` is an open file descriptor. Other threads run while this one reads. Returns whether all of it was there.
     """
     offset = place * record_bytes(window_samples) + _BEFORE + start * _BYTES_PER_SAMPLE
     return os.preadv(file, [target.reshape(-1).view(np.uint8).data], offset) == target.nbytes

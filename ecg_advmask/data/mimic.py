@@ -1,8 +1,8 @@
 """The layout of MIMIC-IV-ECG as on PhysioNet: ``record_list.csv`` and the WFDB records that it names.
 
 Gow et al. 2023, "MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset", https://doi.org/10.13026/4nqg-sb35: some
-800,000 recordings of 10 s at 500 Hz of nearly 160,000 patients, several of most. The list tells whose each is; age, sex
-and diagnoses are in other modules of MIMIC-IV and come by a table of labels.
+800,000 recordings of 10 s at 500 Hz of nearly 160,000 patients, several of most. The list has the patient of each; age,
+sex and diagnoses are in other modules of MIMIC-IV and come by a table of labels.
 """
 
 from collections.abc import Iterator

@@ -19,7 +19,7 @@ every source even where each shard holds a single one."""
 MOST_TOGETHER: Final = 4
 """Windows of one patient that follow one another where they are to meet: few, so that no patient fills a batch."""
 
-_SHUFFLED, _CROPPED, _TOGETHER = 0, 2, 3  # parts of the seeds of earlier runs, which go on with them
+_SHUFFLED, _CROPPED, _TOGETHER = 0, 2, 3  # parts of the seeds of earlier runs, which still use them
 
 
 def shuffled(

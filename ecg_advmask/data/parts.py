@@ -100,7 +100,7 @@ def _reason(recording: Recording, pieces: Cut) -> str:
     return f"{reason} (window {index}; none of the {len(pieces.refused)} windows passes)" if others else reason
 
 
-# ---- One shard of a data set under way, and the account that lies beside it: made once, recognised when work goes on.
+# ---- One shard of a data set under way, and the summary beside it: made once, recognised when work continues.
 #
 # A data set in the making is a folder with finished shards, and within it a folder `work` that holds `plan.json` and,
 # for every finished shard, a JSON file with its rows, what was refused, and its checksum. A shard without that file, or

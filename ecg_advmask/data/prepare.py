@@ -38,7 +38,7 @@ class Plan:
     """The recordings of an archive, dealt to shards.
 
     ``recordings`` and ``shards`` are their numbers; ``digest`` is a SHA-256 over all that is known of the recordings
-    beforehand but for where the archive lies: equal lists are dealt equally.
+    beforehand but for the path of the archive: equal lists are dealt equally.
     """
 
     def __init__(self, entries: Iterable[Entry]) -> None:
@@ -141,7 +141,7 @@ def prepare(
 ) -> DataSet | None:
     """Make the data set ``destination`` of the archive ``source``; it appears there only when it is complete.
 
-    Until then it is made in the folder ``<destination>.partial``; after an interruption, the same call goes on there.
+    Until then it is made in the folder ``<destination>.partial``; after an interruption, the same call continues.
 
     Args:
         source: folder of the archive.
@@ -294,7 +294,7 @@ def _free(destination: str | Path) -> Path:
 
 
 def _begin(folder: Path, stated: Mapping[str, Any]) -> bool:
-    """Begin or go on in a folder; False if all but the last step was done there.
+    """Start or continue in a folder; False if all but the last step was done there.
 
     Raises:
         InputError: other work was started there.
@@ -310,7 +310,7 @@ def _begin(folder: Path, stated: Mapping[str, Any]) -> bool:
 
 
 def _check_same(folder: Path, started: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    """Refuse to go on with the work of another archive or other settings."""
+    """Refuse to continue the work of another archive or other settings."""
     before = dict(started)
     if isinstance(started.get("shards"), list):
         before["shards"] = len(started["shards"])

@@ -1,4 +1,4 @@
-"""What is known of each recording that a head may learn to tell: rhythm, sex, age, diagnoses, a column of the user's.
+"""What a head may learn to predict of a recording: rhythm, sex, age, diagnoses, a column of the user's.
 
 In: the ``records`` table of a data set (columns ``codes``, joined by ``;``, ``sex`` and ``age_years``), or the label
 table of the user. Out: a value for each recording, and for each that has none the reason why, of which
@@ -50,7 +50,7 @@ RHYTHM_OF: Final[Mapping[str, str]] = {
     "426783006": "SR",
     "427393009": "SR",
 }
-"""Rhythm class of each code that tells a rhythm."""
+"""Rhythm class of each code of a rhythm."""
 
 
 def rhythm_of(codes: str) -> tuple[str | None, str]:
@@ -128,7 +128,7 @@ def column(records: pd.DataFrame, labels: pd.DataFrame, name: str) -> tuple["pd.
     return values.where(~missing, ""), reasons.astype(object)
 
 
-# ---- What a head is to tell of each recording: one class of several, any number of labels, or a number.
+# ---- The targets of a head: one class of several, any number of labels, or a number.
 #
 # In: the tables of a data set and the name of a task. Out: the values of the recordings, the reason of each that has
 # none, and the strata that splits, draws of labels and resamples of a test set keep in proportion.
@@ -140,7 +140,7 @@ MOST_NUMBERS: Final = 20
 """Different numbers up to which a column is taken for one of classes, such as grades."""
 
 DIAGNOSIS: Final[dict[str, Year]] = {"diagnosis": YEARS[-1], **{f"diagnosis-{year}": year for year in YEARS[:-1]}}
-"""Name of a task of diagnoses -> year of the Challenge whose scored classes it tells."""
+"""Name of a task of diagnoses -> year of the Challenge whose scored classes are its targets."""
 
 TASKS: Final = (*CLASSES_OF_TASK, "age", *DIAGNOSIS)
 """Tasks that every data set may have; a task of diagnoses may be restricted, as in ``diagnosis:conduction``."""
@@ -233,7 +233,7 @@ def targets_of(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
     Args:
         records: one row per recording, with the columns id, age_years, sex and codes.
         labels: one row per recording, column ``id`` and the user's own, all text; an empty cell is no label.
-        task: a column of ``labels``, which goes before one of `TASKS` with the same name. A column with more than
+        task: a column of ``labels``, which overrides one of `TASKS` with the same name. A column with more than
             `MOST_NUMBERS` different numbers, which at least half of its cells hold, holds a number to be estimated,
             any other one classes, of which those that differ in case or blanks alone, or are equal as numbers (1, 1.0
             and 01), are one. After ``diagnosis:`` or ``diagnosis-2020:`` stands a group of diseases of
@@ -278,7 +278,7 @@ def _of_column(records: pd.DataFrame, labels: pd.DataFrame, task: str) -> Target
 def numbers_of(texts: "pd.Series[str]") -> npt.NDArray[np.float64]:
     """The number in each text, (n,), NaN where there is none.
 
-    A comma is taken for a decimal one, unless a point stands in a number of the column or a comma may be there to group
+    A comma is taken for a decimal one, unless a point is in a number of the column or a comma may be there to group
     thousands everywhere (three digits follow each).
     """
     commas = texts[texts.str.fullmatch(r"[+-]?\d+,\d+")]

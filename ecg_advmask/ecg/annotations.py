@@ -61,7 +61,7 @@ class WaveAnnotations:
 def parts_at(marks: WaveAnnotations, times_s: npt.NDArray[np.floating]) -> npt.NDArray[np.int8]:
     """What each sample is part of: its place in `PARTS`, or `UNKNOWN`; ``(L,)``.
 
-    Where waves overlap, QRS goes before P and P before T.
+    Where waves overlap, QRS overrides P, and P overrides T.
 
     Args:
         marks: the marks of one lead.
@@ -93,7 +93,7 @@ def _within(times_s: npt.NDArray[np.floating], first_s: float, last_s: float) ->
 
 _NAME_OF: Final[dict[str, WaveName]] = {"p": "P", "N": "QRS", "t": "T"}
 
-# About one wave in two hundred is not "(", peak, ")". Where a peak lies on its own onset, the mark of the onset is
+# About one wave in two hundred is not "(", peak, ")". Where a peak is at its own onset, the mark of the onset is
 # missing or comes a sample later; a few waves carry several marks of each kind, of which the outermost count.
 _WAVE: Final = re.compile(r"\(*(p+|N+|t+)\(?\)+")
 

@@ -51,7 +51,7 @@ def resample(signals_mv: FloatSignals, from_hz: float, to_hz: float) -> FloatSig
     The straight line through a lead's first and last sample is taken off before and put back after, so that constants
     and ramps are kept exactly and the ends do not ring. Missing samples are bridged by straight lines while filtering
     and are missing again in the result, wherever a new sample's time meets that of a missing one. Computed in float64,
-    lead by lead, so that a long recording is not held many times over.
+    lead by lead, so that a long recording is not copied many times.
 
     Args:
         signals_mv: (T, leads), float32.

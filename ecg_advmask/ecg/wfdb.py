@@ -104,7 +104,7 @@ def check_sums(header: Header, leads: Sequence[str], sums: Sequence[int], stated
     """Compare the sum of the samples of each lead with the checksum in the header, which is its lowest 16 bits.
 
     The checksums of all recordings of CinC 2021 and LUDB that this was tested on hold. Many tools write 0 for lack of a
-    sum, so 0 is taken for none. The first sample, also in the header, would tell nothing more.
+    sum, so 0 is taken for none. The first sample, also in the header, would add no information.
 
     Raises:
         UnreadableRecordingError: they differ.

@@ -41,7 +41,7 @@ _NAME_WITH_BLANKS = re.compile(r"(\S+(?:[ \t]\S+)*?)[ \t]+(\d+(?:[x:+]\d+){0,3})
 
 @dataclass(frozen=True)
 class SignalLine:
-    """One signal: its file, how it lies there, and the fields from the gain to the description as they were found."""
+    """One signal: its file, its layout there, and the fields from the gain to the description as they were found."""
 
     file: Path
     signal_format: str

@@ -66,7 +66,7 @@ def labelled_targets(task: str, recordings: pd.DataFrame, labels: pd.DataFrame, 
     """Targets of each recording in a task.
 
     Raises:
-        InputError: there is no such task, nothing unseen is left, or there is nothing to tell apart: fewer than two
+        InputError: there is no such task, nothing unseen is left, or there is nothing to distinguish: fewer than two
             classes or numbers, or no label that some recordings have and others lack.
     """
     targets = targets_of(recordings, labels, task)

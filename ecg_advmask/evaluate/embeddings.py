@@ -113,12 +113,12 @@ def _load(path: Path, origin: Mapping[str, Any], shape: tuple[int, int]) -> Embe
 
 # ---- The windows of chosen recordings, to train a network on at random and to judge it on completely.
 #
-# They are held in memory as int16 where they fit, else the wanted samples are read from the shards for each batch.
+# They are kept in memory as int16 where they fit, else the wanted samples are read from the shards for each batch.
 
 Numbers = npt.NDArray[np.int64]
 
 MOST_BYTES: Final = 2**30
-"""Windows are held in memory if they take no more: 8,900 of 10 s at 500 Hz, 44,000 at 100 Hz."""
+"""Windows are kept in memory if they take no more: 8,900 of 10 s at 500 Hz, 44,000 at 100 Hz."""
 
 
 class RecordingWindows:

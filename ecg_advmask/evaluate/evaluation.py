@@ -1,4 +1,4 @@
-"""Evaluation of anything that learns from few labels, on one fixed test set: fit, predict, measure, for every draw.
+"""Evaluation of models that learn from few labels, on one fixed test set: fit, predict, measure, for every draw.
 
 In: a `Fit`, the division of the recordings and the protocol. Out: for each number of labels every draw with its
 metrics, and the metrics averaged over draws on each bootstrap resample of the test set. Whatever is evaluated on the

@@ -29,7 +29,7 @@ Float64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Head:
-    """A linear head with the scaling that goes before it: ``((x - centre) / scale) @ weights + intercepts``.
+    """A linear head with the scaling before it: ``((x - centre) / scale) @ weights + intercepts``.
 
     Attributes:
         kind: what it predicts, which decides what becomes of its outputs.
@@ -104,7 +104,7 @@ def fit_head(
     Number: ridge regression (closed form) of the number, standardised by the drawn recordings.
 
     Of the strengths in the protocol the one with the best macro AUROC, or MAE, on the validation part is taken; of
-    equal ones the most regularised. What the drawn recordings do not tell apart is not learnt: a class that none of
+    equal ones the most regularised. What the drawn recordings do not distinguish is not learnt: a class that none of
     them has gets the probability 0, a label that none or all have the share of recordings (k + 1/2) / (n + 1).
 
     Args:
@@ -166,7 +166,7 @@ class LinearHead:
     """A linear head on plain embeddings ``(n, D)``: ``embeddings @ weights + intercepts``, then softmax or sigmoid.
 
     Attributes:
-        task: what it tells.
+        task: what it predicts.
         kind: ``classes``, ``labels`` or ``number``.
         names: the K classes or labels, or the unit of the number.
         weights, intercepts: (D, K) and (K,); an intercept of minus infinity for a class that no recording had.

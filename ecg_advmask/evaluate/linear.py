@@ -54,7 +54,7 @@ def fit_adam_head(
     al. 2022 (github.com/jessica-bo/advmask_ecg). Unlike there,
 
     - embeddings are standardised, since with one learning rate for all a head on raw ones would measure how far the
-      embeddings of an encoder spread (those of an untrained one next to nothing) rather than what they tell;
+      embeddings of an encoder spread (those of an untrained one next to nothing) rather than their information;
     - the layer begins at zero, the loss being convex;
     - the epoch is chosen by the metric that the evaluation reports first (macro AUROC or mean absolute error on the
       validation part) instead of accuracy, and its layer is kept instead of the last one. After few steps

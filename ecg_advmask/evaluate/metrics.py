@@ -38,7 +38,7 @@ from sklearn.metrics import (
 
 from ecg_advmask.data.targets import Kind
 
-# ---- Metrics on all bootstrap resamples at once; their definitions stand in `metrics`.
+# ---- Metrics on all bootstrap resamples at once; their definitions are in `metrics`.
 #
 # In: truth and predictions of n recordings, and ``counts (n, R)`` float32, how often each recording is in each
 # resample. Out: each metric ``(R,)`` float64. What a metric sums over recordings is the product of a sparse matrix with

@@ -58,7 +58,7 @@ def _max_pool_3_2(x: Any) -> Any:
     return ops.maximum(ops.maximum(x[:, 0:-2:2], x[:, 1:-1:2]), x[:, 2::2])
 
 
-# ---- The projector: what stands between embedding and contrastive loss, in training only.
+# ---- The projector: what is between embedding and contrastive loss, in training only.
 
 
 def projector(embedding_dim: int = 512, hidden: int = 2048, projection_dim: int = 128) -> keras.Model:

@@ -184,7 +184,7 @@ class Progress(keras.callbacks.Callback):  # type: ignore[misc]
         self.warned |= found.keys()
 
     def close(self) -> None:
-        """End the bar's line, also where an error ends the training: Keras tells its callbacks nothing then."""
+        """End the bar's line, also where an error ends the training: Keras does not call its callbacks then."""
         if self.bar is not None:
             self.bar.close()
 

@@ -128,7 +128,7 @@ def _named(variables: Sequence[Any]) -> list[tuple[str, Any]]:
 
 
 def continued(path: str | Path, config: Config, data: "DataSet") -> Run:
-    """The run to go on with, as these settings have it.
+    """The run to continue with these settings.
 
     Raises:
         InputError: it is no run, or one of other settings (but for fewer epochs), or on other data.

@@ -21,7 +21,7 @@ _SAME: Final = "start the same command on every machine, with --resume where the
 def strategy_of(devices: int) -> tf.distribute.Strategy:
     """The strategy of a process: several devices of this machine, or the machines that ``TF_CONFIG`` lists.
 
-    To be called before TensorFlow has computed anything.
+    To be called before the first computation of TensorFlow.
 
     Args:
         devices: of this machine: GPUs, or where there are none, parts of the CPU. With ``TF_CONFIG`` every machine uses

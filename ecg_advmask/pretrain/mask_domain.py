@@ -44,7 +44,7 @@ class TimeDomain:
 class SpectralDomain:
     """Masks (B, frames, bins, N) of a short-time spectrum, whose bins become zero.
 
-    Frame j is centred on the sample ``j * hop`` and has ``2 * hop`` samples; bin k lies at ``k / (2 * hop)`` of the
+    Frame j is centred on the sample ``j * hop`` and has ``2 * hop`` samples; bin k is at ``k / (2 * hop)`` of the
     sampling rate.
     """
 
@@ -54,7 +54,7 @@ class SpectralDomain:
     def remaining(self, signals: Any, covered: Any, masked: Any) -> Any:
         """As `MaskDomain.remaining`.
 
-        The recording's mean is kept: where a view's zero lies is arbitrary, and no content.
+        The recording's mean is kept: the zero of a view is arbitrary, and no content.
         """
         mean = ops.mean(signals, axis=(1, 2), keepdims=True)
         real, imaginary = short_time_spectrum(signals - mean, self.hop)

@@ -1,6 +1,6 @@
 """An online probe: what a linear head makes of the encoder while it is pretrained, on labelled pretraining patients.
 
-The contrastive loss cannot tell when to stop, since the adversary raises it. The probe can; it never sees a recording
+The contrastive loss does not show when to stop, since the adversary raises it. The probe can; it never sees a recording
 of a patient that the run holds back for evaluation.
 """
 
@@ -54,7 +54,7 @@ def is_finished(run: Run) -> bool:
     """Whether a run directory holds a pretraining that has come to its end, by its settings as ``run`` has them.
 
     An epoch counts from its checkpoint on. The contents of the checkpoints are not read: whether they are whole matters
-    to who goes on with a run, and a finished one is over.
+    to who continues a run, and a finished one is over.
     """
     saved = checkpoints.found(run.path / CHECKPOINTS)
     if not saved or not (run.path / ENCODER_FILE).is_file():

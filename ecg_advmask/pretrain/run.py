@@ -66,7 +66,7 @@ class Run:
         """
         folder = Path(path)
         if is_started(folder):
-            raise InputError(f"{folder}: already exists; add --resume to go on with it, or name another folder")
+            raise InputError(f"{folder}: already exists; add --resume to continue it, or name another folder")
         check_place(folder)
         folder.mkdir(parents=True, exist_ok=True)
         seen = data.records.iloc[rows][["source", *_SEEN_COLUMNS]].drop_duplicates()
@@ -179,7 +179,7 @@ class Run:
 
         path = self.path / name
         if not path.is_file():
-            raise InputError(f"{path}: is missing; no epoch was finished (go on with ecg-advmask pretrain --resume)")
+            raise InputError(f"{path}: is missing; no epoch was finished (continue with ecg-advmask pretrain --resume)")
         try:
             network = keras.models.load_model(path, compile=False)
         except Exception as error:  # Keras lets errors of zip, HDF5 and JSON readers through

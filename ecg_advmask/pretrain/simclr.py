@@ -1,4 +1,4 @@
-"""SimCLR for ECGs: encoder and projector learn to tell a recording's other view among those of the batch."""
+"""SimCLR for ECGs: encoder and projector learn to find a recording's other view among those of the batch."""
 
 import dataclasses
 from collections.abc import Callable
@@ -40,7 +40,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
             of the settings.
         config: the objective's settings, and those of `compile` and `fit`; by default those of the paper. Sizes of
             networks that are given are not read from it.
-        settings: single settings that go before ``config``, by their names there.
+        settings: single settings that override ``config``, by their names there.
 
     Raises:
         InputError: a setting is not allowed, or the networks do not fit one another.

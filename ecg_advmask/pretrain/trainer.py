@@ -1,4 +1,4 @@
-"""The pretraining loop: a data set and settings in, a run directory out; an interrupted run goes on where it was."""
+"""The pretraining loop: a data set and settings in, a run directory out; an interrupted run can be continued."""
 
 import contextlib
 import json
@@ -76,7 +76,7 @@ def pretrain(
     log: Callable[[str], None] = print,
     callbacks: Sequence[keras.callbacks.Callback] = (),
 ) -> Run:
-    """Pretrain an encoder on a data set, or go on with a run that was interrupted.
+    """Pretrain an encoder on a data set, or continue a run that was interrupted.
 
     In the scope of a strategy of ``tf.distribute`` it trains on all the devices of that. If they are those of several
     machines, the first one calls this, and the others `follow`.
@@ -106,7 +106,7 @@ def pretrain(
     data.verify_shards()  # a damaged one is found before the run directory is made
     model = build(config)
     probe = Probe(data, rows, config) if config.probe_tasks else None
-    with locked_run(path), room_errors(Path(path), "go on with --resume"):
+    with locked_run(path), room_errors(Path(path), "continue with --resume"):
         run = continued(path, config, data) if resumes else Run.create(path, config, data, rows)
         if resumes:
             run.write_config()

@@ -1,4 +1,4 @@
-"""What stands behind the numbers of a study: training, masks, data, settings, versions, and how to repeat it."""
+"""What is behind the numbers of a study: training, masks, data, settings, versions, and how to repeat it."""
 
 import json
 import re
@@ -135,7 +135,7 @@ def parts_table(task: JsonObject) -> Table:
 def configuration(study: StudyResult, folder: Path) -> Iterator[Block]:
     """Settings that all methods share, the protocol, the study file, versions."""
     yield Heading("Configuration and versions")
-    yield Paragraph("What is particular to a method stands in the table of methods above.")
+    yield Paragraph("What is particular to a method is in the table of methods above.")
     common = [[key, value_text(value)] for key, value in common_settings(study).items()]
     yield folded("Settings of pretraining that all methods share", "Settings shared by all methods.", common)
     protocol = [[key, value_text(value)] for key, value in study.content["protocol"].items()]
@@ -159,8 +159,8 @@ def repetition(study: StudyResult) -> Iterator[Block]:
     """The commands that repeat the study."""
     yield Heading("How to repeat it")
     yield Paragraph(
-        "With the study file above and the same data sets, as prepare made them (their hashes stand under Data). A run "
-        "that was interrupted goes on where it stopped when the command is given again."
+        "With the study file above and the same data sets, as prepare made them (their hashes are under Data). A run "
+        "that was interrupted continues where it stopped when the command is repeated."
     )
     uses = " ".join(f"--data {use}=PATH" for use, about in study.content["data"].items() if about)
     yield Code(f"ecg-advmask study {STUDY_FILE} FOLDER {uses}".strip())

@@ -106,7 +106,7 @@ def _band(axes: Axes, curve: tuple[npt.NDArray[np.float64], ...], style: Style) 
 
 
 def _same_height(study: StudyResult, task: JsonObject, grid: Sequence[Axes], bands: bool = True) -> None:
-    """The same limits for all panels, and the level of chance where it lies within them."""
+    """The same limits for all panels, and the level of chance where it is within them."""
     curves = [_curve(study, task, name)[1 : 4 if bands else 2] for name in study.methods]
     values = np.concatenate([part for curve in curves for part in curve] or [np.zeros(1)])
     values = values[np.isfinite(values)]

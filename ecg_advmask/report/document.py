@@ -32,7 +32,7 @@ class Bullets:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: a text, what stands smaller below it, and whether it is bold."""
+    """A cell of a table: a text, a smaller text below it, and whether it is bold."""
 
     text: str
     below: str = ""

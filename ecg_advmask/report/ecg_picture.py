@@ -22,7 +22,7 @@ _GRID_COLOUR: Final = "#f2c4c4"
 class EcgPaper:
     """Paper in the proportions of 25 mm/s and 10 mm/mV (5 mm/mV if the leads need more height).
 
-    Squares are 0.2 s wide and 0.5 mV (1 mV) high, and a calibration pulse of 1 mV and 0.2 s stands before each lead.
+    Squares are 0.2 s wide and 0.5 mV (1 mV) high, and a calibration pulse of 1 mV and 0.2 s precedes each lead.
 
     Attributes:
         baselines_mv: (12,), height of each lead's baseline above the lower edge.

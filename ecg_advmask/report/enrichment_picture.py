@@ -27,7 +27,7 @@ def enrichment_picture(rows: Sequence[Row], title: str = "") -> Figure:
 
     Args:
         rows: as `ecg_advmask.evaluate.masks.coverage.measure_masks` gives them under ``enrichment``.
-        title: stands above the figure.
+        title: shown above the figure.
     """
     masks = list(dict.fromkeys(row["mask"] for row in rows))
     rhythms = [group for group in dict.fromkeys(row["group"] for row in rows) if group != "all"]

@@ -2,8 +2,8 @@
 
 Each function returns a `matplotlib.figure.Figure` and touches no global state, so it may run in any thread and without
 a display. Figures are 178 mm wide, the text width of most journals, with print of 8 points. Colours are those of Okabe
-and Ito (2008), which people with any common colour vision tell apart, without their yellow, which is too pale for a
-line on white; markers tell methods apart in greys also.
+and Ito (2008), which people with any common colour vision distinguish, without their yellow, which is too pale for a
+line on white; markers distinguish methods in grey as well.
 """
 
 import io
@@ -34,7 +34,7 @@ DPI: Final = 150
 GREY: Final = "#6E6E6E"
 """Colour of the baseline."""
 _LABELS_IN: Final = 0.3
-"""Height of what stands around all panels."""
+"""Height of the space around all panels."""
 _COLOURS: Final = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY_BLUE, BLACK)
 _DASHES: Final = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)))
 _MARKERS: Final = ("s", "^", "D", "v", "p", "<", ">", "h", "d", "8", "X", "P", "*")

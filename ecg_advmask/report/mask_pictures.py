@@ -30,7 +30,7 @@ def mask_picture(
         signals_mv: ``(L, 12)``, millivolts, in the order of `STANDARD_LEADS`.
         masks: ``(L, N)`` in [0, 1]. With N = 12 each lead has its own mask; any other N applies to all leads alike.
         sampling_rate_hz: samples per second.
-        title: stands above the picture, before the mean area of the masks.
+        title: shown above the picture, before the mean area of the masks.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -126,7 +126,7 @@ def spectral_picture(
         covered: ``(frames, bins, 1 or 12)`` in [0, 1], the binarised mask of all leads alike or of each, on the frames
             and bins of `ecg_advmask.augment.spectral.short_time_spectrum`.
         sampling_rate_hz: samples per second.
-        title: stands above the picture, before the share of the bins that is removed.
+        title: shown above the picture, before the share of the bins that is removed.
 
     Raises:
         ValueError: the shapes do not fit.

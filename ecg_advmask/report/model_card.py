@@ -1,6 +1,6 @@
 """The model card of a run: what the encoder is for, what it expects, what it was made from, what it is worth.
 
-After Mitchell et al. 2019, "Model Cards for Model Reporting". The preprocessing stands in it because embeddings cannot
+After Mitchell et al. 2019, "Model Cards for Model Reporting". The preprocessing is in it because embeddings cannot
 be reproduced without it.
 """
 

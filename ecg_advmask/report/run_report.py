@@ -45,7 +45,7 @@ def write_report(
 
     Args:
         run_path: the run directory.
-        result_paths: JSON files of ``linear-eval`` and ``finetune``; those of other runs stand beside this run's.
+        result_paths: JSON files of ``linear-eval`` and ``finetune``; those of other runs are shown beside this run's.
         out: the HTML file to write.
         data_paths: data sets whose account of kept and refused recordings is to be shown; those of the results are
             shown anyway.

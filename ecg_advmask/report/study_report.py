@@ -44,7 +44,7 @@ from ecg_advmask.study.jobs import RESULTS_FILE
 
 # ---- The part of a study's report about one task: curves, tables, differences, spreads, classes.
 
-_DOTTED: Final = "Dotted, where it lies in the panel: chance. "
+_DOTTED: Final = "Dotted, where it is in the panel: chance. "
 _FILLED: Final = "Filled marker: better or worse than {} by the paired interval; hollow: no clear difference. "
 
 
@@ -67,7 +67,7 @@ def task_section(study: StudyResult, task: JsonObject, place: int) -> Iterator[B
     yield picture(
         "overview",
         curves_together(study, task),
-        f"{name}: all methods together, means alone; names stand in the order of the last points. {dotted}",
+        f"{name}: all methods together, means alone; names are in the order of the last points. {dotted}",
         f"Label-efficiency curves of {name}, all methods in one panel",
     )
     yield tables.estimates(study, task)

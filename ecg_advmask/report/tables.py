@@ -237,7 +237,7 @@ _WITHOUT_PRETRAINING: Final = {
     "scratch": "The whole network, trained on the drawn labels from its initial weights.",
     "finetune": "The whole network, trained on the drawn labels from the encoder of {}.",
 }
-"""What methods are that the words of their preset do not tell."""
+"""What methods are that the description of their preset does not state."""
 
 
 def methods(study: StudyResult) -> Table:

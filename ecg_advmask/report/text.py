@@ -44,7 +44,7 @@ class Comparisons:
     role: str
     """What the first method is better or worse than."""
     qualifier: str = ""
-    """What stands after the metric in the answer of a task."""
+    """What follows the metric in the answer of a task."""
 
     def lines(self, pair: Pair) -> list[str]:
         """The name of a pair, in one line where all have the same second method, otherwise in two."""
@@ -181,7 +181,7 @@ def missing(study: StudyResult) -> list[str]:
 
 _RULE: Final = (
     "A method is called better or worse only where the {} interval of the paired difference leaves out 0; where the "
-    "interval includes 0, these data do not tell the two apart, which does not mean that they are equal."
+    "interval includes 0, these data do not distinguish the two, which does not mean that they are equal."
 )
 _CAUTION: Final = (
     "No correction was made for that, and comparisons that share recordings or encoders err together. What holds over "

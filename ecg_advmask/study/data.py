@@ -73,7 +73,7 @@ class StudyData:
         """The targets of `recordings`.
 
         Raises:
-            InputError: there is no such task, or nothing to tell apart.
+            InputError: there is no such task, or nothing to distinguish.
         """
         try:
             return labelled_targets(task, self.recordings, self.evaluation.labels, self.evaluation.path)

@@ -178,7 +178,7 @@ def read_study(path: str | Path) -> Study:
 
 
 def _method(entry: TomlTable, before: list[Method], seeds: tuple[int, ...], draws: int) -> Method:
-    """One method, given those that stand before it."""
+    """One method, given those before it."""
     name = entry.text("name")
     if in_file_name(name).lower() in {method.folder.lower() for method in before}:
         raise entry.error(
@@ -190,7 +190,7 @@ def _method(entry: TomlTable, before: list[Method], seeds: tuple[int, ...], draw
         of = entry.text("of")
         origin = next((method for method in before if method.name == of and method.kind == "pretrained"), None)
         if origin is None:
-            raise entry.error("of", "is the name of no pretrained method that stands before this one")
+            raise entry.error("of", "is the name of no pretrained method before this one")
         preset, settings, seeds = origin.preset, origin.settings, origin.seeds
     else:
         preset = entry.text("preset")

@@ -48,7 +48,7 @@ class Folder:
     path: Path
 
     def split(self, task: str) -> Path:
-        """The division of the recordings for a task, as CSV; what it was made of stands beside it, as JSON."""
+        """The division of the recordings for a task, as CSV; what it was made of is beside it, as JSON."""
         return self.path / "splits" / f"{in_file_name(task)}.csv"
 
     def run(self, method: Method, seed: int) -> Path:
@@ -118,12 +118,12 @@ def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -
     return jobs
 
 
-# ---- What a process that works for a study tells the one that began it.
+# ---- Messages of a process of a study to the process that started it.
 
 
 @dataclass(frozen=True)
 class UnitStarted:
-    """The work on a unit begins, of which some parts (epochs, fitted heads) may be done already."""
+    """The work on a unit starts, of which some parts (epochs, fitted heads) may be done already."""
 
     unit: Unit
     done: int = 0

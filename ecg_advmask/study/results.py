@@ -24,7 +24,7 @@ from ecg_advmask.study.work import State
 # ---- What the evaluations of a study say together: means, intervals and spreads of each method, and paired
 # differences.
 #
-# In: the evaluations of one task at one number of labels, by pretraining seed. The interval tells how far another test
+# In: the evaluations of one task at one number of labels, by pretraining seed. The interval shows how far another test
 # set might move a mean, with the encoders as they are: on each resample of the test set, metrics are averaged over
 # draws and seeds. The spread over draws of labels and the spread over seeds of pretraining are given apart.
 

@@ -146,7 +146,7 @@ class JobRunner(Protocol):
         ...
 
     def do(self, job: StudyJob, tell: Callable[[Message], None]) -> JobEnded:
-        """Do what is missing of a job, and tell how it goes."""
+        """Do the missing part of a job, and report its progress."""
         ...
 
 
@@ -242,7 +242,7 @@ def _received(worker: _Worker, runner: JobRunner) -> Message:
         job = worker.job
         raise InputError(
             f"{runner.log(job)}: the process for {job.method}, seed {job.seed} died, perhaps for lack of memory; "
-            "the same command goes on where it was"
+            "the same command continues where it stopped"
         ) from error
     if isinstance(answer, Exception):
         raise answer

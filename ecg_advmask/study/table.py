@@ -11,7 +11,7 @@ class TomlTable:
     """A table of a TOML file; each method takes one key, and `end` refuses the keys that nobody took."""
 
     def __init__(self, file: object, values: Any, place: str = "") -> None:
-        """``place`` is what stands before the keys in complaints, such as ``protocol.``."""
+        """``place`` precedes the keys in messages, such as ``protocol.``."""
         self._file, self._place = file, place
         if not isinstance(values, Mapping):
             raise InputError(f"{file}: {place.rstrip('.')} is no table, write [{place.rstrip('.')}] and KEY = VALUE")

@@ -155,7 +155,7 @@ class Work:
         return self.folder.log(self.study.method(job.method), job.seed)
 
     def do(self, job: StudyJob, tell: Tell) -> JobEnded:
-        """Do what is missing of a job, and tell how it goes.
+        """Do the missing part of a job, and report its progress.
 
         Raises:
             InputError: the data, the settings and what is there already do not go together.
@@ -253,7 +253,7 @@ class Work:
 
 
 class _Counter:
-    """Counts the fits at one number of labels, and tells how much of a whole evaluation is done."""
+    """Counts the fits at one number of labels, and reports how much of a whole evaluation is done."""
 
     def __init__(self, fits: int, before: int, numbers_of_labels: int, tell: Tell) -> None:
         self._fits, self._before, self._of, self._tell = fits, before, numbers_of_labels, tell

@@ -65,7 +65,7 @@ def draw_rhythm(rng: np.random.Generator) -> Rhythm:
 
 
 def truncated_normal(rng: np.random.Generator, mean: float, deviation: float, low: float, high: float) -> float:
-    """A normal variate drawn again until it lies in ``[low, high]``."""
+    """A normal variate drawn again until it is in ``[low, high]``."""
     while not low <= (value := rng.normal(mean, deviation)) <= high:
         pass
     return float(value)

@@ -141,8 +141,8 @@ def write_cinc2021(
 ) -> None:
     """``<record>.hea`` and ``<record>.mat``: int16 microvolts, 1000 units per millivolt, as in the Challenge.
 
-    The matrix ``val`` (12, T) of a MATLAB v4 file lies column by column after a header of 24 bytes, which makes it a
-    WFDB signal file of format 16 with that offset. The header has the form that its source writes.
+    The matrix ``val`` (12, T) of a MATLAB v4 file is stored column by column after a header of 24 bytes, which makes it
+    a WFDB signal file of format 16 with that offset. The header has the form that its source writes.
     """
     units = np.rint(recording.signals_mv * 1000).clip(-32767, 32767).astype("<i2")
     samples, leads = units.shape

@@ -264,5 +264,5 @@ def test_a_job_that_is_stopped_says_how_to_go_on(
     )
     result = embed(lead_means_onnx, tmp_path, "--out", tmp_path / "o.npz")
     assert result.exit_code == 128 + number
-    assert result.stderr.strip().endswith("o.npz: stopped; the same command goes on where it was")
+    assert result.stderr.strip().endswith("o.npz: stopped; the same command continues where it stopped")
     assert len(result.stderr.splitlines()) == 1

@@ -95,7 +95,7 @@ def test_an_interruption_says_how_to_go_on(archive: Path, tmp_path: Path, monkey
     arguments = ["prepare", str(archive), str(tmp_path / "out"), "--format", "cinc2021", "--workers", "1"]
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
-    assert result.stderr.splitlines()[-1].endswith("out: interrupted; the same command goes on where it was")
+    assert result.stderr.splitlines()[-1].endswith("out: interrupted; the same command continues where it stopped")
 
 
 def test_info_prints_the_whole_account(archive: Path, tmp_path: Path, write_wfdb: Write) -> None:

@@ -116,7 +116,7 @@ def test_when_stopped_it_says_how_to_go_on(
     stopped = CliRunner().invoke(main, small)
     assert stopped.exit_code == code
     go_on = f"ecg-advmask pretrain '{tmp_path / 'my data'}' {run} --resume"
-    assert last_line(stopped.stderr) == f"ecg-advmask pretrain: stopped after epoch 1; go on with: {go_on}"
+    assert last_line(stopped.stderr) == f"ecg-advmask pretrain: stopped after epoch 1; continue: {go_on}"
     assert signal.getsignal(number) == before
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == [
         "epoch-00001.npz",
@@ -150,7 +150,7 @@ def test_a_full_disk_is_one_line_and_exit_code_2(
     assert last_line(result.stderr).startswith(
         f"ecg-advmask pretrain: {file}: could not be written (No space left on device, "
     )
-    assert last_line(result.stderr).endswith(" MB are free); free some space and go on with --resume")
+    assert last_line(result.stderr).endswith(" MB are free); free some space and continue with --resume")
     assert "Traceback" not in result.stderr
     assert [path.name for path in (tmp_path / "run").rglob(".*")] == [".lock"]
 

@@ -299,7 +299,7 @@ def test_without_room_it_ends_with_one_line_and_goes_on_later(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert str(raised.value).startswith(f"{run}/{file}")
     assert re.search(
-        r"could not be written \(File too large, [\d,]+ MB are free\); free some space and go on with --resume$",
+        r"could not be written \(File too large, [\d,]+ MB are free\); free some space and continue with --resume$",
         str(raised.value),
     )
     assert not half_written(run)

@@ -51,13 +51,13 @@ def read_hospital(path: str | os.PathLike[str], *, rebuild_leads: bool = False) 
         rebuild_leads: take a recording that lacks limb leads, as long as they follow from two others.
 
     Returns:
-        Signals ``(T, 12)`` in millivolts, and of the patient the id as it stands in the file, age and sex where the
+        Signals ``(T, 12)`` in millivolts, and of the patient the id as in the file, age and sex where the
         file states them. An age that is not stated is computed where the file holds the dates of birth and of the
         recording.
 
     Raises:
         UnreadableRecordingError: the file is in none of these formats, damaged or ambiguous, fails a checksum, or lacks
-            a lead or a unit. The message quotes nothing of the file but numbers that describe its signal.
+            a lead or a unit. The message quotes only numbers of the file that describe its signal.
         InputError: a package is missing that the extra ``hospital`` brings.
     """
     content = _content(path)

@@ -89,7 +89,7 @@ def _transfer_syntax(content: bytes, pydicom: Any) -> str:
 
 
 def _check_order(dataset: Any) -> None:
-    """Refuse data elements that do not stand in the order of their tags: reading went astray in a damaged file."""
+    """Refuse data elements that are not in the order of their tags: reading went astray in a damaged file."""
     tags = list(dataset.keys())
     if tags != sorted(tags):
         raise RefusedError("holds data elements in disorder, it is damaged")

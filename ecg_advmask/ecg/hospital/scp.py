@@ -81,7 +81,7 @@ def _sections(content: bytes) -> dict[int, bytes]:
     if not 6 + _HEADER_BYTES <= length <= len(content):
         raise RefusedError(f"states a length of {length} bytes, has {len(content)}")
     if content[length:].strip(b"\0"):
-        raise RefusedError(f"goes on after the {length} bytes of its record")
+        raise RefusedError(f"continues after the {length} bytes of its record")
     if binascii.crc_hqx(content[2:length], 0xFFFF) != checksum:
         raise RefusedError("holds a record whose CRC does not hold, export it again")
     pointers = _section(content[:length], 0, 7, struct.unpack_from("<I", content, 10)[0])

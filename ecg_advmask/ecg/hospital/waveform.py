@@ -1,7 +1,7 @@
 """What the readers of hospital formats give back, how they refuse, and numbers, ages and ids that they share.
 
 A reader of a format knows bytes, not paths: it returns a `Waveform` or raises `RefusedError`, and `read_hospital` makes
-a `Recording` or an `UnreadableRecordingError` of it. The text of a refusal quotes nothing of the file but numbers that
+a `Recording` or an `UnreadableRecordingError` of it. The text of a refusal quotes only numbers of the file that
 describe its signal: hospital files hold names and dates, and a message may end in a log.
 """
 

@@ -5,9 +5,10 @@ signed), then Lempel-Ziv-Welch codes of 10 bits, most significant bit first, up 
 Computer 17(6):8-19; the table is not cleared when it is full). They give the high bytes of all samples, then all low
 bytes. The first two 16-bit numbers are samples; from the third on, sample k is
 
-    x[k] = 2 x[k-1] - x[k-2] - e[k],   e[2] stands in the header, e[k+1] = number[k] - 64,
+    x[k] = 2 x[k-1] - x[k-2] - e[k],   e[2] is in the header, e[k+1] = number[k] - 64,
 
-so that the last number tells nothing. Philips did not publish this; it is known from sierra-ecg-tools (C. A. Watford).
+so that the last number carries no information. Philips did not publish this; the source is sierra-ecg-tools (C. A.
+Watford).
 """
 
 import struct

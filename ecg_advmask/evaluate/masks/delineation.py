@@ -47,7 +47,7 @@ class DelineationError(ValueError):
 def delineate(signals_mv: npt.NDArray[np.floating], sampling_rate_hz: float) -> WaveAnnotations:
     """Waves of a recording, the same in all leads, in seconds from its first sample.
 
-    What lies before the first and after the last wave is unknown, as are the surroundings of a beat whose QRS has no
+    The time before the first and after the last wave is unknown, as are the surroundings of a beat whose QRS has no
     onset or end.
 
     Args:

@@ -1,11 +1,11 @@
-"""How much of a mask lies in which wave, beside what a mask of the same area at a random place would cover.
+"""How much of a mask is in which wave, beside what a mask of the same area at a random place would cover.
 
 Masks are ``(n, L, C, M)`` float in [0, 1]: n recordings, L samples, C = 1 (one for all leads) or 12, M masks. Parts are
 ``(n, L, 12)`` int8, as `ecg_advmask.ecg.annotations.parts_at` gives them; samples of unknown part count nowhere.
 
 A mask of mass m (its sum over the known samples of a lead) at a random place has the mass m t in a wave that takes the
 share t of that time. Enrichment is the sum over recordings and leads of the mass found in the wave, divided by the sum
-of the mass expected so: 1 for a mask that knows nothing of the wave.
+of the mass expected so: 1 for a mask that does not depend on the wave.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from ecg_advmask.evaluate.metrics import bootstrap_interval
 
 Floats = npt.NDArray[np.floating]
 LEAST_PATIENTS: Final = 5
-"""With fewer patients no interval is given: resamples of so few say nothing of others."""
+"""With fewer patients no interval is given: resamples of so few do not generalise to others."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def enrichment_rows(
 
     Returns:
         Keys: group, mask, lead, part; recordings and patients in which the part occurs; area, the mean of the mask over
-        all known samples; mass_share, the share of the mask's mass that lies in the part; expected_share, what it would
+        all known samples; mass_share, the share of the mask's mass that is in the part; expected_share, what it would
         be at a random place; enrichment, their ratio, with low and high of its bootstrap interval. None where the part
         does not occur, or there is no mass.
     """
@@ -158,7 +158,7 @@ def mask_names(masks: int) -> list[str]:
 def random_blocks(areas: Floats, samples: int, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     """Masks of one block each, at a place of its own, ``(n, L, C, M)`` of 0 and 1, for the areas ``(n, C, M)``.
 
-    A block that runs over the end of the window goes on at its beginning, so that all samples are equally often masked.
+    A block that runs over the end of the window continues at its start, so that all samples are masked equally often.
     """
     starts = rng.integers(samples, size=areas.shape)
     lengths = np.rint(areas * samples)
