@@ -120,15 +120,17 @@ def read_csv(
     if table.shape[1] != len(layout.names):
         raise UnreadableRecordingError(path, f"has {table.shape[1]} columns below {len(layout.names)} names of columns")
     columns = list(found.columns)
+    kinds = [dtype.kind for dtype in table.dtypes]
     for column in columns:  # by their types, since pandas would turn the words True and False into numbers
-        if table[column].dtype.kind not in "fiu":
+        if kinds[column] not in "fiu":
             cell = next((cell for cell in map(str, table[column]) if not is_number(cell)), "")
             raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
-    values = table[columns].to_numpy(np.float64)
-    if np.isnan(values[:, -1]).any() or np.isnan(values).any():
+    are_all = columns == list(range(len(kinds)))
+    values = (table if are_all else table[columns]).to_numpy(np.float64)
+    if np.isnan(values).any():
         _check_rows(text, layout, path)
     for column, name in enumerate(layout.names):
-        if (match := _TIME.fullmatch(name.strip("'\" "))) and table[column].dtype.kind in "fiu":
+        if (match := _TIME.fullmatch(name.strip("'\" "))) and kinds[column] in "fiu":
             stated = match[1].lower() or layout.units[column].strip("'\"()[] ").lower()
             _check_times(table[column].to_numpy(np.float64), stated, rate, name, path)
     stated_units = [layout.units[column] for column in columns] if any(layout.units) else []
