@@ -29,7 +29,7 @@ Draw = Callable[[int], tuple[Numbers, ...]]
 
 READ_AHEAD_BYTES: Final = 64 * 2**20
 MOST_READ_AHEAD: Final = 4
-"""So many batches are read at a time, or fewer (at least one) if they would take more memory; one more waits."""
+"""Batches read at a time, or fewer (at least one) if they would take more memory; one more waits."""
 
 
 # ---- What the settings of a pretraining make of a data set.

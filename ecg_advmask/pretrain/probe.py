@@ -28,7 +28,7 @@ from ecg_advmask.pretrain import checkpoints
 from ecg_advmask.pretrain.history import stored
 from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, PROBE_AUROC, Run
 
-# ---- When a pretraining ends: after all of its epochs, or when its probe gains no more. Told without TensorFlow.
+# ---- When a pretraining ends: after all of its epochs, or when its probe gains no more.
 
 
 def best_epoch(probed: Mapping[int, float]) -> int:

@@ -131,7 +131,7 @@ class UnitStarted:
 
 @dataclass(frozen=True)
 class UnitProgress:
-    """So many of the parts of the unit are done."""
+    """How many parts of the unit are done."""
 
     done: int
     of: int

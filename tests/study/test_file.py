@@ -168,8 +168,10 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
         read_study(tmp_path / "none.toml")
 
 
-def test_the_example_of_the_readme_is_a_study(tmp_path: Path) -> None:
-    (example,) = re.findall(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+def test_the_example_of_the_documentation_is_a_study(tmp_path: Path) -> None:
+    (example,) = re.findall(
+        r"```toml\n(.*?)```", (ROOT / "docs" / "evaluation.md").read_text(encoding="utf-8"), re.DOTALL
+    )
     study = read(tmp_path, example)
     assert [method.kind for method in study.methods] == ["random", "pretrained", "pretrained", "finetune"]
     assert study.compare == (("Adv Mask", "Untrained"),)
