@@ -22,10 +22,12 @@ if TYPE_CHECKING:
 @click.option(
     "--format",
     "layout",
-    type=click.Choice(["cinc2021", "chapman", "ptbxl", "mimic", "code15", "wfdb", "csv", "npz", "hospital"]),
+    type=click.Choice(
+        ["cinc2021", "chapman", "ptbxl", "mimic", "code15", "wfdb", "csv", "npz", "mat", "hdf5", "hospital"]
+    ),
     help="Layout of SOURCE. cinc2021: PhysioNet/CinC 2020 or 2021, a folder per source; chapman: Chapman-Shaoxing, "
     "from figshare or PhysioNet; ptbxl: PTB-XL from PhysioNet, at 500 Hz or with --source-rate 100 at 100 Hz; mimic: "
-    "MIMIC-IV-ECG; code15: CODE-15 % from Zenodo; wfdb, csv, npz, hospital (DICOM, aECG, MUSE, Philips, "
+    "MIMIC-IV-ECG; code15: CODE-15 % from Zenodo; wfdb, csv, npz, mat, hdf5, hospital (DICOM, aECG, MUSE, Philips, "
     "SCP-ECG): your own recordings, in any folders.  [default: by the names of the files]",
 )
 @click.option("--sampling-rate", default=500, show_default=True, help="Rate of the windows, in Hz.")

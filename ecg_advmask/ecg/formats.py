@@ -14,7 +14,7 @@ from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.recording import RATES_HZ, Recording, UnreadableRecordingError
 from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.ecg.wfdb import read_wfdb
-from ecg_advmask.ecg.wfdb_header import segment_headers
+from ecg_advmask.ecg.wfdb_header import parts_of
 from ecg_advmask.errors import InputError
 
 
@@ -69,7 +69,7 @@ class Format:
     `UnreadableRecordingError`. ``layout`` is the name for folders of such files (``prepare --format``), ``meaning``
     what they are called in sentences. ``needs_rate``: the files never state their sampling rate. ``part_of``: suffixes
     of files that such a file belongs to, if one with the same stem lies beside it; then it is no recording of its own.
-    ``parts`` gives the paths of files beside such a file that belong to it, and are no recordings of their own either;
+    ``parts`` gives the names of files beside such a file that belong to it, and are no recordings of their own either;
     its second argument is `SourceOptions.follow_links`.
     """
 
@@ -86,8 +86,8 @@ def _read_wfdb(path: str, options: SourceOptions) -> Recording:
     return read_wfdb(path, leads=options.leads, rebuild_leads=options.rebuild_leads, follow_links=options.follow_links)
 
 
-def _segments(path: str, follow_links: bool) -> list[str]:
-    return segment_headers(path, follow_links=follow_links)
+def _parts_of_wfdb(path: str, follow_links: bool) -> list[str]:
+    return parts_of(path, follow_links=follow_links)
 
 
 def _read_csv(path: str, options: SourceOptions) -> Recording:
@@ -110,7 +110,7 @@ _NUMPY: Final = Format("npz", "NumPy files", opened=_opened)
 _HDF5: Final = Format("hdf5", "HDF5 files", opened=_opened)
 
 FORMATS: Final[dict[str, Format]] = {
-    ".hea": Format("wfdb", "WFDB headers", read=_read_wfdb, parts=_segments),
+    ".hea": Format("wfdb", "WFDB headers", read=_read_wfdb, parts=_parts_of_wfdb),
     **dict.fromkeys((".csv", ".csv.gz"), _TEXT),
     # Beside a header lie notes, and the samples in MATLAB's version 4.
     **dict.fromkeys((".tsv", ".txt", ".tsv.gz", ".txt.gz"), replace(_TEXT, part_of=(".hea",))),

@@ -103,7 +103,7 @@ class _Walk:
                 if not item.name.lower().endswith(joining) or self._refusal(item, f"{within}{item.name}"):
                     continue
                 if (of := FORMATS[suffix_of(item.name)].parts) is not None:
-                    parts.update(os.path.basename(path) for path in of(item.path, self.follow_links))  # noqa: PTH119
+                    parts.update(of(item.path, self.follow_links))
         return parts
 
     def _followed(self) -> tuple[str, str]:

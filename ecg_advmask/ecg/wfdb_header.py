@@ -5,6 +5,7 @@ bytes they must have, is read here; gains, units and names stay text for the rea
 """
 
 import math
+import os
 import re
 import stat
 from collections import defaultdict
@@ -23,9 +24,9 @@ LONGEST_HOURS: Final = 48
 
 LARGEST_HEADER_BYTES: Final = 1_000_000
 
-_RECORD_LINE_BYTES: Final = 8192
-_RECORD_LINE: Final = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*([^#\s]\S*)", re.MULTILINE)
-"""The first that is no comment, up to the end of the record's name."""
+_HEAD_BYTES: Final = 8192
+_FIRST_WORDS: Final = re.compile(rb"^(?:\xef\xbb\xbf)?[ \t]*([^#\s]\S*)", re.MULTILINE)
+"""Of the lines that are no comments: the name of the record, then of signal files or segments."""
 
 BYTES_PER_SAMPLE: Final = {
     "8": Fraction(1), "16": Fraction(2), "24": Fraction(3), "32": Fraction(4), "61": Fraction(2), "80": Fraction(1),
@@ -125,23 +126,25 @@ def read_any_header(path: Path, *, follow_links: bool = False) -> Header | Segme
     return Header(path, frame_rate_hz, frames, signals, comments)
 
 
-def segment_headers(path: str, *, follow_links: bool = False) -> list[str]:
-    """Paths of the headers that a record of several segments joins; none if it is no such record, or a damaged one.
+def parts_of(path: str, *, follow_links: bool = False) -> list[str]:
+    """Names of the files beside a header that belong to its record and might be taken for others.
 
-    Of other headers nothing but the record line is looked at.
+    They are the headers of the segments that it joins, unless it is damaged, and MATLAB files with its samples under
+    another stem than its own. Of a header without segments only the first word of each line is looked at.
     """
     try:
         with open(path, "rb", buffering=0) as stream:  # noqa: PTH123 (a Path for each of a million files takes long)
-            record = _RECORD_LINE.search(stream.read(_RECORD_LINE_BYTES))
-        if record is None or b"/" not in record[1]:
-            return []
+            words = [os.fsdecode(word) for word in _FIRST_WORDS.findall(stream.read(_HEAD_BYTES))]
+        if not words or "/" not in words[0]:
+            own = f"{os.path.basename(path)[:-4]}."  # noqa: PTH119
+            return [word for word in words[1:] if word.lower().endswith(".mat") and not word.startswith(own)]
         header = read_any_header(Path(path), follow_links=follow_links)
         paths = [] if isinstance(header, Header) else [one for one in header.headers if one is not None]
         for one in paths:
             read_header(one, follow_links=follow_links)
     except (OSError, UnreadableRecordingError):  # reading it will say what is wrong
         return []
-    return [str(one) for one in paths]
+    return [one.name for one in paths]
 
 
 def _record_fields(path: Path, line: str) -> list[str]:

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 
-from ecg_advmask.data.archives import find_layout, open_source
+from ecg_advmask.cli.prepare import prepare
+from ecg_advmask.data.archives import LAYOUTS, find_layout, open_source
 from ecg_advmask.ecg import arrays
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.npz import NumpyFile
@@ -61,6 +63,12 @@ def test_the_layout_is_found_by_the_names_of_the_files(tmp_path: Path, files: li
     else:
         with pytest.raises(InputError, match="recordings"):
             find_layout(folder)
+
+
+def test_every_layout_can_be_chosen() -> None:
+    (layout,) = (option for option in prepare.params if option.name == "layout")
+    assert isinstance(layout.type, click.Choice)
+    assert set(layout.type.choices) == set(LAYOUTS)
 
 
 def test_wfdb_records_are_found_by_their_path(tmp_path: Path, write_wfdb: Write) -> None:

@@ -164,6 +164,15 @@ def test_segments_belong_to_the_record_that_joins_them(tmp_path: Path, write_wfd
     assert found() == {**parts, "multi": Refused, "circle": Refused}
 
 
+def test_samples_under_another_name_than_their_header_are_no_recording(tmp_path: Path, write_wfdb: Write) -> None:
+    for name in "abc":
+        write_wfdb(tmp_path / f"JS{name}.hea", samples(300)).rename(tmp_path / f"{name}.hea")
+    (tmp_path / "other.mat").write_bytes((tmp_path / "JSa.mat").read_bytes())
+    (tmp_path / "c.hea").write_text((tmp_path / "c.hea").read_text().replace("JSc.mat", "b.hea"))
+    found = {one.record_id: type(one) for one in read_recordings(tmp_path, sampling_rate_hz=500)}
+    assert found == {"a": Recording, "b": Recording, "c": Refused, "JSc": Recording, "other": Recording}
+
+
 def test_one_file_or_record_name_is_enough(tmp_path: Path, write_wfdb: Write) -> None:
     header = write_wfdb(tmp_path / "a.hea", samples())
     for source in (header, header.with_suffix("")):
