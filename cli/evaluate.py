@@ -1,4 +1,4 @@
-"""What the commands that judge a run on a data set have in common: their options, and what they write."""
+"""``ecg-advmask linear-eval`` and ``finetune``: their common options, and the files that they write."""
 
 import functools
 import shlex

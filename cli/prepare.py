@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 @click.option(
     "--include-chapman",
     is_flag=True,
-    help="Take the Chapman-Shaoxing part of CinC 2021 in. It is left out by default, since encoders are judged on it.",
+    help="Include the Chapman-Shaoxing part of CinC 2021. Left out by default, since encoders are evaluated on it.",
 )
 def prepare(
     source: str,

@@ -32,7 +32,7 @@ def _settings_help() -> str:
 @click.option(
     "--resume",
     is_flag=True,
-    help="Go on after the last finished epoch of RUN, with RUN's settings; start it if there is none.",
+    help="Continue after the last finished epoch of RUN, with RUN's settings; start it if there is none.",
 )
 @click.option(
     "--devices",

@@ -1,4 +1,4 @@
-"""Options of the commands that read recordings, ``prepare`` and ``embed``: the same words for both."""
+"""Options of the commands that read recordings, ``prepare`` and ``embed``, with the same names in both."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,7 +14,7 @@ def source_options(command: Command) -> Command:
         click.option(
             "--follow-links",
             is_flag=True,
-            help="Read what links lead to (git-annex, DataLad, DVC, Hugging Face); each folder is visited once.",
+            help="Follow symbolic links (git-annex, DataLad, DVC, Hugging Face); each folder is visited once.",
         ),
         click.option(
             "--leads",

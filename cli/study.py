@@ -19,8 +19,8 @@ _DATA = ("pretraining", "evaluation")
     metavar="KEY=PATH",
     help="Data set to use instead of the one in STUDY; KEY is pretraining or evaluation.",
 )
-@click.option("--only", multiple=True, metavar="METHOD", help="Do this method alone; may be repeated.")
-@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="Do this seed alone; may be repeated.")
+@click.option("--only", multiple=True, metavar="METHOD", help="Run only this method; may be repeated.")
+@click.option("--seed", "seeds", multiple=True, type=click.IntRange(0), help="Run only this seed; may be repeated.")
 @click.option(
     "--workers", type=click.IntRange(1), default=1, show_default=True, help="Methods and seeds worked on at a time."
 )

@@ -161,7 +161,7 @@ class Config:
 
     @property
     def mask_hop_samples(self) -> int:
-        """Samples from one frame to the next, half a frame, where masks lie in the spectrum."""
+        """Samples from one frame to the next, half a frame, where masks are in the spectrum."""
         return round(self.mask_frame_seconds * self.sampling_rate_hz / 2)
 
     @property

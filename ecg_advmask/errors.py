@@ -1,4 +1,4 @@
-"""The one exception that a user is meant to see, and how ids and text from a damaged file are shown in it."""
+"""The exception for errors of the user, and how ids and text from a damaged file are shown in it."""
 
 from collections.abc import Sequence
 from typing import Final

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and paths that stay inside their folder."""
+"""Files that are either complete or absent, and paths that stay inside their folder."""
 
 import contextlib
 import csv

@@ -1,1 +1,1 @@
-"""Exported encoders: made by `ecg_advmask.export.onnx`, run by `runtime`, on whole folders by `embedding`."""
+"""Exported encoders: written by `onnx`, run by `encoder`, on whole folders by `embed`."""

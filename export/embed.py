@@ -1,4 +1,4 @@
-"""Embedding files and folders of any size into one table: read ahead, in bounded memory, going on after a kill."""
+"""Embedding files and folders of any size into one table: read ahead, in bounded memory, resumable after a kill."""
 
 import hashlib
 import os
@@ -119,7 +119,7 @@ def embed_files(
         out: the table, by its ending NPZ, CSV or Parquet.
         sampling_rate_hz, unit: of files that do not state theirs.
         min_seconds: shorter recordings are refused, those up to a window's length padded; by default half a window.
-        follow_links: read what links lead to.
+        follow_links: follow symbolic links.
         leads: names for nameless columns, or leads for the names that files have.
         mean: one embedding per recording, the mean over its windows, instead of one per window.
         batch_size: windows that go through the network at once.

@@ -1,4 +1,4 @@
-"""How far an exported file's embeddings are from those of Keras in float32, and from which distance on it is refused.
+"""The differences between the embeddings of an exported file and of Keras in float32, and their limits.
 
 In: the file, windows in millivolts, and what Keras gives for them. Out: numbers, for the file's parity report.
 """

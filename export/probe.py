@@ -1,4 +1,4 @@
-"""What an export costs a linear head: metrics of a stored linear evaluation with embeddings of Keras and of a file.
+"""The effect of an export on a linear head: metrics of a stored linear evaluation with both embeddings.
 
 In: a result of ``linear-eval`` with the division and the head beside it, and the run. Out: the change of the metric
 that is reported first (macro AUROC, or the mean absolute error of a number) on the same test recordings.

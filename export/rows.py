@@ -1,4 +1,4 @@
-"""Results of recordings put together to rows of a table, with an account of what became of each recording."""
+"""Results of recordings as rows of a table, with a summary of kept and refused recordings."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence

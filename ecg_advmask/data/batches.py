@@ -94,7 +94,7 @@ def pretraining_rows(data: DataSet, config: Config) -> tuple[Numbers, int]:
         )
     if data.window_samples < config.window_samples:
         raise InputError(
-            f"{data.path}: windows have {data.window_samples} samples, the settings want {config.window_samples}; "
+            f"{data.path}: windows have {data.window_samples} samples, the settings need {config.window_samples}; "
             "prepare the data set with longer ones, or lower window_seconds"
         )
     chosen = np.full(data.windows, True)
@@ -234,7 +234,7 @@ def _cropped(data: DataSet, samples: int | None) -> tuple[int, Callable[[Numbers
     if samples is None or samples == data.window_samples:
         return data.window_samples, np.zeros_like  # nothing to choose, so no table is read
     if not 0 < samples < data.window_samples:
-        raise InputError(f"{data.path}: has windows of {data.window_samples} samples, {samples} are wanted")
+        raise InputError(f"{data.path}: has windows of {data.window_samples} samples, {samples} are needed")
     return samples, data.valid_samples.__getitem__
 
 

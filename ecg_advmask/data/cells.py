@@ -1,4 +1,4 @@
-"""Cells of a table as people, spreadsheets and programs write them: plain text, codes in lists, classes to compare."""
+"""Cells of tables written by people, spreadsheets and programs: plain text, codes in lists, class names."""
 
 import csv
 import re

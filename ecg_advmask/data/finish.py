@@ -1,4 +1,4 @@
-"""From finished shards to a data set: its tables, its account, and its name, in constant memory."""
+"""From finished shards to a data set: its tables, its summary, and its name, in constant memory."""
 
 import hashlib
 import os

@@ -1,4 +1,4 @@
-"""The label table of a user: a CSV file that says of each recording what its signal file does not.
+"""The label table of a user: a CSV file with metadata of recordings that their signal files lack.
 
 A row names a recording by ``id`` (or ``record``): its id or, where that is a path, the last part of it. Columns with a
 meaning of their own are patient, age, sex, codes and sampling rate, under their usual names (``patient_id``, ``Subject

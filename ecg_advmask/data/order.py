@@ -1,4 +1,4 @@
-"""Which windows come when: the order of an epoch, and where crops begin. Pure NumPy.
+"""The order of the windows in an epoch, and where crops start. Pure NumPy.
 
 Everything is a function of the seed and the number of the epoch alone, so that an epoch can be had again without the
 ones before it.

@@ -1,4 +1,4 @@
-"""What becomes of one recording of an archive: read, resampled, cut and judged. No TensorFlow here."""
+"""One recording of an archive: read, resampled, cut into windows and checked. No TensorFlow here."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

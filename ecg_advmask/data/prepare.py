@@ -1,4 +1,4 @@
-"""Which recordings go into which shard: settled before any signal is read, the same on every machine.
+"""The division of recordings into shards: fixed before any signal is read, the same on every machine.
 
 Recordings are dealt in the order of a hash of their ids. Each shard is then a random sample of the archive: sources
 that lie apart on disk come mixed, and half-hour recordings do not gather in one shard. The list is kept in a temporary

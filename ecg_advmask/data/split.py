@@ -1,4 +1,4 @@
-"""Dividing recordings into parts by patient, and the order of drawing labels: strata in proportion, by a seed."""
+"""Dividing recordings into parts by patient, and the order in which labels are drawn: stratified, by a seed."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

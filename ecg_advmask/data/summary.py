@@ -1,4 +1,4 @@
-"""What became of the recordings of a source: numbers that add up, from one shard to a whole data set."""
+"""Counts of kept and refused recordings of a source, which can be added up to those of a data set."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping

@@ -1,4 +1,4 @@
-"""Where the P, QRS and T waves of a recording lie: marks in seconds, and what they say of each sample.
+"""P, QRS and T waves of a recording: annotations in seconds, and the part of the heart beat of each sample.
 
 Marks come from cardiologists (`ecg_advmask.ecg.annotations`) or from a delineator
 (`ecg_advmask.evaluate.masks.delineation`).

@@ -1,4 +1,4 @@
-"""The arrays in MATLAB files of version 5 to 7, whose elements are checked before they are believed.
+"""The arrays in MATLAB files of version 5 to 7, whose elements are checked before they are used.
 
 The form is MathWorks' "MAT-File Format". Each element states its type and its bytes, and an array its class and its
 dimensions, which must agree; a packed element is unpacked once, up to the bytes that it states. Numbers keep the type

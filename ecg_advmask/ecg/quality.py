@@ -1,4 +1,4 @@
-"""Checks of one window: what makes a stretch of a recording unfit, each by name, measure and threshold.
+"""Checks of one window: what makes a part of a recording unusable, each with a name, measure and threshold.
 
 The checks judge the recording's own samples, at its own rate, because resampling smears what they look for. The faults
 are those of the PhysioNet/CinC Challenge 2011 on the quality of 12-lead ECGs (Silva, Moody, Celi, Computing in

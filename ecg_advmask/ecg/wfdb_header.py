@@ -1,4 +1,4 @@
-"""What a WFDB header says of its record and files, checked before any file that it names is opened.
+"""The header of a WFDB record, checked before any file that it names is opened.
 
 The grammar is header(5) of the WFDB Applications Guide. Only what tells which files hold the signals, and how many
 bytes they must have, is read here; gains, units and names stay text for the readers of the samples.

@@ -1,4 +1,4 @@
-"""From a recording to the windows that a network sees: resampled, cut one after the other, judged, padded if short.
+"""From a recording to the windows of a network: resampled, cut one after the other, checked, padded if short.
 
 Making a data set and embedding new recordings go through the same function here, `cut`.
 """

@@ -1,1 +1,1 @@
-"""What a frozen encoder is worth: embeddings, linear heads, metrics."""
+"""Evaluation of a frozen encoder: embeddings, linear heads, metrics."""

@@ -1,4 +1,4 @@
-"""What an encoder has seen of the recordings that it is to be judged on, and which of them carry a label.
+"""Which recordings of a data set an encoder has seen in pretraining, and which of the others have a label.
 
 In: the windows of a data set (one row each) and what the run was pretrained on. Out: one row per recording with every
 reason to leave it out, so that nothing is dropped silently.

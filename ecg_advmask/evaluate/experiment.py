@@ -1,4 +1,4 @@
-"""A run and a data set brought together: on which recordings the run can be judged in a task, and how they are divided.
+"""A run and a data set together: the recordings on which the run can be evaluated in a task, and their split.
 
 In: two folders, the name of a task, and a protocol. Out: the recordings that the run has not seen, with their targets,
 divided by patient, and everything that a result must state of them.

@@ -1,4 +1,4 @@
-"""Fine-tuning: what a whole network, encoder and linear head, learns from few labelled recordings.
+"""Fine-tuning: a whole network, encoder and linear head, trained on few labelled recordings.
 
 In: the weights that a fit starts from, those of a run or random ones (from scratch), and a division of the recordings.
 Out: a `Fit`, which trains on the drawn recordings, keeps the weights that are best on the validation part, and predicts

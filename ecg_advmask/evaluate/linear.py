@@ -1,4 +1,4 @@
-"""Linear evaluation: what frozen embeddings are worth to a linear head that is given few labels.
+"""Linear evaluation: a linear head on frozen embeddings, trained on few labels.
 
 In: one embedding per recording from each encoder, and the division of the recordings with their targets. Out: metrics
 on one fixed test set, for each encoder, number of labels and draw. Every encoder gets the same patients, the same draws

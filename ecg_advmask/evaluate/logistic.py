@@ -1,4 +1,4 @@
-"""Penalised linear models on standardised features, fitted for a whole path of penalties in milliseconds.
+"""Penalised linear models on standardised features, fitted for a whole path of penalties at once.
 
 In: features ``(n, D)`` and targets of the drawn recordings. Out: weights and intercepts for each strength. A study fits
 tens of thousands of such heads, each with few recordings: the features are turned to their principal axes once, which

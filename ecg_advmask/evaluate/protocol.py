@@ -1,4 +1,4 @@
-"""Every constant of an evaluation, in one place, checked when it is made and written into every result."""
+"""All constants of an evaluation in one place, checked when they are set and written into every result."""
 
 from dataclasses import dataclass
 from typing import Final, Literal, get_args

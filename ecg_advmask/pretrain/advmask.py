@@ -1,4 +1,4 @@
-"""Adversarial masking: the adversary occludes what makes a recording recognisable, the encoder learns to do without.
+"""Adversarial masking: the adversary occludes what identifies a recording, the encoder learns to cope without it.
 
 min over E, max over A of ``L_SSL(E, A) - L_sparse(A)``; Bo et al. 2022, after Shi et al. 2022 (ADIOS).
 """

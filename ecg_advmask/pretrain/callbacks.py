@@ -1,4 +1,4 @@
-"""What happens around the epochs of a pretraining run: records, progress, warnings, pictures."""
+"""Callbacks of a pretraining run: history, progress, warnings, pictures."""
 
 import errno
 import os

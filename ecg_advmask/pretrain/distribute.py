@@ -1,4 +1,4 @@
-"""Which devices train: those of this machine, or of several machines, which begin and end together."""
+"""The devices that train: those of this machine, or of several machines, which start and end together."""
 
 import contextlib
 import hashlib
@@ -56,7 +56,7 @@ def _check_cluster(text: str, devices: int) -> None:
     if not fits:
         raise InputError("TF_CONFIG: needs workers alone, and the number of this one among them as its task")
     if devices != 1:
-        raise InputError(f"--devices {devices}: goes without TF_CONFIG, with which a machine uses all its GPUs")
+        raise InputError(f"--devices {devices}: excludes TF_CONFIG, with which a machine uses all its GPUs")
 
 
 def is_chief() -> bool:

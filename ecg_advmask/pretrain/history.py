@@ -1,4 +1,4 @@
-"""The history of a run, one row per finished epoch, as text: what was written once is written again to the last byte.
+"""The history of a run, one row per finished epoch, kept as text so that rewriting does not change a byte.
 
 ``history.csv`` holds what training depends on and decides alone, and is the same however often the run was killed; the
 time that epochs took stands apart, in ``seconds.csv``.
@@ -49,8 +49,7 @@ class History:
         history = cls(folder, rows[:epochs], [row for row in seconds if row.get("epoch") in finished])
         if [row.get("epoch") for row in history.rows] != finished:
             raise InputError(
-                f"{folder / HISTORY_FILE}: has not the rows of the {epochs} epochs that are finished; put it back, "
-                "or start a new run"
+                f"{folder / HISTORY_FILE}: lacks rows of the {epochs} finished epochs; put it back, or start a new run"
             )
         if len(rows) > epochs:
             history.write()

@@ -1,4 +1,4 @@
-"""The terms of the game: the contrastive loss that both players fight over, and the adversary's area penalty."""
+"""The losses: the contrastive loss of both players, and the area penalty of the adversary."""
 
 import math
 from typing import Any, Literal

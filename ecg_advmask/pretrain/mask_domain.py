@@ -1,4 +1,4 @@
-"""Where masks lie: on the samples of a view, or on the bins of its leads' short-time spectra.
+"""The domain of the masks: the samples of a view, or the bins of its short-time spectra.
 
 A domain takes from signals what a mask covers; `ecg_advmask.models.unet` has an adversary for each.
 """

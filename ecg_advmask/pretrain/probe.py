@@ -1,4 +1,4 @@
-"""An online probe: what a linear head makes of the encoder while it is pretrained, on labelled pretraining patients.
+"""An online probe: a linear head evaluated during pretraining, on labelled pretraining patients.
 
 The contrastive loss does not show when to stop, since the adversary raises it. The probe can; it never sees a recording
 of a patient that the run holds back for evaluation.

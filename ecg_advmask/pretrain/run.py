@@ -1,4 +1,4 @@
-"""A run directory: what one pretraining leaves behind, and how it is opened again.
+"""A run directory: the files of one pretraining, and how they are opened again.
 
 ``config.json`` (settings, data set, versions), ``history.csv`` (one row per epoch), ``seconds.csv`` (the time that each
 took), ``seen.csv`` (recordings that were pretrained on), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras``

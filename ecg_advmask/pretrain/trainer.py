@@ -57,7 +57,7 @@ def build(config: Config) -> SimCLR:
 
 
 def adversary(config: Config) -> keras.Model:
-    """The U-Net of these settings, whose masks lie in their domain, initialised."""
+    """The U-Net of these settings, whose masks are in their domain, initialised."""
     width, depth, masks, kind = config.adversary_width, config.adversary_depth, config.masks, config.mask_activation
     if config.mask_domain == "time":
         return unet1d(width, depth, masks, activation=kind)

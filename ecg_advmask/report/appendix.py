@@ -1,4 +1,4 @@
-"""What is behind the numbers of a study: training, masks, data, settings, versions, and how to repeat it."""
+"""The appendix of the report of a study: training, masks, data, settings, versions, and how to repeat it."""
 
 import json
 import re

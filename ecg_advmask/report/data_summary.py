@@ -1,4 +1,4 @@
-"""What became of the recordings of an archive, as text: the account that `prepare` and `info` print.
+"""Counts of kept and refused recordings as text: the summary that `prepare` and `info` print.
 
 In: accounts by source and what `dataset.json` says. Out: tables and sentences.
 """

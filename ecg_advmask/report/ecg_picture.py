@@ -1,4 +1,4 @@
-"""Twelve leads below one another on ECG paper, over the whole width: where each stands, and the grid under them."""
+"""The layout of twelve leads below one another on ECG paper: the place of each, and the grid."""
 
 from dataclasses import dataclass
 from typing import Any, Final

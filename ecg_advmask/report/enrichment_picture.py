@@ -1,4 +1,4 @@
-"""A figure of where masks lie: enrichment in P, QRS, T and rest with intervals, beside the random controls."""
+"""A figure of mask enrichment in P, QRS, T and rest with intervals, beside the random controls."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""How methods look in every figure of a report, the frames that figures share, confusion and training curves.
+"""The style of methods in every figure of a report, shared frames, confusion and training curves.
 
 Each function returns a `matplotlib.figure.Figure` and touches no global state, so it may run in any thread and without
 a display. Figures are 178 mm wide, the text width of most journals, with print of 8 points. Colours are those of Okabe

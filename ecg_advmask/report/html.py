@@ -1,4 +1,4 @@
-"""A report as one HTML page: texts are escaped, pictures are put into the page, nothing is loaded from elsewhere."""
+"""A report as one HTML page: texts are escaped, pictures are embedded, nothing is loaded from elsewhere."""
 
 import base64
 from collections.abc import Sequence

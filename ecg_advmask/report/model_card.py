@@ -1,4 +1,4 @@
-"""The model card of a run: what the encoder is for, what it expects, what it was made from, what it is worth.
+"""The model card of a run: intended use, input, training data and evaluation of the encoder.
 
 After Mitchell et al. 2019, "Model Cards for Model Reporting". The preprocessing is in it because embeddings cannot
 be reproduced without it.

@@ -1,4 +1,4 @@
-"""What evaluations and studies found, read from their files into one form: a study.
+"""Results of evaluations and studies, read from their files into one form: a study.
 
 An evaluation (``linear-eval``, ``finetune``) is a study of one: its encoders are methods of one pretraining seed each.
 """

@@ -1,4 +1,4 @@
-"""One self-contained HTML page about a run and what its encoder is worth: for a colleague, a reviewer, an archive.
+"""One self-contained HTML page about a run and the evaluation of its encoder.
 
 In: a run directory, results of ``ecg-advmask linear-eval`` and ``finetune``, folders of data sets. Out: one file
 without scripts and without any reference to another file or address.

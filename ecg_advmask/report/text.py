@@ -1,4 +1,4 @@
-"""What a study found, in plain sentences computed from its numbers, and how its numbers are written."""
+"""The findings of a study in plain sentences computed from its numbers, and the format of its numbers."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The recordings of a study: divided once, before any training, and none of them seen by any of its pretrainings."""
+"""The recordings of a study: divided once, before any training; no pretraining sees those of the evaluation."""
 
 from dataclasses import dataclass
 from functools import cached_property

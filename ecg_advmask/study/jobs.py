@@ -1,4 +1,4 @@
-"""What a study consists of: pretrainings and evaluations in their order, and the files that hold each of them."""
+"""The jobs of a study: pretrainings and evaluations in their order, and the files of each of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

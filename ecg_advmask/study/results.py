@@ -1,4 +1,4 @@
-"""The result of a study, put together from its finished evaluations: ``results.json`` and ``results.csv``.
+"""The result of a study, computed from its finished evaluations: ``results.json`` and ``results.csv``.
 
 Nothing in it depends on time, place or how often the work was interrupted: the same study gives the same bytes.
 """

@@ -1,4 +1,4 @@
-"""A whole study: every method pretrained with every seed and judged on every task, resumed wherever it was left.
+"""A whole study: every method pretrained with every seed and evaluated on every task; it can be resumed.
 
 In: the design of a study, from its file (`file`), and a folder. Out: in that folder the divisions of the
 recordings, run directories, evaluations, and what they say together (`results`). Training and evaluation happen

@@ -14,7 +14,7 @@ class TomlTable:
         """``place`` precedes the keys in messages, such as ``protocol.``."""
         self._file, self._place = file, place
         if not isinstance(values, Mapping):
-            raise InputError(f"{file}: {place.rstrip('.')} is no table, write [{place.rstrip('.')}] and KEY = VALUE")
+            raise InputError(f"{file}: {place.rstrip('.')} is not a table, write [{place.rstrip('.')}] and KEY = VALUE")
         self._values = values
         self._taken: list[str] = []
 

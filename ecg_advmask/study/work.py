@@ -1,4 +1,4 @@
-"""What of a study is done: finished pretrainings, and stored evaluations of what would be evaluated now."""
+"""The state of a study: finished pretrainings and stored evaluations that match its file."""
 
 import dataclasses
 import json

@@ -1,4 +1,4 @@
-"""The rhythms of generated recordings: how common and how fast they are, when the heart beats, what the atria do.
+"""The rhythms of generated recordings: their frequency and rate, the beats, the activity of the atria.
 
 In: one of `RHYTHMS` and a random generator. Out: times of the R peaks, and the heart vector of fibrillating or
 fluttering atria. Shares, ages and rates follow the label table of Chapman-Shaoxing (Zheng et al. 2020, Sci Data 7:48).

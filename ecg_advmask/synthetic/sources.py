@@ -1,4 +1,4 @@
-"""How each of the eight sources of CinC 2021 looks on disk, for generated recordings to look the same.
+"""The file formats of the eight sources of CinC 2021, which generated recordings imitate.
 
 In: the place of a recording in a generated archive. Out: its source, its number there, its length, its header's form.
 The forms of headers are those of real files; for INCART, of which none was at hand, that of PTB is taken.

@@ -99,7 +99,7 @@ def test_bad_input_is_one_line_and_exit_code_2_and_leaves_nothing(generated_data
         ((tmp_path, generated_data, "--out", out), "is not a run directory"),
         ((run, tmp_path, "--out", out), "is not a data set"),
         ((run, generated_data, "--out", taken), "taken: already exists"),
-        ((run, generated_data, "--out", out, "--waves", "marks"), "needs the folder in which the marks lie (--source"),
+        ((run, generated_data, "--out", out, "--waves", "marks"), "needs the folder of the marks (--source"),
         ((run, generated_data, "--out", out, "--source", tmp_path / "no"), "is not a folder"),
     ):
         done = invoke(*arguments)

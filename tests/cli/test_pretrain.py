@@ -46,7 +46,7 @@ def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., P
     assert all(min(picture.shape[:2]) > 400 and picture.std() > 0.05 for picture in pictures)
     refused = CliRunner().invoke(main, ["masks", str(run), str(data), "--out", str(tmp_path / "out")])
     assert refused.exit_code == 2
-    assert f"{run}: its masks lie in the spectrum" in refused.stderr
+    assert f"{run}: its masks are in the spectrum" in refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
 

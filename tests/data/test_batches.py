@@ -128,7 +128,7 @@ def test_fewer_windows_than_a_batch_and_too_short_ones_are_refused(data: DataSet
     with pytest.raises(InputError, match="has 2 windows"):
         stream(data, 3, seed=0, rows=[1, 5])
     for samples in (LENGTH + 1, 0):
-        with pytest.raises(InputError, match=f"has windows of 50 samples, {samples} are wanted"):
+        with pytest.raises(InputError, match=f"has windows of 50 samples, {samples} are needed"):
             ordered(data, 10, samples=samples)
 
 

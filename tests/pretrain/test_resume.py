@@ -173,7 +173,7 @@ def test_rows_that_are_not_finished_leave_the_history_at_once(data: DataSet, alo
     assert seen == [[1, 2]]
     assert outcome(run) == outcome(alone)
     (run / "history.csv").unlink()
-    with pytest.raises(InputError, match=r"history\.csv: has not the rows of the 3 epochs that are finished"):
+    with pytest.raises(InputError, match=r"history\.csv: lacks rows of the 3 finished epochs"):
         trained(data, run)
 
 

@@ -291,7 +291,7 @@ def test_longer_windows_are_pictured_in_their_middle(longer: DataSet, tmp_path: 
     ("changes", "complaint"),
     [
         ({"sampling_rate_hz": 125, "window_seconds": 2.0}, "sampling rate"),
-        ({"window_seconds": 5.0}, "windows have 250 samples, the settings want 500"),
+        ({"window_seconds": 5.0}, "windows have 250 samples, the settings need 500"),
         ({"batch_size": 4096}, "fewer than the 4096 of one step"),
         ({"augmentations": ("polish",)}, "'polish' does not exist"),
     ],

@@ -1,4 +1,4 @@
-"""What the readers of hospital formats give back, how they refuse, and numbers, ages and ids that they share.
+"""The result of the readers of hospital formats, their errors, and the numbers, ages and ids that they share.
 
 A reader of a format knows bytes, not paths: it returns a `Waveform` or raises `RefusedError`, and `read_hospital` makes
 a `Recording` or an `UnreadableRecordingError` of it. The text of a refusal quotes only numbers of the file that

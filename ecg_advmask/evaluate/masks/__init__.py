@@ -1,1 +1,1 @@
-"""What the masks of an adversary cover."""
+"""The parts of an ECG that the masks of an adversary cover."""

@@ -1,4 +1,4 @@
-"""What the adversary of a run occludes in the recordings of a data set, in numbers and ready to be drawn.
+"""The part of the ECG that the adversary of a run occludes in a data set, as numbers and for figures.
 
 Out: a dictionary of plain values, written as JSON by ``ecg-advmask masks``, and a few recordings with their masks.
 """
@@ -89,7 +89,7 @@ def measure_masks(
     """Measure in which waves the masks of a run lie, beside random masks of the same area.
 
     Raises:
-        InputError: the run has no adversary, or its masks lie in the spectrum; the run and the data do not fit, no
+        InputError: the run has no adversary, or its masks are in the spectrum; the run and the data do not fit, no
             waves could be found, or marks are asked for without the folder where they lie.
     """
     run = Run.open(run_path)
@@ -98,7 +98,7 @@ def measure_masks(
         raise InputError(f"{run_path}: has no adversary (method {run.config.method}), give a run of the method advmask")
     if run.config.mask_domain != "time":
         raise InputError(
-            f"{run_path}: its masks lie in the spectrum, and a bin is part of no wave; see the pictures in "
+            f"{run_path}: its masks are in the spectrum, whose bins belong to no wave; see the pictures in "
             f"{run.path / 'masks'}, or give a run with mask_domain = time"
         )
     config, data = run.config, DataSet.open(data_path)

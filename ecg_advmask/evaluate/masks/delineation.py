@@ -1,4 +1,4 @@
-"""P, QRS and T waves found by NeuroKit2 where nobody has marked them.
+"""P, QRS and T waves found by NeuroKit2, for recordings without annotations.
 
 Makowski et al. 2021 (NeuroKit2; Behavior Research Methods 53:1689-1696); the delineator is its "prominence" method,
 after Emrich et al. 2024 (EUSIPCO). On LUDB's hand marks, at 100 Hz, it was better and ten times faster than the wavelet
@@ -154,7 +154,7 @@ def uses_marks(recordings: pd.DataFrame, source: str | None, waves: WavesFrom) -
     """
     if source is None:
         if waves == "marks":
-            raise InputError("--waves marks: needs the folder in which the marks lie (--source FOLDER)")
+            raise InputError("--waves marks: needs the folder of the marks (--source FOLDER)")
         return False
     if not Path(source).is_dir():
         raise InputError(f"{source}: is not a folder, give the archive that the data set was prepared from")

@@ -1,4 +1,4 @@
-"""How much of a mask is in which wave, beside what a mask of the same area at a random place would cover.
+"""The share of a mask in each wave, compared with masks of the same area at random places.
 
 Masks are ``(n, L, C, M)`` float in [0, 1]: n recordings, L samples, C = 1 (one for all leads) or 12, M masks. Parts are
 ``(n, L, 12)`` int8, as `ecg_advmask.ecg.annotations.parts_at` gives them; samples of unknown part count nowhere.
