@@ -61,7 +61,8 @@ def open_mat(path: str | os.PathLike[str], given: Given) -> MatFile | Hdf5File:
                 raise UnreadableRecordingError(path, f"has {size} bytes, of at most {_LARGEST_BYTES}, cut it first")
             head = stream.read(520)
             if not is_hdf5(head):
-                return _described(path, _variables(path, head + stream.read()), given)
+                stream.seek(0)
+                return _described(path, _variables(path, stream.read()), given)
     except UnreadableRecordingError:
         raise
     except Exception as error:  # damage shows in errors of many kinds

@@ -16,7 +16,10 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
-_INT8, _INT32, _UINT32, _MATRIX, _COMPRESSED, _UTF8 = 1, 5, 6, 14, 15, 16
+_MATRIX, _COMPRESSED, _UTF8 = 14, 15, 16
+_FLAGS, _SIZES, _NAMES = (6,), (5, 6), (1, 16)
+"""Types of the elements that describe an array; the second ones are those of other programs than MATLAB."""
+
 _NUMBERS: Final = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
@@ -100,14 +103,14 @@ class _Reader:
         """Name and value of an array."""
         if not content:
             return "", np.empty((0, 0))
-        flags, place = self._values(content, 0, _UINT32)
+        flags, place = self._values(content, 0, _FLAGS)
         if len(flags) != 2 or depth > _DEEPEST:
             raise ValueError("the flags of an array are damaged, or arrays lie too deep within others")
         array_class = int(flags[0]) & 0xFF
         if array_class == _OPAQUE:
-            return bytes(self._values(content, place, _INT8)[0]).decode("latin-1"), np.empty(0, object)
-        dims, place = self._values(content, place, _INT32)
-        letters, place = self._values(content, place, _INT8)
+            return bytes(self._values(content, place, _NAMES)[0]).decode("latin-1"), np.empty(0, object)
+        dims, place = self._values(content, place, _SIZES)
+        letters, place = self._values(content, place, _NAMES)
         name, shape = bytes(letters).decode("latin-1"), tuple(dims.tolist())
         if not 2 <= len(shape) <= _MOST_DIMENSIONS or min(shape) < 0 or array_class not in _CLASSES:
             raise ValueError(f"an array has class {array_class} and the dimensions {shape[:_MOST_DIMENSIONS]}")
@@ -122,11 +125,11 @@ class _Reader:
             return name, self._rows(content, place, shape)
         return name, self._cells(content, place, shape if array_class == _CELL else (0,), depth)
 
-    def _values(self, data: memoryview, place: int, expected: int) -> tuple[Array, int]:
+    def _values(self, data: memoryview, place: int, expected: tuple[int, ...]) -> tuple[Array, int]:
         kind, content, place = self.element(data, place)
-        if kind != expected:
-            raise ValueError(f"an array has an element of type {kind}, expected {expected}")
-        return np.frombuffer(content, self.order + _NUMBERS[kind]), place
+        if kind not in expected:
+            raise ValueError(f"an array has an element of type {kind}, expected {expected[0]}")
+        return np.frombuffer(content, self.order + _NUMBERS.get(kind, "u1")), place
 
     def _numbers(self, data: memoryview, place: int, shape: tuple[int, ...]) -> tuple[Array, int]:
         kind, content, place = self.element(data, place)
@@ -162,8 +165,8 @@ class _Reader:
 
     def _fields(self, data: memoryview, place: int, depth: int) -> dict[str, Array]:
         """The fields of one structure by name."""
-        (length, *_), place = self._values(data, place, _INT32)
-        letters, place = self._values(data, place, _INT8)
+        (length, *_), place = self._values(data, place, _SIZES)
+        letters, place = self._values(data, place, _NAMES)
         if length < 1 or len(letters) % length:
             raise ValueError("the names of a structure's fields are damaged")
         names = [bytes(row).split(b"\0")[0].decode("latin-1") for row in letters.reshape(-1, int(length))]
