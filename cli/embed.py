@@ -102,7 +102,7 @@ def embed(
         )
     summary = done.summary
     if done.done_before:
-        click.echo(f"went on after {done.done_before} recordings of an earlier run")
+        click.echo(f"continued after {done.done_before} recordings of an earlier run")
     refused = summary.end - summary.recordings
     if refused or summary.refused_windows:
         click.echo(

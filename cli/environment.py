@@ -96,7 +96,7 @@ class _OutputUntilClosed:
 
 @contextlib.contextmanager
 def output_may_close() -> Iterator[None]:
-    """To be put around a command: that nobody reads its output any longer does not end it."""
+    """For a command: it does not end when the reader of its output has ended."""
     before = sys.stdout
     sys.stdout = _OutputUntilClosed(before)
     try:

@@ -168,7 +168,7 @@ def write_evaluation(
     click.echo(f"wrote {', '.join(map(str, [target, *written[:-1]]))} and {written[-1]}")
 
 
-# ---- ``ecg-advmask linear-eval``: what a frozen encoder is worth to a linear head with few labels.
+# ---- ``ecg-advmask linear-eval``: linear heads with few labels on a frozen encoder.
 
 
 @click.command("linear-eval")

@@ -102,7 +102,7 @@ def _reason(recording: Recording, pieces: Cut) -> str:
 
 # ---- One shard of a data set under way, and the summary beside it: made once, recognised when work continues.
 #
-# A data set in the making is a folder with finished shards, and within it a folder `work` that holds `plan.json` and,
+# An unfinished data set is a folder with finished shards, and within it a folder `work` that holds `plan.json` and,
 # for every finished shard, a JSON file with its rows, what was refused, and its checksum. A shard without that file, or
 # altered since, is made again. Every file is written under another name and renamed: a process may be killed at any
 # moment, and several machines may work on one folder.

@@ -1,4 +1,4 @@
-"""The door for recordings: a source lists what it holds, one `Entry` each, and reads one by its entry.
+"""The interface to recordings: a source lists what it contains, one `Entry` each, and reads one by its entry.
 
 `FileSource` is any files and folders, in order, as `embed` takes them; the layouts of archives, as `prepare` takes
 them, are sources too (`ecg_advmask.data.archives.open_source`). What a file of a suffix holds is known to

@@ -107,7 +107,7 @@ class FiniteCallback(keras.callbacks.Callback):  # type: ignore[misc]
 class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count.
 
-    Of a run that a probe may stop, the networks kept are those of the epoch that the probe likes best; the checkpoint
+    Of a run that a probe may stop, the networks kept are those of the epoch with the best probe; the checkpoint
     of that epoch is kept in any case. `ecg_advmask.pretrain.checkpoints` says what a kill in between leaves.
     """
 

@@ -166,7 +166,7 @@ def restored(run: Run, model: "SimCLR", log: Callable[[str], None]) -> int:
             damaged.append(error)
             continue
         for other, reason in zip(reversed(saved), damaged, strict=False):
-            log(f"warning: {reason}; going on after epoch {epoch} instead, from {path.name}")
+            log(f"warning: {reason}; continuing after epoch {epoch} instead, from {path.name}")
             remove(other)
         return epoch
     if damaged:

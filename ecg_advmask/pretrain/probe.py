@@ -32,7 +32,7 @@ from ecg_advmask.pretrain.run import CHECKPOINTS, ENCODER_FILE, PROBE_AUROC, Run
 
 
 def best_epoch(probed: Mapping[int, float]) -> int:
-    """The epoch that the probe likes best, the first of equals; 0 if there is none.
+    """The epoch with the best probe, the first of equals; 0 if there is none.
 
     ``probed`` holds the mean AUROC of each epoch that was probed, as the history has it.
     """
@@ -153,7 +153,7 @@ class Probing(keras.callbacks.Callback):  # type: ignore[misc]
 
     @property
     def best_epoch(self) -> int:
-        """The epoch that the probe likes best so far, counted from 1; 0 before the first."""
+        """The epoch with the best probe so far, counted from 1; 0 before the first."""
         return best_epoch(self.probed)
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

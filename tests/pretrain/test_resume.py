@@ -139,7 +139,7 @@ def test_a_damaged_checkpoint_is_reported_and_the_one_before_is_used(
     last.write_bytes({"half": content[: len(content) // 2], "flipped": content, "empty": b""}[how])
     said = trained(data, run)
     assert said[0].startswith(f"warning: {last}: is damaged (")
-    assert said[0].endswith(f"going on after epoch 2 instead, from {older.name}")
+    assert said[0].endswith(f"continuing after epoch 2 instead, from {older.name}")
     for checksum in () if checksums else [run / "checkpoints" / f"{older.name}.sha256"]:
         assert not checksum.exists()
         checksum.write_bytes((alone / "checkpoints" / checksum.name).read_bytes())
