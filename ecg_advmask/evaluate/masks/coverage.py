@@ -25,7 +25,7 @@ from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.eligibility import recordings_of
 from ecg_advmask.evaluate.experiment import check_fit
 from ecg_advmask.evaluate.masks import delineation
-from ecg_advmask.evaluate.masks.delineation import WavesFrom, draw, parts_of, uses_marks, views
+from ecg_advmask.evaluate.masks.delineation import WavesFrom, draw, uses_marks, views, wave_parts
 from ecg_advmask.evaluate.masks.enrichment import (
     KINDS,
     LEAST_PATIENTS,
@@ -165,7 +165,7 @@ def _measure(
         parts = np.full(views_mv.shape, UNKNOWN, np.int8)
         for place, record in enumerate(batch.to_dict("records")):
             try:
-                parts[place] = parts_of(record, data, source, starts_s[place], config.view_samples)
+                parts[place] = wave_parts(record, data, source, starts_s[place], config.view_samples)
             except (UnreadableRecordingError, delineation.DelineationError) as error:
                 excluded.append({"id": str(record["key"]), "reason": str(error)})
         good = (parts != UNKNOWN).any(axis=(1, 2))

@@ -177,10 +177,10 @@ def views(
     return windows_uv * np.float32(1e-3), starts_s
 
 
-def parts_of(
+def wave_parts(
     record: Mapping[Any, Any], data: DataSet, source: str | None, start_s: float, samples: int
 ) -> npt.NDArray[np.int8]:
-    """What each sample of a view is part of, (samples, 12), as `ecg_advmask.ecg.annotations.parts_at` says.
+    """The part of the heart beat of each sample of a view, (samples, 12), as in `ecg_advmask.ecg.annotations.parts_at`.
 
     Args:
         record: a row of `draw`.
