@@ -190,7 +190,7 @@ def positive_rate(value: Any, path: str | os.PathLike[str]) -> float:
         UnreadableRecordingError: it is absent, not a positive number, or outside `RATES_HZ`.
     """
     if value is None:
-        raise UnreadableRecordingError(path, "does not state its sampling rate, give it")
+        raise UnreadableRecordingError(path, "does not state its sampling rate, give it (--source-rate HZ)")
     rate = float(value) if is_number(str(value)) else math.nan
     if not (math.isfinite(rate) and rate > 0):
         raise UnreadableRecordingError(path, f"has the sampling rate {value}, expected a positive number of Hz")
