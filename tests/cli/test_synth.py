@@ -69,7 +69,7 @@ def test_settings_out_of_range_are_refused(arguments: tuple[str, object], tmp_pa
 
 def test_neither_tensorflow_nor_pandas_is_needed() -> None:
     code = (
-        "import sys; from ecg_advmask.data import synthetic_archive as archive; archive.generate('chapman', 0, 0); "
+        "import sys; from ecg_advmask.synthetic import archive; archive.generate('chapman', 0, 0); "
         "sys.exit(bool({'tensorflow', 'keras', 'pandas', 'wfdb', 'openpyxl'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
