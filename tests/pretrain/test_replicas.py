@@ -94,7 +94,7 @@ def test_two_devices_make_the_steps_of_one(tmp_path: Path) -> None:
             np.testing.assert_allclose(other[name], value, rtol=1e-5, atol=2e-6, err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_machines_write_the_run_that_one_with_two_devices_writes(generated_data: Path, tmp_path: Path) -> None:
     """And the run of the two machines goes on on one."""
     settings = "encoder_width=4 embedding_dim=8 projection_hidden=16 projection_dim=8"
