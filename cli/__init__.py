@@ -11,6 +11,7 @@ import click
 
 from ecg_advmask import __version__
 from ecg_advmask.cli.embed import embed
+from ecg_advmask.cli.encoders import encoders
 from ecg_advmask.cli.environment import output_may_close
 from ecg_advmask.cli.evaluate import finetune, linear_eval
 from ecg_advmask.cli.export import export
@@ -67,6 +68,7 @@ for _command in (
     masks,
     study,
     export,
+    encoders,
     embed,
     report,
     info,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 @click.command("embed")
-@click.argument("encoder_path", metavar="ENCODER.onnx", type=click.Path(path_type=Path))
+@click.argument("encoder_path", metavar="ENCODER")
 @click.argument("sources", metavar="SOURCE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 def embed(
     context: click.Context,
     *,
-    encoder_path: Path,
+    encoder_path: str,
     sources: tuple[Path, ...],
     out: Path,
     source_rate: float | None,
@@ -58,6 +58,10 @@ def embed(
     workers: int | None,
 ) -> None:
     """Embed recordings with an exported encoder or classifier.
+
+    ENCODER is an ONNX file that export or fit wrote, the name of an encoder that comes with the package (see
+    ecg-advmask encoders), a folder that export --card wrote, or such a repository on huggingface.co as OWNER/NAME (with
+    the extra [hub]).
 
     Each SOURCE is a folder (searched with its subfolders), a WFDB header (.hea), or a text file (.csv, .tsv, .txt, also
     packed as .gz), .npz, .npy, .mat, .h5 or .hdf5 file, at any sampling rate. Recordings longer than the encoder's

@@ -113,7 +113,7 @@ def embed_files(
     ``workers`` are. What could not be used goes to ``<out without its ending>.refused.csv``, with the reason.
 
     Args:
-        encoder_path: a file that `ecg-advmask export` wrote.
+        encoder_path: a file that `ecg-advmask export` wrote, or what else `OnnxEncoder.from_pretrained` takes.
         sources: folders (searched with their subfolders) and files of recordings: WFDB, CSV, NumPy. Limb leads that
             they lack are rebuilt where they follow from the others.
         out: the table, by its ending NPZ, CSV or Parquet.
@@ -135,14 +135,14 @@ def embed_files(
     options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, leads=leads, follow_links=follow_links)
     cores = processors()
     batches = min(threads or cores, MOST_BATCHES_AT_A_TIME)
-    encoder = OnnxEncoder(encoder_path, threads=max(1, (threads or cores) // batches))
+    encoder = OnnxEncoder.from_pretrained(encoder_path, threads=max(1, (threads or cores) // batches))
     windowing = encoder.windowing if min_seconds is None else encoder.windowing.with_shortest(min_seconds)
     source = FileSource(options, paths=tuple(map(Path, sources)), exclude=(table, refused_path(table)))
     listed = list(source.entries())
     if not listed:
         raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
     state = {
-        "encoder_file_sha256": sha256_of(encoder_path),
+        "encoder_file_sha256": sha256_of(encoder.path),
         "listing_sha256": _digest(listed),
         "mean": mean,
         "batch_size": batch_size,

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,7 @@ from ecg_advmask.ecg.sources import Recording, Refused, Windowing, cut
 from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.ecg.windows import refusal
 from ecg_advmask.errors import InputError
+from ecg_advmask.export.pretrained import encoder_file
 
 # ---- From a recording to the windows that an encoder takes, and the metadata of it. Without onnxruntime.
 #
@@ -157,6 +158,21 @@ class OnnxEncoder:
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.names = _names(self.path, self.metadata.get("names"))
         self.sampling_rate_hz, self.window_samples, self.embedding_dim = self._form()
+
+    @classmethod
+    def from_pretrained(
+        cls, name_or_path: str | os.PathLike[str], *, revision: str | None = None, **options: Any
+    ) -> Self:
+        """Open an encoder that comes with the package, such as ``small``; or a file, folder or repository of a hub.
+
+        Args:
+            name_or_path, revision: as `ecg_advmask.export.pretrained.encoder_file` takes them.
+            options: ``threads`` and ``providers``.
+
+        Raises:
+            InputError: there is no such encoder, or it is damaged.
+        """
+        return cls(encoder_file(name_or_path, revision=revision), **options)
 
     @property
     def windowing(self) -> Windowing:

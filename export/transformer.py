@@ -47,7 +47,8 @@ class EcgEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     as long as one window of the recording passes.
 
     Args:
-        path: a file that `ecg-advmask export` wrote.
+        path: a file that `ecg-advmask export` wrote; or what else `OnnxEncoder.from_pretrained` takes, such as the name
+            of an encoder that comes with the package.
         sampling_rate_hz: rate of arrays, and of files that do not state theirs.
         unit: ``mV``, ``uV`` or ``V``: unit of arrays, and of files that do not state theirs.
         leads: names of the columns of arrays, in any order; by default the twelve in the standard order.
@@ -90,8 +91,8 @@ class EcgEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
         if self.sampling_rate_hz is not None:
             positive_rate(self.sampling_rate_hz, "EcgEncoder")
         find_leads(STANDARD_LEADS if self.leads is None else self.leads, rebuild=True)
-        self._encoder = OnnxEncoder(self.path)
-        self.encoder_sha256_ = sha256_of(self.path)
+        self._encoder = OnnxEncoder.from_pretrained(self.path)
+        self.encoder_sha256_ = sha256_of(self._encoder.path)
         self.metadata_ = dict(self._encoder.metadata)
         self._n_features_out = self._encoder.embedding_dim
         return self
@@ -122,8 +123,8 @@ class EcgEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimato
     def _opened(self) -> OnnxEncoder:
         """The encoder that was fitted; opened again after unpickling."""
         if not hasattr(self, "_encoder"):
-            encoder = OnnxEncoder(self.path)
-            if sha256_of(self.path) != self.encoder_sha256_:
+            encoder = OnnxEncoder.from_pretrained(self.path)
+            if sha256_of(encoder.path) != self.encoder_sha256_:
                 raise InputError(f"{self.path}: is not the encoder that was fitted, restore that file or fit again")
             self._encoder = encoder
         return self._encoder
