@@ -53,6 +53,9 @@ class Config:
         (), "augmentations, in order, before the mask; parameters in parentheses: vcg(angle_degrees=30, scale=2)"
     )
     augment: Literal["second", "both"] = _setting("second", "which view is augmented; 3KG perturbs both")
+    second_augmentations: tuple[str, ...] = _setting(
+        (), "augmentations of the second view alone, whatever augment says, after the others: block_mask(share=0.33)"
+    )
     positives: Literal["recording", "patient"] = _setting(
         "recording", "positives are views of one recording, or of all recordings of one patient in a batch (3KG)"
     )

@@ -69,6 +69,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         self.encoder = encoder
         self.projector = projector
         self.augment = compose(self.config.augmentations)
+        self.augment_second = compose(self.config.second_augmentations)
         distribute.synchronise(self.encoder, self.projector)
         self.seed_generator = distribute.Seeds(self.config.seed)
         self.averages = {name: keras.metrics.Mean(name) for name in self.tracked}
@@ -189,6 +190,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         if self.config.augment == "both":
             first = self.augment(first, self.seed_generator, self.config.sampling_rate_hz)
         second = self.augment(second, self.seed_generator, self.config.sampling_rate_hz)
+        second = self.augment_second(second, self.seed_generator, self.config.sampling_rate_hz)
         return {"view_1": scale_to_unit(first), "view_2": scale_to_unit(second), "patients": patients}
 
     def learner_gradients(self, pairs: Pairs) -> tuple[list[Any], Logs]:

@@ -357,6 +357,29 @@ def test_views_of_cmsc_are_the_two_halves() -> None:
     np.testing.assert_allclose(second, unit_scaled(windows[:, 125:]), atol=1e-6)
 
 
+def test_augmentations_of_the_second_view_alone_come_after_those_of_both() -> None:
+    """Blocks of a stated share: that many samples of each lead of the second half have its minimum.
+
+    The first half has none.
+    """
+    model = model_of(
+        method="simclr",
+        pairing="cmsc",
+        augment="both",
+        augmentations=("gaussian",),
+        second_augmentations=("block_mask(share=0.4)", "baseline_shift(maximum=0)"),
+    )
+    pairs = model.pairs(windows_for(model.config))
+    first, second = ((np.asarray(pairs[view]) == 0).sum(axis=1) for view in ("view_1", "view_2"))
+    assert (first.sum(axis=1) == 1).all(), "noise and no block: a single smallest sample"
+    assert ((second == 50) | (second == 51)).all(), "40 % of 125 samples of each lead, and where the minimum was"
+    plain = model_of(method="simclr", pairing="cmsc", augment="both", augmentations=("gaussian",))
+    same = plain.pairs(windows_for(model.config))
+    np.testing.assert_array_equal(pairs["view_1"], same["view_1"])
+    rest = np.where(np.asarray(pairs["view_2"]) > 0, same["view_2"], 0)
+    np.testing.assert_allclose(pairs["view_2"], unit_scaled(rest), atol=1e-6)
+
+
 def test_dropout_spares_leads_at_the_stated_rate() -> None:
     model = model_of(mask_lead_dropout=0.3, batch_size=4000)
     masked = keras.ops.convert_to_numpy(model.pairs(tf.zeros((4000, 250, 12)))["masked"])

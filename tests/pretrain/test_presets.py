@@ -45,7 +45,8 @@ GRAPH = (
 
 def graph_of(config: Config) -> tuple[Any, ...]:
     """What makes the step of two presets the same, whatever the sizes and numbers in it."""
-    return (*(getattr(config, name) for name in GRAPH), config.mask_lead_dropout > 0, bool(config.augmentations))
+    augmented = bool(config.augmentations), bool(config.second_augmentations)
+    return (*(getattr(config, name) for name in GRAPH), config.mask_lead_dropout > 0, *augmented)
 
 
 def distinct() -> list[str]:
@@ -155,7 +156,11 @@ def test_models_of_one_seed_are_the_same(method: str) -> None:
 
 
 def test_the_augmentations_of_every_preset_fit_its_rate() -> None:
-    chains = {(config.augmentations, config.sampling_rate_hz) for config in map(configuration.load, presets.names())}
+    chains = {
+        (augmentations, config.sampling_rate_hz)
+        for config in map(configuration.load, presets.names())
+        for augmentations in (config.augmentations, config.second_augmentations)
+    }
     assert len(chains) > 20
     signals = np.random.default_rng(0).normal(size=(2, 250, 12)).astype(np.float32)
     for augmentations, rate in chains:
