@@ -64,13 +64,11 @@ def pretrain(
             settings = configuration.load(preset, file, overrides, seed)
 
         import_tensorflow()
-        from ecg_advmask.data.dataset import DataSet
-        from ecg_advmask.data.union import DataSetUnion
+        from ecg_advmask.data.union import open_data_sets
         from ecg_advmask.pretrain import distribute, trainer
         from ecg_advmask.report.mask_pictures import draw_masks
 
-        members = [DataSet.open(path) for path in data]
-        opened = members[0] if len(members) == 1 else DataSetUnion.of(members)
+        opened = open_data_sets(data)
         with distribute.strategy_of(devices).scope():
             if distribute.is_chief():
                 trainer.pretrain(opened, run, settings, resume=resume, draw_masks=draw_masks, log=click.echo)

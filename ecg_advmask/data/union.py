@@ -14,6 +14,16 @@ from ecg_advmask.data.dataset import DataSet, dataset_sha256
 from ecg_advmask.errors import InputError
 
 
+def open_data_sets(paths: Sequence[str | Path]) -> DataSet:
+    """The data set in one folder, or the union of those in several.
+
+    Raises:
+        InputError: as `DataSet.open` and `DataSetUnion.of`.
+    """
+    members = [DataSet.open(path) for path in paths]
+    return members[0] if len(members) == 1 else DataSetUnion.of(members)
+
+
 @dataclass(frozen=True)
 class DataSetUnion(DataSet):
     """The windows of ``members``, one data set after the other.

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from ecg_advmask.data.cells import class_key
+from ecg_advmask.data.split import split_by_patient
 from ecg_advmask.data.targets import Kind, Targets, targets_of
 from ecg_advmask.ecg.recording import is_missing
 from ecg_advmask.errors import InputError, some_of
@@ -98,6 +99,29 @@ def new_split(recordings: pd.DataFrame, targets: Targets, shares: Sequence[float
         InputError: as `Split.of`.
     """
     return split_recordings(*used_of(recordings, targets, unseen(recordings) & targets.known), shares, seed)
+
+
+def shared_split(
+    recordings: pd.DataFrame, targets: Targets, strata: Sequence[Targets], shares: Sequence[float], seed: int
+) -> Split:
+    """One division of the unseen recordings, the same for every task, stratified by the classes of several tasks.
+
+    Args:
+        recordings: as `recordings_of` gives them.
+        targets: of the task; recordings without one are not used, and move no other one to another part.
+        strata: the targets of each recording in tasks whose combinations are kept in proportion.
+        shares, seed: as `new_split` takes them.
+
+    Raises:
+        InputError: as `Split.of`.
+    """
+    eligible = unseen(recordings)
+    people = recordings["person"].to_numpy(object)[eligible]
+    combined = [" ".join(map(str, row)) for row in zip(*(one.take(eligible).strata() for one in strata), strict=True)]
+    parts = np.full(len(recordings), "", dtype=object)
+    parts[eligible] = split_by_patient(people, combined, dict(zip(PARTS, shares, strict=True)), seed)
+    used = eligible & targets.known
+    return Split.of(*used_of(recordings, targets, used), parts[used])
 
 
 def used_of(recordings: pd.DataFrame, targets: Targets, used: npt.NDArray[np.bool_]) -> tuple[Names, Targets, Names]:

@@ -96,9 +96,8 @@ def data_account(study: StudyResult) -> Iterator[Block]:
     """What went into the data sets, and what became of it on the way to each part of each task."""
     yield Heading("Data")
     described: dict[str, JsonObject] = {}
-    for use, about in study.content["data"].items():
-        if about:
-            described.setdefault(str(about.get("sha256")), {**about, "uses": []})["uses"].append(use)
+    for use, about in _data_sets(study):
+        described.setdefault(str(about.get("sha256")), {**about, "uses": []})["uses"].append(use)
     for about in described.values():
         yield from data_set(about, " and ".join(about["uses"]))
     keys = dict.fromkeys(key for task in study.tasks for key in task["counts"] if key != "parts")
@@ -106,6 +105,13 @@ def data_account(study: StudyResult) -> Iterator[Block]:
     columns = ["", *(str(task["task"]) for task in study.tasks)]
     yield Table(columns, counts, "Account of the recordings of each task; each is left out once.", prose=True)
     yield from (parts_table(task) for task in study.tasks)
+
+
+def _data_sets(study: StudyResult) -> Iterator[tuple[str, JsonObject]]:
+    """The use of each data set, and what it is; of several that are pretrained on together, each by itself."""
+    for use, about in study.content["data"].items():
+        for one in (about.get("members") or [about]) if about else ():
+            yield use, one
 
 
 def data_set(about: JsonObject, use: str) -> Iterator[Block]:
@@ -162,7 +168,7 @@ def repetition(study: StudyResult) -> Iterator[Block]:
         "With the study file above and the same data sets, as prepare made them (their hashes are under Data). A run "
         "that was interrupted continues where it stopped when the command is repeated."
     )
-    uses = " ".join(f"--data {use}=PATH" for use, about in study.content["data"].items() if about)
+    uses = " ".join(f"--data {use}=PATH" for use, _ in _data_sets(study))
     yield Code(f"ecg-advmask study {STUDY_FILE} FOLDER {uses}".strip())
 
 

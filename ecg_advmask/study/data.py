@@ -11,12 +11,14 @@ import pandas as pd
 from ecg_advmask.data.batches import pretraining_rows
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.targets import Targets
+from ecg_advmask.data.union import open_data_sets
 from ecg_advmask.errors import InputError, some_of
 from ecg_advmask.evaluate.eligibility import (
     account_of,
     labelled_targets,
     new_split,
     recordings_of,
+    shared_split,
     stored_split,
     unseen,
 )
@@ -46,10 +48,10 @@ class StudyData:
             InputError: one of them is missing or damaged.
         """
         evaluation = DataSet.open(study.evaluation)
-        if study.pretraining is None:
+        if not study.pretraining:
             return cls(study, folder, None, evaluation)
-        same = study.pretraining.resolve() == study.evaluation.resolve()
-        return cls(study, folder, evaluation if same else DataSet.open(study.pretraining), evaluation)
+        same = [path.resolve() for path in study.pretraining] == [study.evaluation.resolve()]
+        return cls(study, folder, evaluation if same else open_data_sets(study.pretraining), evaluation)
 
     @cached_property
     def recordings(self) -> pd.DataFrame:
@@ -69,8 +71,8 @@ class StudyData:
         same_data = self.pretraining is not None and run.dataset.get("sha256") == self.pretraining.sha256
         return same_data and run.config.pretraining_share == self.study.pretraining_share
 
-    def targets(self, task: str) -> Targets:
-        """The targets of `recordings`.
+    def targets(self, task: str, stated_by: str = "tasks") -> Targets:
+        """The targets of `recordings` in a task that a key of the protocol names.
 
         Raises:
             InputError: there is no such task, or nothing to distinguish.
@@ -78,7 +80,8 @@ class StudyData:
         try:
             return labelled_targets(task, self.recordings, self.evaluation.labels, self.evaluation.path)
         except InputError as error:
-            raise InputError(f"{self.study.path}: protocol.tasks: {str(error).removeprefix('--task ')}") from error
+            what = str(error).removeprefix("--task ")
+            raise InputError(f"{self.study.path}: protocol.{stated_by}: {what}") from error
 
     def split(self, task: str) -> Split:
         """The division for a task: the stored one, if it was made of the same data in the same way, or else a new one,
@@ -88,7 +91,7 @@ class StudyData:
             InputError: there is no such task, too few recordings, or the stored division was altered.
         """
         path = self.folder.split(task)
-        made_of = {
+        made_of: dict[str, Any] = {
             "task": task,
             "evaluation_sha256": self.evaluation.sha256,
             "pretraining_sha256": None if self.pretraining is None else self.pretraining.sha256,
@@ -96,11 +99,17 @@ class StudyData:
             "shares": list(self.study.shares),
             "split_seed": self.study.split_seed,
         }
+        if self.study.stratify:  # absent where it is not used, as in the divisions of earlier versions
+            made_of["stratify"] = list(self.study.stratify)
         origin = path.with_suffix(".json")
         targets, recordings = self.targets(task), self.recordings
         if path.is_file() and origin.is_file() and read_json(origin) == made_of:
             return stored_split(path, recordings, targets)
-        split = new_split(recordings, targets, self.study.shares, self.study.split_seed)
+        if self.study.stratify:
+            strata = [self.targets(one, "stratify") for one in self.study.stratify]
+            split = shared_split(recordings, targets, strata, self.study.shares, self.study.split_seed)
+        else:
+            split = new_split(recordings, targets, self.study.shares, self.study.split_seed)
         split.write(path)
         write_json(origin, made_of)
         return split

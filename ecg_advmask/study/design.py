@@ -1,7 +1,7 @@
 """The design of a study: its data sets, protocol and methods, as frozen dataclasses."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal, cast, get_args, get_origin
@@ -55,8 +55,8 @@ class Study:
     """The method that every other one is compared with."""
     compare: tuple[tuple[str, str], ...]
     """Further comparisons decided beforehand, the first method minus the second."""
-    pretraining: Path | None
-    """Folder of the data set that methods pretrain on; None if no method does."""
+    pretraining: tuple[Path, ...]
+    """Folders of the data sets that methods pretrain on, all together; none if no method does."""
     evaluation: Path
     pretraining_share: float
     seeds: tuple[int, ...]
@@ -65,6 +65,9 @@ class Study:
     """Shares of the training part, or above 1 numbers of labelled recordings."""
     draws: int
     shares: tuple[float, float, float]
+    stratify: tuple[str, ...]
+    """Tasks whose classes, combined, are the strata of one division for all tasks; empty for a division of each task,
+    stratified by it alone."""
     split_seed: int
     resamples: int
     head: HeadKind
@@ -100,12 +103,10 @@ class Study:
             resamples=self.resamples,
         )
 
-    def with_data(self, paths: Mapping[str, Path]) -> "Study":
-        """The study with other folders of data, by key ``pretraining`` or ``evaluation``."""
+    def with_data(self, pretraining: Sequence[Path] = (), evaluation: Path | None = None) -> "Study":
+        """The study with other folders of data, where any are given."""
         return dataclasses.replace(
-            self,
-            pretraining=paths.get("pretraining", self.pretraining),
-            evaluation=paths.get("evaluation", self.evaluation),
+            self, pretraining=tuple(pretraining) or self.pretraining, evaluation=evaluation or self.evaluation
         )
 
 
@@ -136,7 +137,7 @@ def read_study(path: str | Path) -> Study:
     data, protocol, entries = table.table("data"), table.table("protocol"), table.tables("methods")
     table.end()
 
-    pretraining = data.text("pretraining") if data.has("pretraining") else None
+    pretraining = data.text_or_texts("pretraining") if data.has("pretraining") else ()
     evaluation = data.text("evaluation")
     data.end()
 
@@ -151,7 +152,7 @@ def read_study(path: str | Path) -> Study:
         question,
         baseline,
         compare,
-        None if pretraining is None else file.parent / pretraining,
+        tuple(file.parent / path for path in pretraining),
         file.parent / evaluation,
         protocol.share("pretraining_share", 1.0),
         seeds,
@@ -159,6 +160,7 @@ def read_study(path: str | Path) -> Study:
         protocol.counts_of_labels("labels"),
         draws,
         protocol.shares_of_parts("shares", (0.5, 0.1, 0.4)),
+        protocol.texts("stratify") if protocol.has("stratify") else (),
         protocol.number("split_seed", 0, 0),
         protocol.number("resamples", 1000, 100),
         cast("HeadKind", protocol.choice("head", HEADS, "lbfgs")),
@@ -170,7 +172,7 @@ def read_study(path: str | Path) -> Study:
     if baseline not in {method.name for method in methods}:
         raise table.error("baseline", "is the name of no method")
     _check_comparisons(table, study)
-    if pretraining is None and any(method.kind == "pretrained" for method in methods):
+    if not pretraining and any(method.kind == "pretrained" for method in methods):
         raise InputError(f"{file}: data.pretraining is missing, name the data set that methods pretrain on")
     _check_file_names(protocol, "tasks", study.tasks)
     _check_rates(study)

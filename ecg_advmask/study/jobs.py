@@ -86,7 +86,9 @@ def units_of(study: Study, method: Method, seed: int) -> list[Unit]:
 def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[StudyJob]:
     """The jobs of a study in their order, or of a part of it: some methods, some seeds.
 
-    A method that fine-tunes brings the pretraining that it starts from.
+    They come seed by seed, all methods of the first seed before any of the second: a study that is interrupted has
+    compared its methods with the seeds that it has. A method that fine-tunes brings the pretraining that it starts
+    from.
 
     Raises:
         InputError: there is no such method or seed, or nothing has both.
@@ -108,8 +110,8 @@ def jobs_of(study: Study, only: Sequence[str] = (), seeds: Sequence[int] = ()) -
         raise InputError(f"{study.path}: none of these methods (--only) has one of these seeds (--seed)")
     needed = {(method.of, seed) for method, seed in wanted if method.of}
     jobs = []
-    for method in study.methods:
-        for seed in method.seeds:
+    for seed in sorted({seed for method in study.methods for seed in method.seeds}):
+        for method in (method for method in study.methods if seed in method.seeds):
             units = units_of(study, method, seed)
             if (method, seed) not in wanted:
                 units = [unit for unit in units if not unit.task] if (method.name, seed) in needed else []

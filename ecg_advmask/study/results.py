@@ -13,6 +13,7 @@ import numpy as np
 from ecg_advmask import presets
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.summary import describe
+from ecg_advmask.data.union import DataSetUnion
 from ecg_advmask.evaluate.evaluation import AtCount, defined, load_evaluation
 from ecg_advmask.evaluate.metrics import PRIMARY, bootstrap_interval
 from ecg_advmask.files import versions, write_csv, write_json
@@ -153,7 +154,18 @@ def _protocol(state: State) -> dict[str, Any]:
 
 
 def _described(data: DataSet) -> dict[str, Any]:
-    return {key: value for key, value in describe(data).items() if key != "path"}
+    """What a data set is; of a union, what it is as a whole and each of its ``members``."""
+    if not isinstance(data, DataSetUnion):
+        return {key: value for key, value in describe(data).items() if key != "path"}
+    members = [_described(member) for member in data.members]
+    return {
+        "name": " + ".join(member["name"] for member in members),
+        "sha256": data.sha256,
+        "sampling_rate_hz": data.sampling_rate_hz,
+        "window_samples": data.window_samples,
+        "generated": any(member["generated"] for member in members),
+        "members": members,
+    }
 
 
 def _method(state: State, method: Method) -> dict[str, Any]:

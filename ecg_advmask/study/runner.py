@@ -289,6 +289,7 @@ def run_study(
     only: Sequence[str] = (),
     seeds: Sequence[int] = (),
     workers: int = 1,
+    results_only: bool = False,
     draw_masks: DrawMasks | None = None,
 ) -> list[dict[str, Any]]:
     """Do what is missing of a study, or of a part of it, and write its results.
@@ -299,6 +300,7 @@ def run_study(
         only: names of methods to do; by default all.
         seeds: seeds to do; by default all.
         workers: how many methods and seeds are worked on at a time.
+        results_only: write the results of what is finished, and do none of what is missing.
         draw_masks: draws the masks of the runs; it is sent to other processes, so it must be a function of a module.
 
     Returns:
@@ -318,16 +320,22 @@ def run_study(
     for task in study.tasks:
         data.check_labels(data.split(task))
     state = State(data)
+    if not results_only:
+        _work_on(jobs, state, Work(study, folder, draw_masks), workers)
+    with locked(folder.path / "locks" / "results", wait_for_it=True):  # who comes last has seen everything
+        return collate(state)
+
+
+def _work_on(jobs: Sequence[StudyJob], state: State, work: Work, workers: int) -> None:
+    """Do the jobs that are not done, under a bar of all of them."""
     units = [unit for job in jobs for unit in job.units]
     finished = {unit for unit in units if state.is_done(unit)}
     left = [job for job in jobs if not finished.issuperset(job.units)]
     view = StudyProgress(units, {unit: unit.amount if unit in finished else state.amount_done(unit) for unit in units})
     try:
-        do_jobs(Work(study, folder, draw_masks), left, workers, view.listen, view.tick)
+        do_jobs(work, left, workers, view.listen, view.tick)
     finally:
         view.close()
-    with locked(folder.path / "locks" / "results", wait_for_it=True):  # who comes last has seen everything
-        return collate(state)
 
 
 def _check_place(folder: Folder, study: Study) -> None:

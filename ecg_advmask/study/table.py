@@ -58,6 +58,10 @@ class TomlTable:
             raise self.error(key, 'expected a list of texts, such as ["rhythm", "sex"]')
         return tuple(values)
 
+    def text_or_texts(self, key: str) -> tuple[str, ...]:
+        """One text, or a list of different ones, not empty."""
+        return (self.text(key),) if isinstance(self._values.get(key), str) else self.texts(key)
+
     def pairs(self, key: str) -> tuple[tuple[str, str], ...]:
         """A list of pairs of texts, empty if it is not there."""
         values = self._take(key, [], "a list of pairs")

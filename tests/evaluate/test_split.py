@@ -10,7 +10,7 @@ import pytest
 
 from ecg_advmask.data.targets import Targets, targets_of
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.eligibility import account_of, new_split, recordings_of, stored_split
+from ecg_advmask.evaluate.eligibility import account_of, new_split, recordings_of, shared_split, stored_split
 from ecg_advmask.evaluate.split import PARTS, split_recordings
 
 SHARES = (0.5, 0.1, 0.4)
@@ -51,6 +51,26 @@ def test_the_order_of_the_windows_does_not_change_the_parts():
     _, split = divided(archive(200))
     _, shuffled = divided(archive(200).sample(frac=1, random_state=1))
     assert [split.digest(part) for part in PARTS] == [shuffled.digest(part) for part in PARTS]
+
+
+def test_a_shared_division_puts_each_recording_into_one_part_for_all_tasks():
+    """Combinations of classes are kept in proportion; who lacks the class of a task moves nobody."""
+    generator = np.random.default_rng(1)
+    rhythm = generator.choice(["SB", "SR"], 600, p=[0.9, 0.1])
+    sex = generator.choice(["male", "female"], 600)
+    table = pd.DataFrame({"id": [f"r{i:03d}" for i in range(600)], "patient": [f"p{i}" for i in range(600)]})
+    found = recordings_of(table.assign(signal_hash="h" + table["id"], codes=rhythm, sex=sex), None)
+    strata = [Targets.of_classes("rhythm", rhythm), Targets.of_classes("sex", sex)]
+    unknown = Targets.of_classes("sex", [None if i % 5 == 0 else one for i, one in enumerate(sex)])
+    for targets in (*strata, unknown):
+        split = shared_split(found, targets, strata, SHARES, 0)
+        part_of = {split.ids[row]: part for part in PARTS for row in split.rows[part]}
+        assert len(part_of) == targets.known.sum()
+        if targets is strata[0]:
+            whole = part_of
+        assert part_of.items() <= whole.items()
+    counts = pd.crosstab([rhythm, sex], [whole[one] for one in found["key"]], normalize="index")
+    assert counts["test"].between(0.35, 0.45).all() and counts["train"].between(0.45, 0.55).all()
 
 
 def test_a_class_missing_from_a_part_is_named():

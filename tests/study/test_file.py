@@ -59,7 +59,7 @@ def read(folder: Path, text: str) -> Study:
 
 def test_what_the_file_says_is_what_is_read(tmp_path: Path) -> None:
     study = read(tmp_path, GOOD)
-    assert (study.pretraining, study.evaluation) == (tmp_path / "in/one", Path("/elsewhere"))
+    assert (study.pretraining, study.evaluation) == ((tmp_path / "in/one",), Path("/elsewhere"))
     assert study.compare == (("Adv Mask", "Untrained"), ("Adv Mask, tuned", "Adv Mask"))
     assert study.labels == (25, 0.5, 1) and study.seeds == (0, 2) and study.content == tomllib.loads(GOOD)
     untrained, block, learnt, tuned = study.methods
@@ -70,8 +70,8 @@ def test_what_the_file_says_is_what_is_read(tmp_path: Path) -> None:
     assert study.config(block, 0).epochs == 3 and study.config(tuned, 2) == config
     protocol = study.protocol(tuned)
     assert (protocol.fractions, protocol.draws, protocol.shares) == ((25, 0.5, 1), 3, (0.5, 0.1, 0.4))
-    other = study.with_data({"evaluation": Path("here")})
-    assert (other.pretraining, other.evaluation) == (tmp_path / "in/one", Path("here"))
+    other = study.with_data(evaluation=Path("here"))
+    assert (other.pretraining, other.evaluation) == ((tmp_path / "in/one",), Path("here"))
 
 
 @pytest.mark.parametrize(
@@ -159,6 +159,15 @@ def test_a_comparison_that_cannot_be_made_or_is_made_anyway_is_refused(
     assert text.startswith(f"{tmp_path / 'study.toml'}: compare = ") and message in text and "\n" not in text
 
 
+def test_methods_pretrain_on_one_data_set_or_on_several(tmp_path: Path) -> None:
+    several = read(tmp_path, GOOD.replace('"in/one"', '["in/one", "/two"]'))
+    assert several.pretraining == (tmp_path / "in/one", Path("/two"))
+    assert several.with_data(pretraining=[Path("a"), Path("b")]).pretraining == (Path("a"), Path("b"))
+    for wrong in ("[]", "3", '["in/one", "in/one"]', '["in/one", 3]'):
+        with pytest.raises(InputError, match=r"data\.pretraining"):
+            read(tmp_path, GOOD.replace('"in/one"', wrong))
+
+
 def test_without_further_comparisons_there_are_none(tmp_path: Path) -> None:
     assert read(tmp_path, re.sub("compare = .*", "", GOOD)).compare == ()
 
@@ -183,10 +192,10 @@ def test_jobs_come_in_order_and_in_part(tmp_path: Path) -> None:
     whole = [(job.method, job.seed, [unit.task for unit in job.units], job.after) for job in jobs_of(study)]
     tasks = list(study.tasks)
     assert whole == [
-        ("Untrained", 1, tasks, ""),
         ("Block mask", 0, ["", *tasks], ""),
-        ("Block mask", 2, ["", *tasks], ""),
         ("Adv Mask", 0, ["", *tasks], ""),
+        ("Untrained", 1, tasks, ""),
+        ("Block mask", 2, ["", *tasks], ""),
         ("Adv Mask", 2, ["", *tasks], ""),
         ("Adv Mask, tuned", 2, tasks, "Adv Mask"),
     ]

@@ -85,6 +85,25 @@ def test_a_row_of_the_history_without_its_checkpoint_does_not_count(state: State
     assert state.finished_run(state.study.methods[0], 0) is None
 
 
+def test_nobody_is_judged_who_is_in_any_of_several_data_sets(tmp_path: Path, write_data: Callable[..., Path]) -> None:
+    """Of the recordings to judge on, one each is met by its id, its signal and its patient, in different data sets."""
+    windows_uv = np.random.default_rng(0).integers(-900, 900, (8, 1000, 12)).astype(np.int16)
+    for name, rows, ids, patients in (
+        ("one", [0, 1], ["A", "x"], ["p0", "p1"]),
+        ("two", [2, 3], ["A", "y"], ["p2", "p3"]),  # the id A is that of another recording
+        ("judged", [4, 1, 5, 2, 6, 7], ["A", "B", "C", "D", "E", "F"], ["q0", "q1", "p3", "q3", "q4", "q5"]),
+    ):
+        hashes = [f"h{row}" for row in rows]
+        write_data(tmp_path / name, windows_uv[rows], [len(rows)], id=ids, patient=patients, signal_hash=hashes)
+    file = tmp_path / "study.toml"
+    file.write_text(STUDY.replace('pretraining = "data"', 'pretraining = ["one", "two"]').replace('"data"', '"judged"'))
+    found = opened(read_study(file)).data.recordings.set_index("key")
+    assert {name: [*found.index[found[name]]] for name in ("seen_by_id", "seen_by_signal", "seen_by_patient")} == {
+        "seen_by_id": ["A"], "seen_by_signal": ["B", "D"], "seen_by_patient": ["C"],
+    }  # fmt: skip
+    assert [*found.index[~found["seen"]]] == ["E", "F"]
+
+
 def test_more_epochs_go_on_and_other_data_is_refused(state: State, write_data: Callable[..., Path]) -> None:
     leave(state, 9, {})
     file, method = state.study.path, state.study.methods[0]
@@ -92,6 +111,6 @@ def test_more_epochs_go_on_and_other_data_is_refused(state: State, write_data: C
     longer = opened(read_study(file))
     assert longer.finished_run(method, 0) is None and longer.started_run(method, 0) is not None
     write_data(file.parent / "other", np.ones((4, 1000, 12), np.int16), [4])
-    elsewhere = opened(state.study.with_data({"pretraining": file.parent / "other"}))
+    elsewhere = opened(state.study.with_data(pretraining=[file.parent / "other"]))
     with pytest.raises(InputError, match="was started on another data set"):
         elsewhere.finished_run(method, 0)
