@@ -6,8 +6,9 @@ arrays and reads the samples of one recording at a time.
 
 import functools
 import os
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,25 +16,49 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.leads import LeadColumns, LeadNames
+from ecg_advmask.ecg.leads import LeadColumns, LeadNames, standard_lead
 from ecg_advmask.ecg.recording import (
     Recording,
     UnreadableRecordingError,
     assumed_unit,
     column_factors,
+    is_number,
     lead_columns,
+    means_patient,
     one_line,
+    parse_age,
+    parse_patient,
+    parse_sex,
     positive_rate,
 )
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
-    "signals": ("signals", "signal", "ecg", "ecgs", "tracings", "p_signal", "val", "data", "x"),
-    "rate": ("sampling_rate_hz", "sampling_rate", "sampling_frequency", "sample_rate", "fs", "sfreq"),
-    "leads": ("leads", "lead_names", "sig_name", "channels", "channel_names", "ch_names"),
+    "signals": (
+        *("signals", "signal", "ecg", "ecgs", "ecgdata", "ecgsignal", "ecgsignals", "tracings", "tracing", "psignal"),
+        *("waveforms", "waveform", "val", "data", "x", "samples", "sig", "arr0"),
+    ),
+    "rate": (
+        *("samplingratehz", "samplingrate", "samplingfrequency", "samplingfrequencyhz", "samplerate", "sampleratehz"),
+        *("samplefrequency", "samplingfreq", "samplefreq", "fs", "fshz", "sfreq", "srate"),
+    ),
+    "leads": (
+        *("leads", "lead", "leadnames", "leadname", "leadorder", "signame", "signames", "signalnames", "channels"),
+        *("channelnames", "chnames", "columns", "columnnames", "electrodes"),
+    ),
     "unit": ("unit", "units"),
-    "ids": ("ids", "id", "exam_id", "exam_ids", "record_id", "record_ids"),
+    "ids": ("ids", "id", "examid", "examids", "recordid", "recordids", "ecgid", "ecgids"),
+    "age": ("age", "ages", "ageyears", "patientage"),
+    "sex": ("sex", "sexes", "gender", "patientsex"),
+    "scale": (
+        *("gain", "gains", "adcgain", "scale", "scalefactor", "scalefactors", "resolution", "lsb", "unitsperbit"),
+        *("baseline", "adczero", "offset"),
+    ),
 }
-"""What arrays are called, in any case. Of several names the first goes; rates of any name must agree."""
+"""What arrays are called, without case, blanks, dashes and underscores; patients as `means_patient` knows them.
+
+Of several names the first goes; rates of any name must agree. What is known of the scale of samples is not applied:
+whole numbers beside it are refused.
+"""
 
 MOST_NAMES: Final = 100
 """Leads that are believed."""
@@ -49,23 +74,47 @@ class Given:
     rebuild_leads: bool
 
 
-def array_named(kind: str, names: Collection[str], path: str | os.PathLike[str]) -> str | None:
-    """The name of the array of this kind among those of a file, None if there is none.
+def kind_of(name: str) -> str:
+    """The kind of an array in `NAMES`, or "patient", by its name; empty if it is none of them."""
+    if means_patient(name):
+        return "patient"
+    bare = _bare(name)
+    return next((kind for kind, names in NAMES.items() if bare in names), "")
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_.\-]+", "", name).lower()
+
+
+def is_beside(name: str, values: int, is_text: bool) -> bool:
+    """Whether an array that is not the signals is of use: by its name, or since it may hold the names of leads."""
+    kind = kind_of(name)
+    if kind == "leads":  # numbers would be an order of leads, but for how many there are
+        return is_text or values > 1
+    return kind not in {"", "signals"} or (is_text and values <= MOST_NAMES)
+
+
+def array_named_signals(shapes: Mapping[str, Sequence[int]], path: str | os.PathLike[str]) -> str:
+    """The name of the signals among the arrays of a file, by their names and shapes; the only array needs no name.
 
     Raises:
         UnreadableRecordingError: there are no signals, or several arrays that may be them.
     """
-    by_lower = {name.lower(): name for name in sorted(names, reverse=True)}
-    found = [by_lower[name] for name in NAMES[kind] if name in by_lower]
-    if kind == "signals":
-        shown = ", ".join(sorted(names))[:100] or "none"
-        if not found:
-            raise UnreadableRecordingError(path, f"has no array named signals (it has: {shown})")
-        if len(found) > 1 and found[0].lower() != "signals":
-            raise UnreadableRecordingError(
-                path, f"has several arrays that may be the signals ({', '.join(found)}), name one of them signals"
-            )
-    return found[0] if found else None
+    for name, shape in shapes.items():
+        if len(shapes) == 1 and len(shape) in {2, 3} and not kind_of(name):
+            return name
+    found = sorted((NAMES["signals"].index(_bare(name)), name) for name in shapes if kind_of(name) == "signals")
+    if len(found) > 1:
+        found = [one for one in found if len(shapes[one[1]]) in {2, 3} and min(shapes[one[1]][-2:]) > 1] or found
+    if not found:
+        shown = ", ".join(sorted(shapes))[:100] or "none"
+        raise UnreadableRecordingError(path, f"has no array named signals (it has: {shown})")
+    if len(found) > 1 and found[0][1] != "signals":
+        names = ", ".join(name for _, name in found)
+        raise UnreadableRecordingError(
+            path, f"has several arrays that may be the signals ({names}), name one of them signals"
+        )
+    return found[0][1]
 
 
 @dataclass
@@ -73,8 +122,10 @@ class ArrayFile(ABC):
     """An opened file of arrays; its length is the number of recordings.
 
     It holds ``signals``, (N, T, leads) or (T, leads), and ``sampling_rate_hz``; it may hold ``leads`` (names of the
-    columns; default: the twelve in standard order), ``ids`` (N,) and ``unit``, one or one for each column. `NAMES` has
-    the other names of these arrays. What the file states overrides what the caller says.
+    columns; default: the twelve in standard order), ``unit``, one or one for each column, and ``ids``, ``patient_id``,
+    ``age`` and ``sex``, one for each recording. `NAMES` has the other names of these arrays; the names of leads are
+    found by what they are, whatever the array is called. Where the other axis has as many columns as there are leads,
+    the signals lie as (N, leads, T) or (leads, T). What the file states overrides what the caller says.
     """
 
     path: str
@@ -84,6 +135,9 @@ class ArrayFile(ABC):
     _leads: LeadColumns
     _ids: list[str] | None
     _assumed_unit: str
+    _leads_first: bool
+    _about: Mapping[str, Sequence[str]]
+    """Patients, ages and sexes, one of each for all recordings or one for each."""
 
     def __len__(self) -> int:
         return self._recordings
@@ -104,7 +158,8 @@ class ArrayFile(ABC):
             UnreadableRecordingError: the file is damaged or gone, or there is no room to unpack it.
         """
         try:
-            values = self._values(number)[:, list(self._leads.columns)]
+            values = self._values(number)
+            values = (values.T if self._leads_first else values)[:, list(self._leads.columns)]
         except UnreadableRecordingError:
             raise
         except Exception as error:  # damage shows in errors of many kinds
@@ -115,90 +170,148 @@ class ArrayFile(ABC):
             self.id_of(number),
             self._leads.to_twelve_leads(signals_mv),
             self.sampling_rate_hz,
+            patient=parse_patient(self._of_recording("patient", number)),
+            age_years=parse_age(self._of_recording("age", number)),
+            sex=parse_sex(self._of_recording("sex", number)),
             file=self.path,
             rebuilt=self._leads.rebuilt,
             assumed_unit=self._assumed_unit,
         )
 
+    def _of_recording(self, kind: str, number: int) -> str:
+        values = self._about.get(kind) or [""]
+        return values[number if len(values) > 1 else 0]
+
     @abstractmethod
     def _values(self, number: int) -> npt.NDArray[Any]:
-        """The samples of one recording as the file has them, (T, columns)."""
+        """The samples of one recording as the file has them, (T, columns) or (columns, T)."""
 
 
 def described(
-    path: str | os.PathLike[str], shape: Sequence[int], others: Mapping[str, Sequence[str]], given: Given
+    path: str | os.PathLike[str],
+    shape: Sequence[int],
+    others: Mapping[str, Sequence[str]],
+    given: Given,
+    *,
+    whole_numbers: bool,
 ) -> dict[str, Any]:
     """The fields of an `ArrayFile` but for its path, from the shape of its signals and the arrays beside them.
 
     Args:
         path: the file, for complaints.
-        shape: of the signals, (N, T, columns) or (T, columns).
+        shape: of the signals, (N, T, columns), (T, columns), or with the columns before the time.
         others: by name, the values of arrays that are not the signals.
         given: what the caller says.
+        whole_numbers: the samples are of a type of whole numbers.
 
     Raises:
         UnreadableRecordingError: the arrays do not fit together, lack a lead or the rate, or contradict each other.
     """
     recordings = shape[0] if len(shape) == 3 else 1
-    names = _of("leads", others) or list(given.leads.of_nameless())
-    if len(names) != shape[-1]:
-        swapped = "; put time before the leads" if shape[-2] == len(names) else ""
+    names = _names_of_leads(path, others) or list(given.leads.of_nameless())
+    turned = len(names) == shape[-2] != shape[-1]
+    if len(shape) == 2 and shape[0] == shape[1]:
+        raise UnreadableRecordingError(path, f"signals have shape {tuple(shape)}, the axis of time is not clear")
+    if len(names) != shape[-1] and not turned:
         raise UnreadableRecordingError(
-            path, f"signals have {shape[-1]} leads in the last axis, expected {len(names)}{swapped}"
+            path, f"signals have {shape[-1]} leads in the last axis, expected {len(names)}; name them in an array leads"
         )
-    ids = _of("ids", others)
-    if ids is not None and len(ids) != recordings:
+    about = {kind: _one_or_each(path, kind, others, recordings) for kind in ("ids", "patient", "age", "sex")}
+    ids = about.pop("ids")
+    if ids and len(ids) != recordings:
         raise UnreadableRecordingError(path, f"has {len(ids)} ids for {recordings} recordings")
-    if ids is not None and not all(ids):
+    if not all(ids):
         raise UnreadableRecordingError(path, "has an empty id in ids, give every recording one")
     found = lead_columns(names, path, rebuild=given.rebuild_leads, leads=given.leads)
-    units = list(_of("unit", others) or [])
+    units = _of("unit", others)
     if len(units) not in {0, 1, len(names)}:
         raise UnreadableRecordingError(path, f"has {len(units)} units for {len(names)} leads")
     if len(units) == len(names):
         units = [units[column] for column in found.columns]
+    if whole_numbers and not any(units) and given.unit == "mV":
+        _check_no_scale(path, others)
     return {
         "sampling_rate_hz": _rate(path, others, given),
         "_recordings": recordings,
         "_factors": column_factors(found, units, given.unit, path),
         "_leads": found,
-        "_ids": None if ids is None else list(ids),
+        "_ids": ids or None,
         "_assumed_unit": assumed_unit(found, units, given.unit),
+        "_leads_first": turned,
+        "_about": about,
     }
 
 
-def _of(kind: str, others: Mapping[str, Sequence[str]]) -> Sequence[str] | None:
-    by_lower = {name.lower(): values for name, values in others.items()}
-    return next((by_lower[name] for name in NAMES[kind] if name in by_lower), None)
+def _of(kind: str, others: Mapping[str, Sequence[str]]) -> list[str]:
+    """The values of the first array of this kind; none if there is none."""
+    of_kind = [name for name in others if kind_of(name) == kind]
+    order = NAMES.get(kind, ())
+    of_kind.sort(key=lambda name: order.index(_bare(name)) if order else 0)
+    return list(others[of_kind[0]]) if of_kind else []
+
+
+def _one_or_each(
+    path: str | os.PathLike[str], kind: str, others: Mapping[str, Sequence[str]], recordings: int
+) -> list[str]:
+    """One value for all recordings or one for each; none if there is no such array."""
+    if kind == "patient" and len(several := [name for name in others if kind_of(name) == kind]) > 1:
+        raise UnreadableRecordingError(path, f"has several arrays of patients ({', '.join(several)}), leave one")
+    values = [re.sub(r"^(\d+)\.0+$", r"\1", value) for value in _of(kind, others)]
+    if values and len(values) not in {1, recordings}:
+        raise UnreadableRecordingError(path, f"has {len(values)} {kind} for {recordings} recordings")
+    return values
+
+
+def _names_of_leads(path: str | os.PathLike[str], others: Mapping[str, Sequence[str]]) -> list[str]:
+    """The names of the columns: those in an array of that name, else in the one whose words are names of leads.
+
+    Raises:
+        UnreadableRecordingError: two arrays name them, and not alike.
+    """
+    split = {name: _words(values) for name, values in others.items()}
+    named = [words for name, words in split.items() if kind_of(name) == "leads" and words]
+    named += [words for name, words in split.items() if kind_of(name) == "" and _are_leads(words)]
+    if any(words != named[0] for words in named):
+        raise UnreadableRecordingError(path, "names its leads in several arrays, and not alike, leave one")
+    return named[0] if named else []
+
+
+def _words(values: Sequence[str]) -> list[str]:
+    return [word.strip() for word in values[0].split(",")] if len(values) == 1 else list(values)
+
+
+def _are_leads(words: Sequence[str]) -> bool:
+    leads = sum(standard_lead(word) is not None for word in words)
+    return leads >= _FEWEST_LEADS and 2 * leads > len(words)
+
+
+_FEWEST_LEADS: Final = 8
+
+
+def _check_no_scale(path: str | os.PathLike[str], others: Mapping[str, Sequence[str]]) -> None:
+    for name, values in others.items():
+        is_zero = _bare(name) in {"baseline", "adczero", "offset"}
+        if kind_of(name) == "scale" and any(not is_number(one) or float(one) != 1 - is_zero for one in values):
+            raise UnreadableRecordingError(
+                path,
+                f"holds whole numbers and {name[:40]}, which is not applied; save millivolts, or state the unit of one "
+                "step (--source-unit, such as 4.88uV)",
+            )
 
 
 def _rate(path: str | os.PathLike[str], others: Mapping[str, Sequence[str]], given: Given) -> float:
     rates = {}
     for name, values in others.items():
-        if name.lower() in NAMES["rate"]:
+        if kind_of(name) == "rate":
             if len(set(values)) != 1:
-                raise UnreadableRecordingError(path, f"{name} holds {len(values)} values, expected one")
-            rates[name] = positive_rate(values[0], path)
+                raise UnreadableRecordingError(
+                    path, f"{name} holds {len(set(values))} different values, save recordings of each rate apart"
+                )
+            rates[name] = positive_rate(re.sub(r"\s*[hH][zZ]$", "", values[0]), path)
     if len(set(rates.values())) > 1:
         stated = ", ".join(f"{name} {rate:g}" for name, rate in sorted(rates.items()))
         raise UnreadableRecordingError(path, f"states several sampling rates ({stated}), leave the right one")
     return next(iter(rates.values())) if rates else positive_rate(given.sampling_rate_hz, path)
-
-
-def leads_first(
-    shape: Sequence[int], others: Mapping[str, Sequence[str]], given: Given, path: str | os.PathLike[str]
-) -> bool:
-    """Whether the signals of one recording lie as (leads, T), as MATLAB users store them; two axes alike are refused.
-
-    Raises:
-        UnreadableRecordingError: both axes are as long as there are leads.
-    """
-    leads = len(_of("leads", others) or given.leads.of_nameless())
-    if len(shape) != 2 or leads not in shape:
-        return False
-    if shape[0] == shape[1]:
-        raise UnreadableRecordingError(path, f"signals have shape {tuple(shape)}, the axis of time is not clear")
-    return shape[0] == leads
 
 
 def opened(

@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, array_named, described, leads_first
+from ecg_advmask.ecg.arrays import MOST_NAMES, ArrayFile, Given, array_named_signals, described, is_beside, kind_of
 from ecg_advmask.ecg.recording import UnreadableRecordingError, check_samples, one_line
 
 _MOST_ITEMS: Final = 1000
@@ -30,20 +30,16 @@ class Hdf5File(ArrayFile):
     _name: str = ""
     _reversed: bool = field(default=False)
     """The axes lie in reverse, as MATLAB writes them."""
-    _leads_first: bool = field(default=False)
 
     def _values(self, number: int) -> npt.NDArray[Any]:
         with _file(self.path) as file:
             data = file[self._name]
             values = data[()] if data.ndim == 2 else data[..., number] if self._reversed else data[number]
-        values = values.T if self._reversed else values
-        return np.asarray(values.T if self._leads_first else values)
+        return np.asarray(values.T if self._reversed else values)
 
 
 def open_hdf5(path: str | os.PathLike[str], given: Given) -> Hdf5File:
     """Read everything but the samples.
-
-    The signals of a file with one recording may lie as (T, leads) or (leads, T).
 
     Raises:
         UnreadableRecordingError: h5py is not installed, or the file is missing, damaged, or does not hold these arrays
@@ -79,8 +75,7 @@ def _described(path: str | os.PathLike[str], file: Any, given: Given) -> Hdf5Fil
         raise UnreadableRecordingError(path, f"holds {len(file)} items, of at most {_MOST_ITEMS}")
     local = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
     arrays = {name: file[name] for name in local if file.get(name, getclass=True) is h5py.Dataset}
-    name = array_named("signals", arrays, path)
-    assert name is not None
+    name = array_named_signals({name: array.shape for name, array in arrays.items()}, path)
     signals = arrays.pop(name)
     if signals.is_virtual or signals.external:
         raise UnreadableRecordingError(path, f"{name} lies in other files, copy it into one")
@@ -96,22 +91,29 @@ def _described(path: str | os.PathLike[str], file: Any, given: Given) -> Hdf5Fil
     check_samples(math.prod(shape[-2:]), path)
     others: dict[str, list[str]] = {}
     stated = [*signals.attrs.items(), *file.attrs.items()]
-    known = {one for kind in ("rate", "leads", "unit", "ids") for one in NAMES[kind]}
     for other, value in [*stated, *arrays.items()]:
-        if other.lower() in known:
+        if is_beside(other, math.prod(getattr(value, "shape", ()) or ()), _is_text(value)):
             values = _texts(path, file, other, value)
             if others.setdefault(other, values) != values:
                 raise UnreadableRecordingError(path, f"states {other} twice, and not alike")
-    turned = leads_first(shape, others, given, path)
-    fields = described(path, shape[::-1] if turned else shape, others, given)
-    return Hdf5File(os.fspath(path), **fields, _name=name, _reversed=is_reversed, _leads_first=turned)
+    fields = described(path, shape, others, given, whole_numbers=signals.dtype.kind in "iu")
+    return Hdf5File(os.fspath(path), **fields, _name=name, _reversed=is_reversed)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether an array or attribute holds text, or references to it as MATLAB's cells do."""
+    dtype = getattr(value, "dtype", None)
+    if dtype is None:
+        return isinstance(value, str | bytes | list)
+    is_char = hasattr(value, "attrs") and value.attrs.get(_MATLAB_CLASS) in (b"char", "char")
+    return is_char or dtype.kind in "SUO"
 
 
 def _texts(path: str | os.PathLike[str], file: Any, name: str, value: Any) -> list[str]:
     """Values of a small array or attribute as text."""
     import h5py
 
-    most = _MOST_IDS if name.lower() in NAMES["ids"] else MOST_NAMES
+    most = _MOST_IDS if kind_of(name) in {"ids", "patient", "age", "sex", "rate"} else MOST_NAMES
     dims = tuple(getattr(value, "shape", ()) or ())
     is_char = isinstance(value, h5py.Dataset) and value.attrs.get(_MATLAB_CLASS) in (b"char", "char")
     if math.prod(dims) > (MOST_NAMES * most if is_char else most):

@@ -8,24 +8,21 @@ import io
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, array_named, described, leads_first
+from ecg_advmask.ecg.arrays import MOST_NAMES, ArrayFile, Given, array_named_signals, described, is_beside, kind_of
 from ecg_advmask.ecg.hdf5 import Hdf5File, is_hdf5, open_hdf5
 from ecg_advmask.ecg.mat5 import read_mat5
 from ecg_advmask.ecg.recording import (
     MOST_SAMPLES,
-    Recording,
     UnreadableRecordingError,
     check_samples,
     one_line,
-    parse_age,
-    parse_sex,
 )
 
 _LARGEST_BYTES: Final = 8 * MOST_SAMPLES
@@ -37,11 +34,6 @@ class MatFile(ArrayFile):
     """A MATLAB file of version 4 to 7, in memory as a whole; `ArrayFile` says what it holds."""
 
     _signals: npt.NDArray[Any] = field(default_factory=lambda: np.empty((0, 0)), repr=False)
-    _age: str = ""
-    _sex: str = ""
-
-    def read(self, number: int) -> Recording:
-        return replace(super().read(number), age_years=parse_age(self._age), sex=parse_sex(self._sex))
 
     def _values(self, number: int) -> npt.NDArray[Any]:
         return self._signals[number] if self._signals.ndim == 3 else self._signals
@@ -49,8 +41,6 @@ class MatFile(ArrayFile):
 
 def open_mat(path: str | os.PathLike[str], given: Given) -> MatFile | Hdf5File:
     """Read a file; one of version 7.3 without its samples.
-
-    The signals of a file with one recording may lie as (T, leads) or (leads, T).
 
     Raises:
         UnreadableRecordingError: the file is missing, damaged, or does not hold these arrays in these shapes.
@@ -89,15 +79,14 @@ def _variables(path: str | os.PathLike[str], data: bytes) -> dict[str, npt.NDArr
 
 
 def _has_signals(variables: Mapping[str, npt.NDArray[Any] | dict[str, npt.NDArray[Any]]]) -> bool:
-    numeric = {
-        name.lower() for name, value in variables.items() if getattr(value, "dtype", np.dtype("O")).kind in "fiu"
-    }
-    return bool(numeric & set(NAMES["signals"]))
+    return any(
+        kind_of(name) == "signals" and getattr(value, "dtype", np.dtype("O")).kind in "fiu"
+        for name, value in variables.items()
+    )
 
 
 def _described(path: str | os.PathLike[str], variables: dict[str, npt.NDArray[Any]], given: Given) -> MatFile:
-    name = array_named("signals", variables, path)
-    assert name is not None
+    name = array_named_signals({name: array.shape for name, array in variables.items()}, path)
     signals = variables.pop(name)
     if signals.dtype.kind not in "fiu" or signals.ndim not in {2, 3}:
         raise UnreadableRecordingError(
@@ -107,20 +96,20 @@ def _described(path: str | os.PathLike[str], variables: dict[str, npt.NDArray[An
     if 0 in signals.shape:
         raise UnreadableRecordingError(path, f"holds no samples ({name} have shape {signals.shape})")
     check_samples(math.prod(signals.shape[-2:]), path)
-    known = {one for kind in ("rate", "leads", "unit", "ids") for one in NAMES[kind]}
-    others = {other: _texts(path, other, value) for other, value in variables.items() if other.lower() in known}
-    turned = leads_first(signals.shape, others, given, path)
-    signals = signals.T if turned else signals
-    fields = described(path, signals.shape, others, given)
-    about = {other.lower(): value for other, value in variables.items() if other.lower() in {"age", "sex"}}
-    age, sex = (next(iter(_texts(path, key, about[key])), "") if key in about else "" for key in ("age", "sex"))
-    return MatFile(os.fspath(path), **fields, _signals=signals, _age=age, _sex=sex)
+    others = {
+        other: _texts(path, other, value)
+        for other, value in variables.items()
+        if is_beside(other, value.size, value.dtype.kind in "UO")
+    }
+    fields = described(path, signals.shape, others, given, whole_numbers=signals.dtype.kind in "iu")
+    return MatFile(os.fspath(path), **fields, _signals=signals)
 
 
 def _texts(path: str | os.PathLike[str], name: str, value: Any) -> list[str]:
     """Values of a small variable as text: numbers, rows of characters, or the texts in cells."""
     array = np.asarray(value)
-    most = len(array) * MOST_NAMES if name.lower() in NAMES["ids"] else MOST_NAMES
+    of_recordings = kind_of(name) in {"ids", "patient", "age", "sex", "rate"}
+    most = array.size if of_recordings else MOST_NAMES
     if array.size > max(most, MOST_NAMES) and array.dtype.kind != "U":
         raise UnreadableRecordingError(path, f"{name} have shape {array.shape}, expected at most {MOST_NAMES} values")
     cells = array.ravel("F")

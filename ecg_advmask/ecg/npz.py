@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.arrays import MOST_NAMES, NAMES, ArrayFile, Given, described
+from ecg_advmask.ecg.arrays import MOST_NAMES, ArrayFile, Given, array_named_signals, described, is_beside, kind_of
 from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, check_samples, one_line
 
@@ -47,7 +47,7 @@ class _Array:
 class NumpyFile(ArrayFile):
     """An opened file; its length is the number of recordings.
 
-    An ``.npz`` holds the arrays of `ArrayFile`, the signals under the name ``signals``; an ``.npy`` holds them alone.
+    An ``.npz`` holds the arrays of `ArrayFile`; an ``.npy`` holds the signals alone.
     """
 
     _signals: _Array
@@ -83,7 +83,8 @@ class NumpyFile(ArrayFile):
         except Exception as error:  # zip, header and memory errors of many kinds mean that it cannot be read
             raise UnreadableRecordingError(path, f"cannot be read as NumPy arrays ({one_line(error)})") from error
         given = Given(sampling_rate_hz, unit, leads, rebuild_leads)
-        return cls(os.fspath(path), **described(path, signals.shape, others, given), _signals=signals)
+        fields = described(path, signals.shape, others, given, whole_numbers=signals.dtype.kind in "iu")
+        return cls(os.fspath(path), **fields, _signals=signals)
 
     def read(self, number: int) -> Recording:
         """One recording, by its place; before the first the samples of an archive are held against its checksum.
@@ -134,42 +135,45 @@ def _archive(stream: BinaryIO, path: str | os.PathLike[str]) -> tuple[_Array, di
         members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
         if len(members) != len(archive.infolist()):
             raise UnreadableRecordingError(path, "has an array twice under one name, save it again")
-        if "signals" not in members:
-            found = ", ".join(sorted(members)) or "none"
-            raise UnreadableRecordingError(path, f"has no array named signals (it has: {found[:100]})")
-        _check_member(members["signals"], archive_bytes, path)
-        with archive.open(members["signals"]) as member:
-            signals = _header(member, members["signals"].file_size, "signals", path, members["signals"])
+        arrays: dict[str, _Array] = {}
+        for name, info in members.items():
+            _check_member(info, archive_bytes, path)
+            with archive.open(info) as member:
+                arrays[name] = _header(member, info.file_size, name, path, info)
+        chosen = array_named_signals({name: array.shape for name, array in arrays.items()}, path)
+        signals = arrays.pop(chosen)
         _check_signals(signals, path)
         others = {}
-        for name, info in members.items():
-            most = _most(name, signals.recordings)
-            if most and name != "signals":
-                _check_member(info, archive_bytes, path)
-                with archive.open(info) as member:
-                    others[name] = _small(member, info, most, name, path)
+        for name, array in arrays.items():
+            values = math.prod(array.shape)
+            may_be_names = array.dtype.hasobject and values in signals.shape[-2:]
+            if is_beside(name, values, array.dtype.kind in "SU" or may_be_names):
+                _check_small(name, array, signals.recordings, path)
+                with archive.open(members[name]) as member:
+                    member.read(array.header_bytes)
+                    others[name] = _texts(member.read(), array)
     return signals, others
 
 
-def _most(name: str, recordings: int) -> int:
-    """Values that an array of this name may hold; 0 if it is none of those beside the signals."""
-    most = {"rate": 1, "leads": MOST_NAMES, "unit": MOST_NAMES, "ids": recordings}
-    return next((most[kind] for kind in most if name.lower() in NAMES[kind]), 0)
-
-
-def _small(member: Any, info: zipfile.ZipInfo, most: int, name: str, path: str | os.PathLike[str]) -> list[str]:
-    """Values of one of the arrays beside the signals, at most ``most`` numbers or words of a length to be believed."""
-    array = _header(member, info.file_size, name, path)
-    values = math.prod(array.shape)
-    is_ids = name.lower() in NAMES["ids"]
-    if is_ids and values != most:
-        raise UnreadableRecordingError(path, f"has {values} ids for {most} recordings")
-    if array.dtype.kind not in "fiuSU" or values > most or array.dtype.itemsize > _LONGEST_NAME_BYTES:
-        expected = "one value" if most == 1 and not is_ids else f"at most {most} names"
+def _check_small(name: str, array: _Array, recordings: int, path: str | os.PathLike[str]) -> None:
+    """Refuse an array beside the signals that holds more values, or longer ones, than are believed."""
+    values, is_ids = math.prod(array.shape), kind_of(name) == "ids"
+    if is_ids and values != recordings:
+        raise UnreadableRecordingError(path, f"has {values} ids for {recordings} recordings")
+    most = max(recordings, 1 if kind_of(name) == "rate" else MOST_NAMES)
+    if array.dtype.hasobject:
         raise UnreadableRecordingError(
-            path, f"{name} have shape {array.shape} and type {array.dtype}, expected {expected}"
+            path, f"{name}: pickled objects are not loaded; save it as text or numbers (dtype=str)"
         )
-    return [str(value).strip() for value in np.frombuffer(member.read(), array.dtype, values).astype(np.str_)]
+    if array.dtype.kind not in "fiuSU" or values > most or array.dtype.itemsize > _LONGEST_NAME_BYTES:
+        raise UnreadableRecordingError(
+            path, f"{name} have shape {array.shape} and type {array.dtype}, expected at most {most} names or numbers"
+        )
+
+
+def _texts(data: bytes, array: _Array) -> list[str]:
+    """Values of a small array as text."""
+    return [str(value).strip() for value in np.frombuffer(data, array.dtype, math.prod(array.shape)).astype(np.str_)]
 
 
 def _header(
@@ -181,10 +185,8 @@ def _header(
     if read is None:
         raise UnreadableRecordingError(path, f"{name}: has version {version} of the NumPy format, expected 1.0 or 2.0")
     shape, fortran_order, dtype = read(stream)
-    if dtype.hasobject:
-        raise UnreadableRecordingError(path, f"{name}: cannot be read as NumPy arrays (pickled objects are not loaded)")
     header_bytes = stream.tell()
-    due = header_bytes + math.prod(shape) * dtype.itemsize
+    due = size if dtype.hasobject else header_bytes + math.prod(shape) * dtype.itemsize
     if min(shape, default=0) < 0 or size != due:
         raise UnreadableRecordingError(path, f"{name}: is damaged, it has {size} bytes where its header tells of {due}")
     return _Array(dtype, tuple(map(int, shape)), fortran_order, header_bytes, member)
@@ -200,6 +202,8 @@ def _check_member(info: zipfile.ZipInfo, archive_bytes: int, path: str | os.Path
 
 
 def _check_signals(signals: _Array, path: str | os.PathLike[str]) -> None:
+    if signals.dtype.hasobject:
+        raise UnreadableRecordingError(path, "signals: pickled objects are not loaded; save them as numbers")
     if len(signals.shape) not in {2, 3} or signals.dtype.kind not in "fiu":
         raise UnreadableRecordingError(
             path, f"signals have shape {signals.shape} and type {signals.dtype}, expected numbers (N, T, 12) or (T, 12)"
