@@ -2,26 +2,20 @@
 
 In: the design of a study, from its file (`file`), and a folder. Out: in that folder the divisions of the
 recordings, run directories, evaluations, and what they say together (`results`). Training and evaluation happen
-in processes of their own (`processes`), a method and seed at a time.
+in processes of their own (`jobs`), a method and seed at a time.
 """
 
-import os
 import sys
-import tempfile
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 from ecg_advmask import presets
-from ecg_advmask.errors import InputError, printable
+from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.experiment import check_fit
 from ecg_advmask.files import atomic_path, locked
 from ecg_advmask.pretrain.callbacks import DrawMasks
@@ -38,11 +32,11 @@ from ecg_advmask.study.jobs import (
     UnitFinished,
     UnitProgress,
     UnitStarted,
+    do_jobs,
     jobs_of,
 )
 from ecg_advmask.study.results import collate
 from ecg_advmask.study.work import State, Work
-from ecg_advmask.workers import spawn
 
 # ---- One bar for a whole study: what is in progress, parts and units done of all, time left.
 
@@ -130,156 +124,6 @@ def _state(unit: Unit, done: float) -> str:
     if unit.task:
         return f"{unit.title}, {100 * done / unit.amount:.0f} %"
     return f"{unit.title}, epoch {min(int(done) + 1, unit.amount)}/{unit.amount}"
-
-
-# ---- Jobs of a study done by processes of their own, which end with the one that began them.
-#
-# A process that has trained a network is not used again: memory and random state end with it. What XLA compiles is kept
-# for the processes that come after it, as seeds differ in nothing that is compiled.
-
-
-class JobRunner(Protocol):
-    """Does jobs; it is sent to each process."""
-
-    def log(self, job: StudyJob) -> Path:
-        """The file that takes what is printed while a job is done."""
-        ...
-
-    def do(self, job: StudyJob, tell: Callable[[Message], None]) -> JobEnded:
-        """Do the missing part of a job, and report its progress."""
-        ...
-
-
-@dataclass
-class _Worker:
-    connection: Connection
-    process: BaseProcess
-    job: StudyJob
-
-
-def do_jobs(
-    runner: JobRunner,
-    jobs: Sequence[StudyJob],
-    workers: int,
-    listen: Callable[[StudyJob, Message], None],
-    tick: Callable[[], None],
-) -> list[StudyJob]:
-    """Do jobs in their order, several at a time; a job waits for the one that it comes ``after``.
-
-    Args:
-        runner: does them.
-        jobs: what there is to do.
-        workers: how many at a time.
-        listen: called with every message of every process.
-        tick: called every second.
-
-    Returns:
-        The jobs that were left to another study, which works on them, and those that come after them.
-
-    Raises:
-        InputError: a job was refused or failed, or its process died.
-    """
-    waiting, left = list(jobs), list[StudyJob]()
-    running: list[_Worker] = []
-    idle: list[_Worker] = []
-    programs = tempfile.TemporaryDirectory(prefix="ecg-advmask-programs-")
-    try:
-        while waiting or running:
-            while len(running) < workers and (job := _next(waiting, running)) is not None:
-                waiting.remove(job)
-                if any(_waits_for(job, other) for other in left):
-                    left.append(job)
-                    continue
-                worker = idle.pop() if idle else _start(runner, job, programs.name)
-                worker.job = job
-                running.append(worker)
-                worker.connection.send(job)
-            for worker in _spoken(running, seconds=1.0):
-                message = _received(worker, runner)
-                listen(worker.job, message)
-                if isinstance(message, JobEnded):
-                    running.remove(worker)
-                    left += [worker.job] if message.busy else []
-                    if message.fresh:
-                        idle.append(worker)
-                    else:
-                        worker.process.kill()
-            tick()
-    finally:
-        for worker in (*running, *idle):
-            worker.process.kill()
-            worker.process.join()
-        programs.cleanup()
-    return left
-
-
-def _waits_for(job: StudyJob, other: StudyJob) -> bool:
-    return (job.after, job.seed) == (other.method, other.seed)
-
-
-def _next(waiting: list[StudyJob], running: list[_Worker]) -> StudyJob | None:
-    """The first job that waits for no other one."""
-    for job in waiting:
-        if not any(_waits_for(job, other) for other in (*waiting, *(worker.job for worker in running))):
-            return job
-    return None
-
-
-def _start(runner: JobRunner, job: StudyJob, programs: str) -> _Worker:
-    connection, process = spawn(_serve, runner, programs)
-    return _Worker(connection, process, job)
-
-
-def _spoken(running: list[_Worker], seconds: float) -> list[_Worker]:
-    ready = wait([worker.connection for worker in running], seconds)
-    return [worker for worker in running if worker.connection in ready]
-
-
-def _received(worker: _Worker, runner: JobRunner) -> Message:
-    try:
-        answer: Message | Exception = worker.connection.recv()
-    except (EOFError, OSError) as error:  # at the other end nobody is left
-        job = worker.job
-        raise InputError(
-            f"{runner.log(job)}: the process for {job.method}, seed {job.seed} died, perhaps for lack of memory; "
-            "the same command continues where it stopped"
-        ) from error
-    if isinstance(answer, Exception):
-        raise answer
-    return answer
-
-
-def _serve(connection: Connection, runner: JobRunner, programs: str) -> None:
-    """Do one job after the other, in a process of its own."""
-    if not any(sign.isspace() for sign in programs):  # TensorFlow parts its flags there; it reads them when imported
-        flags = os.environ.get("TF_XLA_FLAGS", "")
-        os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={programs}".strip()
-    os.environ["TQDM_DISABLE"] = "1"  # the study has a view of its own
-    from tqdm import tqdm
-
-    tqdm.set_lock(
-        threading.RLock()
-    )  # its own would be one between processes, which are left behind when this is killed
-    while True:
-        job: StudyJob = connection.recv()
-        try:
-            _print_to(runner.log(job))
-            connection.send(runner.do(job, connection.send))
-        except InputError as error:
-            connection.send(error)
-        except Exception as error:
-            traceback.print_exc()
-            what = printable(f"{type(error).__name__}: {error}".splitlines()[0])
-            connection.send(InputError(f"{runner.log(job)}: {job.method}, seed {job.seed} failed ({what})"))
-
-
-def _print_to(path: Path) -> None:
-    """Send all that this process prints to a file, also what C++ code does."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a") as stream:
-        for number, standard in ((1, sys.stdout), (2, sys.stderr)):
-            standard.flush()
-            os.dup2(stream.fileno(), number)
 
 
 def run_study(

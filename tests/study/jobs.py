@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.jobs import JobEnded, JobLine, Message, StudyJob, Unit, UnitFinished
-from ecg_advmask.study.runner import JobRunner, do_jobs
+from ecg_advmask.study.jobs import JobEnded, JobLine, JobRunner, Message, StudyJob, Unit, UnitFinished, do_jobs
 
 
 def job(method: str, seed: int = 0, after: str = "") -> StudyJob:

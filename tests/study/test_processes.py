@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.study.jobs import JobLine, Message, StudyJob
-from ecg_advmask.study.runner import do_jobs
+from ecg_advmask.study.jobs import JobLine, Message, StudyJob, do_jobs
 from study.jobs import StandIn, job, work_endlessly
 
 
