@@ -2,7 +2,7 @@
 
 import functools
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
@@ -122,9 +122,9 @@ def numbers(text: str) -> tuple[float, ...]:
         raise InputError(f"--labels {text}: expected numbers with commas between them, such as 0.01,0.1,1") from error
 
 
-def command_line(command: str, run: str, data: Path, options: Mapping[str, object]) -> str:
+def command_line(command: str, arguments: Iterable[str | Path], options: Mapping[str, object]) -> str:
     """The command that gives a result again; options that are None are left out, flags are True or False."""
-    words = ["ecg-advmask", command, run, str(data)]
+    words = ["ecg-advmask", command, *map(str, arguments)]
     for name, value in options.items():
         if value is True:
             words.append(name)
@@ -224,7 +224,7 @@ def linear_eval(
     )
     options = {"--task": task, "--labels": labels, "--draws": draws, "--seed": seed, "--head": head}
     options |= {"--split-seed": split_seed, "--split": split, "--no-random": no_random}
-    result["command"] = command_line("linear-eval", run, data, options)
+    result["command"] = command_line("linear-eval", (run, data), options)
     kind = "linear-eval" if head == "lbfgs" else f"linear-eval-{head}"
     write_evaluation(result, division, target_of(out, kind, run, task, data), head_to_keep)
 
@@ -292,5 +292,5 @@ def finetune(
     options = {"--task": task, "--labels": labels, "--draws": draws, "--seed": seed, "--split-seed": split_seed}
     options |= {"--split": split, "--updates": updates, "--encoder-rate": encoder_rate, "--scratch-rate": scratch_rate}
     options |= {"--no-scratch": no_scratch}
-    result["command"] = command_line("finetune", run, data, options)
+    result["command"] = command_line("finetune", (run, data), options)
     write_evaluation(result, division, target_of(out, "finetune", run, task, data))

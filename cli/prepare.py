@@ -113,7 +113,7 @@ def prepare(
                 max_windows=max_windows,
                 refuse=REFUSED if refuse is None else [name.strip() for name in refuse.split(",") if name.strip()],
                 labels=labels,
-                sex_codes=None if sex_codes is None else _sexes(sex_codes),
+                sex_codes=None if sex_codes is None else parse_sex_codes(sex_codes),
                 options=SourceOptions(
                     include_chapman,
                     source_rate,
@@ -154,7 +154,12 @@ def _part(text: str) -> tuple[int, int]:
     return int(number), int(of)
 
 
-def _sexes(text: str) -> "dict[str, Sex]":
+def parse_sex_codes(text: str) -> "dict[str, Sex]":
+    """The value of ``--sex-codes``.
+
+    Raises:
+        InputError: it is not of that form.
+    """
     from ecg_advmask.ecg.recording import parse_sex
 
     codes = [(code.strip(), parse_sex(sex)) for code, _, sex in (one.partition("=") for one in text.split(","))]
