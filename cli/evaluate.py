@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, HeadKind, Protocol
+from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, PENALTIES, HeadKind, PenaltyChoice, Protocol
 
 if TYPE_CHECKING:
     from ecg_advmask.evaluate.heads import LinearHead
@@ -186,6 +186,14 @@ def write_evaluation(
     "trained by Adam.",
 )
 @click.option(
+    "--penalty",
+    type=click.Choice(PENALTIES),
+    default="validation",
+    show_default=True,
+    help="Choose the strength of the penalty on the validation part, whose labels come on top of --labels, or by "
+    "cross-validation within the drawn labels.",
+)
+@click.option(
     "--no-random", is_flag=True, help="Leave out the untrained encoder that is tested beside the trained one."
 )
 def linear_eval(
@@ -197,6 +205,7 @@ def linear_eval(
     draws: int,
     seed: int,
     head: HeadKind,
+    penalty: PenaltyChoice,
     split_seed: int,
     split: Path | None,
     no_random: bool,
@@ -218,14 +227,16 @@ def linear_eval(
     import_tensorflow()
     from ecg_advmask.evaluate.experiment import evaluate_run
 
-    protocol = Protocol(numbers(labels), draws=draws, seed=seed, head=head, split_seed=split_seed)
+    protocol = Protocol(numbers(labels), draws=draws, seed=seed, head=head, penalty=penalty, split_seed=split_seed)
     result, division, head_to_keep = evaluate_run(
         run, data, task, protocol, with_random=not no_random, split_path=split
     )
     options = {"--task": task, "--labels": labels, "--draws": draws, "--seed": seed, "--head": head}
-    options |= {"--split-seed": split_seed, "--split": split, "--no-random": no_random}
+    options |= {"--penalty": penalty, "--split-seed": split_seed, "--split": split, "--no-random": no_random}
     result["command"] = command_line("linear-eval", (run, data), options)
     kind = "linear-eval" if head == "lbfgs" else f"linear-eval-{head}"
+    if penalty != "validation":
+        kind += f"-{penalty}"
     write_evaluation(result, division, target_of(out, kind, run, task, data), head_to_keep)
 
 

@@ -1,13 +1,13 @@
 """Linear heads on frozen embeddings: logistic regression for classes and labels, ridge regression for a number.
 
-In: embeddings and targets of the drawn recordings, and those of the validation part, on which the strength of the
-penalty (or, in ``ecg_advmask.evaluate.linear``, the epoch) is chosen. Out: a head that predicts, and metadata
-of the fit.
+In: embeddings and targets of the drawn recordings and, where the strength of the penalty (or, in
+``ecg_advmask.evaluate.linear``, the epoch) is chosen on them, those of the validation part. Out: a head that predicts,
+and metadata of the fit.
 """
 
 import json
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
@@ -116,11 +116,8 @@ def fit_head(
     Returns:
         The head, and ``strength``, ``validation`` (the primary metric there), ``iterations`` and ``converged``.
     """
-    features = embeddings.astype(np.float64)
-    centre, scale = standardisation(features)
     best: tuple[float, Head, Solution] | None = None
-    for solution in _solutions((features - centre) / scale, targets, protocol):
-        head = Head(targets.kind, centre, scale, solution.weights, solution.intercepts)
+    for head, solution in _path(embeddings, targets, protocol):
         score = validation_score(validation_targets, head.predict(validation_embeddings))
         if best is None or score > best[0]:
             best = score, head, solution
@@ -128,6 +125,74 @@ def fit_head(
     score, head, solution = best
     about = {"strength": solution.strength, "validation": abs(score)}
     return head, about | {"iterations": solution.iterations, "converged": solution.converged}
+
+
+def fit_cross_validated_head(
+    embeddings: FloatArray, targets: Targets, patients: npt.NDArray[np.object_], protocol: Protocol, seed: int
+) -> tuple[Head, dict[str, Any]]:
+    """The head of `fit_head` with the strength chosen within the drawn recordings, by cross-validation.
+
+    For each fold of `held_out_folds`, heads of all strengths are fitted on the other recordings, with their
+    standardisation, and predict what is held out. Of the strengths the one whose predictions of all held-out recordings
+    together have the best macro AUROC, or MAE, is taken; of equal ones the most regularised. (Within a fold AUROC is
+    coarse or not defined. The log loss would choose strong penalties for weak encoders, whose probabilities it then
+    finds least wrong although they rank worse.) Where there are no folds the strength is the protocol's
+    ``few_labels_strength``.
+
+    Args:
+        embeddings: (n, D) of the drawn recordings.
+        targets: theirs; none of them unknown.
+        patients: (n,) theirs.
+        protocol: strengths, folds at most, steps at most.
+        seed: of the folds.
+
+    Returns:
+        The head, and ``strength``, ``folds`` (0 for the fixed strength), ``iterations`` and ``converged``.
+    """
+    folds = held_out_folds(targets, patients, protocol.folds, seed)
+    strengths, held_out = sorted(protocol.strengths), folds >= 0
+    strength = protocol.few_labels_strength
+    if held_out.any():
+        outputs = () if targets.kind == "number" else (len(targets.names),)
+        predicted = np.zeros((len(strengths), len(folds), *outputs))
+        for fold in range(folds.max() + 1):
+            fitted, judged = folds != fold, folds == fold
+            for place, (head, _) in enumerate(_path(embeddings[fitted], targets.take(fitted), protocol)):
+                predicted[place, judged] = head.predict(embeddings[judged])
+        scores = [validation_score(targets.take(held_out), one[held_out]) for one in predicted]
+        strength = strengths[int(np.argmax(scores))]
+    ((head, solution),) = _path(embeddings, targets, replace(protocol, strengths=(strength,)))
+    about = {"strength": strength, "folds": int(folds.max() + 1)}
+    return head, about | {"iterations": solution.iterations, "converged": solution.converged}
+
+
+def held_out_folds(targets: Targets, patients: npt.NDArray[np.object_], most: int, seed: int) -> npt.NDArray[np.int64]:
+    """In which fold each recording is held out, ``(n,)``; -1 for one that always stays with those that are fitted.
+
+    Patients are dealt to the folds stratum by stratum (the class, the rarest label, the fifth of the number), so that
+    each fold has its share of each, and no patient is in two. A patient who is the only one of a stratum is never held
+    out: what remained would know nothing of it. There are as many folds as patients to deal, and ``most`` at most; none
+    unless two strata can be dealt.
+    """
+    names, patient_of = np.unique(patients.astype(str), return_inverse=True)
+    stratum_of = np.zeros(len(names), np.int64)
+    stratum_of[patient_of[::-1]] = targets.strata()[::-1]  # that of the first recording
+    generator = np.random.default_rng(seed)
+    strata = [generator.permutation(np.flatnonzero(stratum_of == one)) for one in np.unique(stratum_of)]
+    dealt = [members for members in strata if len(members) > 1]
+    fold_of = np.full(len(names), -1)
+    if len(dealt) > 1:
+        order = np.concatenate(dealt)
+        fold_of[order] = np.arange(len(order)) % min(most, len(order))
+    return fold_of[patient_of]
+
+
+def _path(embeddings: FloatArray, targets: Targets, protocol: Protocol) -> Iterator[tuple[Head, Solution]]:
+    """A head on standardised embeddings for each strength, the strongest penalty first."""
+    features = embeddings.astype(np.float64)
+    centre, scale = standardisation(features)
+    for solution in _solutions((features - centre) / scale, targets, protocol):
+        yield Head(targets.kind, centre, scale, solution.weights, solution.intercepts), solution
 
 
 def _solutions(features: Float64, targets: Targets, protocol: Protocol) -> Iterable[Solution]:
@@ -143,7 +208,8 @@ def _solutions(features: Float64, targets: Targets, protocol: Protocol) -> Itera
     learnt = (share > 0) & (share < 1)
     constant = np.where(share > 0, 0.0, -np.inf) if exclusive else logit((own.sum(axis=0) + 0.5) / (len(own) + 1))
     if not learnt.any():
-        yield Solution(min(protocol.strengths), np.zeros((features.shape[1], len(share))), constant, 0, True)
+        for strength in sorted(protocol.strengths):
+            yield Solution(strength, np.zeros((features.shape[1], len(share))), constant, 0, True)
         return
     path = logistic_path(
         features, own[:, learnt], protocol.strengths, exclusive=exclusive, max_iterations=protocol.max_iterations

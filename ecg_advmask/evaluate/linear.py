@@ -20,6 +20,7 @@ from ecg_advmask.evaluate.heads import (
     Head,
     LinearHead,
     activate,
+    fit_cross_validated_head,
     fit_head,
     indicators,
     standardisation,
@@ -167,6 +168,8 @@ def _fitting(
         with threads.limit(limits=1):
             if protocol.head == "adam":
                 return fit_adam_head(drawn, targets, judged, judged_targets, protocol, seed)
+            if protocol.penalty == "cross-validated":
+                return fit_cross_validated_head(drawn, targets, split.patients[rows], protocol, seed)
             return fit_head(drawn, targets, judged, judged_targets, protocol)
 
     return fitted

@@ -6,6 +6,11 @@ from typing import Final, Literal, get_args
 from ecg_advmask.errors import InputError
 
 HeadKind = Literal["lbfgs", "adam"]
+PenaltyChoice = Literal["validation", "cross-validated"]
+PENALTIES: Final[tuple[PenaltyChoice, ...]] = get_args(PenaltyChoice)
+"""What the strength of the penalty is chosen on: the validation part, whose labels come on top of those that are drawn;
+or the drawn labels alone, by cross-validation."""
+
 HEADS: Final[tuple[HeadKind, ...]] = get_args(HeadKind)
 """Kinds of linear head: a convex problem solved to its optimum, or the gradient descent of the Adv Mask paper."""
 
@@ -29,7 +34,13 @@ class Protocol:
     head: HeadKind = "lbfgs"
     """Linear head: ``lbfgs`` (logistic or ridge regression) or ``adam``."""
     strengths: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
-    """Inverse strengths C of the L2 penalty of ``lbfgs`` to choose from, on the validation part."""
+    """Inverse strengths C of the L2 penalty of ``lbfgs`` to choose from."""
+    penalty: PenaltyChoice = "validation"
+    """What the strength is chosen on."""
+    folds: int = 5
+    """Folds of the cross-validation at most."""
+    few_labels_strength: float = 0.1
+    """The strength where the drawn labels are too few to choose one by cross-validation."""
     max_iterations: int = 500
     """Steps of L-BFGS at most."""
     adam_learning_rate: float = 1e-3
@@ -55,5 +66,9 @@ class Protocol:
             raise InputError(f"--labels: {', '.join(f'{one:g}' for one in self.fractions)} names one of them twice")
         if self.head not in HEADS:
             raise InputError(f"--head {self.head}: no such head, choose one of {', '.join(HEADS)}")
+        if self.penalty not in PENALTIES:
+            raise InputError(f"--penalty {self.penalty}: no such choice, choose one of {', '.join(PENALTIES)}")
+        if self.penalty == "cross-validated" and self.head == "adam":
+            raise InputError("--penalty cross-validated: --head adam has no penalty; its epoch needs a validation part")
         if not self.strengths or not min(self.strengths) > 0:
             raise InputError("evaluation: needs at least one strength of the penalty, all above 0")

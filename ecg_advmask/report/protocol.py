@@ -8,10 +8,12 @@ from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.report.results import FINE_TUNING, METRIC_TITLES, JsonObject, StudyResult
 from ecg_advmask.report.text import scale_of
 
+_CROSS_VALIDATED: Final = "cross-validated"
+_OPTIMUM: Final = "fitted to its optimum (logistic regression by L-BFGS, ridge regression for numbers), its penalty "
 _HEADS: Final = {
-    "lbfgs": "fitted to its optimum (logistic regression by L-BFGS, ridge regression for numbers), its penalty chosen "
-    "on the validation part",
+    "lbfgs": f"{_OPTIMUM}chosen on the validation part",
     "adam": "trained by Adam",
+    _CROSS_VALIDATED: f"{_OPTIMUM}chosen by cross-validation within the drawn labels",
 }
 _PARTS: Final = {"train": "training", "validation": "validation", "test": "the test"}
 _KINDS: Final = {
@@ -45,13 +47,19 @@ def study_protocol(study: StudyResult) -> list[str]:
         sentences.append(
             f"For each number of labels, {known['draws']} draws from the training part, where a method's own number is "
             "not stated below; a smaller draw is contained in a larger one of the same seed. The whole training part "
-            "is drawn once. The labels of the validation part come on top of the numbers given."
+            "is drawn once. "
+            + (
+                "Linear heads use no other labels."
+                if known.get("penalty") == _CROSS_VALIDATED
+                else "The labels of the validation part come on top of the numbers given."
+            )
         )
+    head = _HEADS.get(_CROSS_VALIDATED if known.get("penalty") == _CROSS_VALIDATED else known.get("head", ""))
     sentences.append(
         "Frozen encoders (pretrained, or untrained with random weights) get a linear head"
-        + (f" {_HEADS[known['head']]}" if known.get("head") in _HEADS else "")
+        + (f" {head}" if head else "")
         + ". From scratch, and fine-tuned from a pretrained encoder, the whole network is trained on the drawn labels "
-        "and stopped by the validation part."
+        "and stopped by the validation part, whose labels come on top of the drawn ones."
     )
     resamples = f", {known['resamples']:,} resamples" if "resamples" in known else ""
     kinds = {task["kind"] for task in study.content["tasks"]}
@@ -114,8 +122,12 @@ def protocol_in_words(result: Mapping[str, Any]) -> list[str]:
         f"{sizes['validation']:,} for validation, {sizes['test']:,} for the test. Every encoder, number of labels and "
         "draw is measured on this same, whole test set.",
         f"For each number of labels, up to {protocol['draws']} stratified draws from the training part (seeds from "
-        f"{protocol['seed']}). {_training_in_words(result)} The {sizes['validation']:,} labels of the validation part "
-        "come on top of the number given.",
+        f"{protocol['seed']}). {_training_in_words(result)} "
+        + (
+            "The labels of the validation part are not used."
+            if protocol.get("penalty") == _CROSS_VALIDATED and result["kind"] != FINE_TUNING
+            else f"The {sizes['validation']:,} labels of the validation part come on top of the number given."
+        ),
         f"Intervals: {protocol['level']:.0%} percentile bootstrap over {_RESAMPLED[kind]}, "
         f"{protocol['resamples']:,} resamples, the same for all heads, which pairs the differences. They tell the "
         "uncertainty from the test set alone; the spread over draws of labels stands apart. One pretrained encoder was "
@@ -174,6 +186,12 @@ def _head_in_words(result: Mapping[str, Any]) -> str:
         "labels": "one logistic regression with an L2 penalty per label (L-BFGS), all with the same C,",
         "number": "ridge regression of the standardised number (closed form)",
     }
+    if protocol.get("penalty") == _CROSS_VALIDATED:
+        chosen_by = (
+            f"by {_primary(result)} of the held-out predictions of a cross-validation within the drawn labels, in "
+            f"{protocol['folds']} folds at most, by patient and stratified; where they are too few to divide, it is "
+            f"{protocol['few_labels_strength']:g}."
+        )
     strengths = ", ".join(f"{value:g}" for value in protocol["strengths"])
     return (
         f"On each, {model[kind]} on embeddings standardised by the drawn recordings; C, the inverse strength of the "

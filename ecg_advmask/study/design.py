@@ -10,7 +10,7 @@ from ecg_advmask import config as configuration
 from ecg_advmask import presets
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.protocol import HEADS, HeadKind, Protocol
+from ecg_advmask.evaluate.protocol import HEADS, PENALTIES, HeadKind, PenaltyChoice, Protocol
 from ecg_advmask.files import in_file_name
 from ecg_advmask.study.table import TomlTable
 
@@ -71,6 +71,7 @@ class Study:
     split_seed: int
     resamples: int
     head: HeadKind
+    penalty: PenaltyChoice
     settings: Mapping[str, Any]
     """Of every pretraining, on top of its preset."""
     fine_tuning: Mapping[str, Any]
@@ -100,6 +101,7 @@ class Study:
             split_seed=self.split_seed,
             shares=self.shares,
             head=self.head,
+            penalty=self.penalty,
             resamples=self.resamples,
         )
 
@@ -164,6 +166,7 @@ def read_study(path: str | Path) -> Study:
         protocol.number("split_seed", 0, 0),
         protocol.number("resamples", 1000, 100),
         cast("HeadKind", protocol.choice("head", HEADS, "lbfgs")),
+        cast("PenaltyChoice", protocol.choice("penalty", PENALTIES, "validation")),
         _settings(protocol),
         _fine_tuning(protocol),
         tuple(methods),
@@ -175,6 +178,8 @@ def read_study(path: str | Path) -> Study:
     if not pretraining and any(method.kind == "pretrained" for method in methods):
         raise InputError(f"{file}: data.pretraining is missing, name the data set that methods pretrain on")
     _check_file_names(protocol, "tasks", study.tasks)
+    if study.head == "adam" and study.penalty == "cross-validated":
+        raise protocol.error("penalty", "the head adam has no penalty, and its epoch needs a validation part")
     _check_rates(study)
     return study
 

@@ -117,7 +117,10 @@ class State:
         if not split.is_file():
             return None
         whole_network = method.kind in ("scratch", "finetune")
-        protocol = dataclasses.replace(self.study.protocol(method), fractions=(labels,))
+        protocol = dataclasses.asdict(dataclasses.replace(self.study.protocol(method), fractions=(labels,)))
+        if protocol["penalty"] == "validation":  # evaluations of versions without a choice are of this one
+            for name in ("penalty", "folds", "few_labels_strength"):
+                del protocol[name]
         return json.loads(  # type: ignore[no-any-return]  # lists for tuples, as they are read again
             json.dumps(
                 {
@@ -129,7 +132,7 @@ class State:
                     "encoder": encoder,
                     "window_samples": config.window_samples,
                     "mixed_precision": whole_network and config.mixed_precision,
-                    "protocol": dataclasses.asdict(protocol),
+                    "protocol": protocol,
                     "fine_tuning": dataclasses.asdict(self.fine_tuning) if whole_network else None,
                 }
             )

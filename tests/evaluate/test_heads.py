@@ -5,8 +5,9 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ecg_advmask.data.targets import Targets
+from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate import linear
-from ecg_advmask.evaluate.heads import fit_head, validation_score
+from ecg_advmask.evaluate.heads import fit_cross_validated_head, fit_head, held_out_folds, validation_score
 from ecg_advmask.evaluate.linear import fit_adam_head
 from ecg_advmask.evaluate.protocol import Protocol
 
@@ -57,6 +58,82 @@ def test_the_strength_is_the_best_on_the_validation_part_and_of_equal_ones_the_m
     assert score == pytest.approx(max(scores.values()), rel=2e-3)
     assert scores[about["strength"]] == pytest.approx(max(scores.values()), rel=2e-3)
     assert len({round(one, 6) for one in scores.values()}) > 1
+
+
+def people(recordings, each=1):
+    return np.array([f"p{row // each}" for row in range(recordings)], object)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_folds_part_patients_and_each_has_its_share_of_every_stratum(kind):
+    _, known, _, _ = made(kind, recordings=240)
+    patients = people(120, each=2)
+    folds = held_out_folds(known, patients, 5, seed=3)
+    assert set(folds) == set(range(5)) and len({(a, b) for a, b in zip(patients, folds, strict=True)}) == 60
+    np.testing.assert_array_equal(np.bincount(folds), [24] * 5)
+    if kind == "classes":
+        alone = held_out_folds(known, people(120), 5, seed=3)
+        sizes = np.array([np.bincount(alone[known.values == one], minlength=5) for one in range(3)])
+        assert (np.ptp(sizes, axis=1) <= 1).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "patients", "folds"),
+    [
+        ([0, 0, 0, 1, 1, 2], "abcdef", 5),  # the only one of class 2 is always fitted
+        ([0, 0, 1, 1], "abcd", 4),  # as many folds as patients
+        ([0, 0, 1, 1], "aabb", 0),  # one patient of each class
+        ([0, 1, 2, 3], "abcd", 0),
+        ([0, 0, 0, 0, 1], "abcde", 0),  # what is held out would be of one class
+    ],
+)
+def test_whoever_is_alone_in_a_class_is_never_held_out(values, patients, folds):
+    known = targets("classes", values)
+    found = held_out_folds(known, np.array(list(patients), object), 5, seed=0)
+    assert found.max() + 1 == folds
+    alone = [
+        row
+        for row, value in enumerate(values)
+        if len({p for p, v in zip(patients, values, strict=True) if v == value}) == 1
+    ]
+    assert (found[alone] == -1).all() and (folds == 0 or (np.delete(found, alone) >= 0).all())
+    for fold in range(folds):
+        assert set(known.values[found != fold]) == set(values), "every class is among those that are fitted"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_strength_is_the_best_on_what_cross_validation_holds_out(kind):
+    """By a plain loop over strengths and folds, each head fitted by itself."""
+    drawn, known, _, _ = made(kind, recordings=100, noise=2)
+    patients = people(50)
+    folds = held_out_folds(known, patients, 5, seed=1)
+    scores = []
+    for strength in sorted(Protocol().strengths):
+        predicted = [None] * 50
+        for fold in range(5):
+            fitted = folds != fold
+            head, _ = fit_head(drawn[fitted], known.take(fitted), drawn, known, Protocol(strengths=(strength,)))
+            for row in np.flatnonzero(~fitted):
+                predicted[row] = head.predict(drawn)[row]
+        scores.append(validation_score(known, np.array(predicted)))
+    head, about = fit_cross_validated_head(drawn, known, patients, Protocol(), seed=1)
+    assert about["folds"] == 5
+    assert scores[sorted(Protocol().strengths).index(about["strength"])] == pytest.approx(max(scores), rel=2e-3)
+    whole, _ = fit_head(drawn, known, drawn, known, Protocol(strengths=(about["strength"],)))
+    assert head.predict(drawn) == pytest.approx(whole.predict(drawn), rel=1e-2, abs=1e-3)
+
+
+def test_labels_too_few_to_be_divided_get_the_fixed_strength():
+    drawn, known, _, _ = made("classes")
+    rows = [int(np.flatnonzero(known.values == one)[0]) for one in range(3)]
+    head, about = fit_cross_validated_head(drawn[rows], known.take(rows), people(3), Protocol(), seed=0)
+    assert (about["strength"], about["folds"]) == (Protocol().few_labels_strength, 0)
+    assert head.predict(drawn[rows]).argmax(axis=1).tolist() == [0, 1, 2]
+
+
+def test_a_penalty_cannot_be_cross_validated_for_a_head_without_one():
+    with pytest.raises(InputError, match="--head adam has no penalty"):
+        Protocol(head="adam", penalty="cross-validated")
 
 
 def test_classes_that_a_line_parts_are_distinguished_with_the_strongest_penalty():
