@@ -200,7 +200,7 @@ arrays(
     "stated",
     lambda held, _: held.update(signals=np.stack([held["signals"]] * 3), ids=["a", "b", "a"]),
 )
-arrays("npz_without_signals", "refused", lambda held, random: held.update({random.choice("xs"): held.pop("signals")}))
+arrays("npz_without_signals", "refused", lambda held, random: held.update({random.choice("qs"): held.pop("signals")}))
 arrays(
     "npz_of_other_length",
     "stated",
