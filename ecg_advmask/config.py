@@ -94,15 +94,36 @@ class Config:
     )
     adversary_every: int = _setting(1, "updates of the encoder for one update of the adversary", 1)
     adversary_warmup_steps: int = _setting(0, "updates of the encoder before the adversary's first", 0)
+    target_accuracy: float = _setting(
+        0.0,
+        "the adversary is updated only in steps in which the encoder recognises more pairs than this; 0: always",
+        0.0,
+        0.99,
+    )
     adversary_decay_steps: int = _setting(
         0, "updates over which the adversary's learning rate falls to 0, along a cosine; 0: it stays as it is", 0
     )
 
     learning_rate: float = _setting(4e-4, "Adam's rate for encoder and projector", 0.0)
+    warmup_steps: int = _setting(
+        0, "updates over which the encoder's learning rate rises in a line to learning_rate; 0: none", 0
+    )
+    learning_rate_schedule: Literal["constant", "cosine"] = _setting(
+        "constant", "of encoder and projector after the warm-up; cosine: falls to 0 at the end of the run"
+    )
+    weight_decay: float = _setting(
+        0.0, "decoupled decay (AdamW) of encoder and projector, but not of biases and batch normalisation; 0: none", 0.0
+    )
+    encoder_average: float = _setting(
+        0.0, "decay of an exponential average of the encoder, which is then what is probed and saved; 0: none", 0.0, 1.0
+    )
     adversary_learning_rate: float = _setting(4e-4, "Adam's rate for the adversary", 0.0)
     batch_size: int = _setting(32, "recordings that are contrasted with one another", 2)
     accumulation: int = _setting(4, "batches whose gradients are averaged for one update", 1)
     epochs: int = _setting(100, "passes through the data", 1)
+    updates: int = _setting(
+        0, "updates of the encoder, in place of epochs; the last pass through the data may stay a part; 0: epochs", 0
+    )
     jit_compile: bool = _setting(True, "compile the training step with XLA")
     mixed_precision: bool = _setting(False, "compute in bfloat16 where it is safe (for GPUs that have it)")
 
@@ -129,6 +150,10 @@ class Config:
             raise InputError("mask_activation = 'softmax': a single mask would be 1 everywhere, use sigmoid")
         if self.patience and not self.probe_tasks:
             raise InputError("patience needs a probe: set probe_tasks, or patience = 0 for a fixed number of epochs")
+        if self.learning_rate_schedule == "cosine" and 0 < self.updates <= self.warmup_steps:
+            raise InputError(
+                f"warmup_steps = {self.warmup_steps}: leaves none of {self.updates} updates to the cosine; lower it"
+            )
         halves = 2 if self.pairing == "cmsc" else 1
         samples = self.sampling_rate_hz * self.window_seconds
         if samples != int(samples) or int(samples) % (POOLING_OF_MASKS * halves):
@@ -161,6 +186,18 @@ class Config:
     def view_samples(self) -> int:
         """Samples in what the encoder sees while it is trained: a window, or half of one under CMSC."""
         return self.window_samples // 2 if self.pairing == "cmsc" else self.window_samples
+
+    def steps_of(self, windows: int) -> int:
+        """Updates in an epoch over this number of windows."""
+        return windows // (self.batch_size * self.accumulation)
+
+    def updates_of(self, windows: int) -> int:
+        """Updates in a whole run over this number of windows."""
+        return self.updates or self.epochs * self.steps_of(windows)
+
+    def epochs_of(self, windows: int) -> int:
+        """Epochs of a whole run over this number of windows; with ``updates`` the last of them may be cut short."""
+        return -(-self.updates // max(1, self.steps_of(windows))) if self.updates else self.epochs
 
     @property
     def mask_hop_samples(self) -> int:

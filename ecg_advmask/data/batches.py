@@ -41,7 +41,7 @@ SPLIT_SEED: Final = 2022
 def pretraining_batches(
     data: DataSet, config: Config, *, rows: Rows | None = None, first_epoch: int = 0, places: Rows | None = None
 ) -> tf.data.Dataset:
-    """The batches of a pretraining: those of its ``epochs`` one after the other, each epoch in another order.
+    """The batches of a pretraining: those of its epochs one after the other, each epoch in another order.
 
     Args:
         data: windows of the rate that the settings state, and of their length or longer.
@@ -52,28 +52,28 @@ def pretraining_batches(
 
     Returns:
         Dataset of (accumulation * batch_size, window_samples, 12) float32, as in `stream`; with ``positives =
-        patient`` of pairs of that and of the numbers of the patients. It knows its number of batches; those of one
-        epoch are ``len(batches) // epochs``.
+        patient`` of pairs of that and of the numbers of the patients. It knows its number of batches: one for each
+        update.
 
     Raises:
         InputError: data set and settings do not go together.
     """
     if rows is None:
         rows, _ = pretraining_rows(data, config)
-    batch_size = config.batch_size * config.accumulation
+    steps = config.steps_of(len(rows))
     batches = stream(
         data,
-        batch_size,
+        config.batch_size * config.accumulation,
         seed=config.seed,
         first_epoch=first_epoch,
-        epochs=config.epochs,
+        epochs=config.epochs_of(len(rows)),
         rows=rows,
         samples=config.window_samples,
         patients=pd.factorize(data.records["patient"])[0] if config.positives == "patient" else None,
         places=places,
     )
-    epochs = max(0, config.epochs - first_epoch)
-    return batches.apply(tf.data.experimental.assert_cardinality(epochs * steps_per_epoch(len(rows), batch_size)))
+    left = max(0, config.updates_of(len(rows)) - first_epoch * steps)
+    return batches.take(left).apply(tf.data.experimental.assert_cardinality(left))
 
 
 def pretraining_rows(data: DataSet, config: Config) -> tuple[Numbers, int]:

@@ -60,6 +60,9 @@ class AdvMask(SimCLR):
         self.domain = mask_domain(self.config)
         self.adversary = adversary
         distribute.synchronise(self.adversary)
+        if self.config.target_accuracy and self.config.adversary_objective != "none":
+            self.averages["adversary_moved"] = keras.metrics.Mean("adversary_moved")
+            self.tracked = (*self.tracked, "adversary_moved")
 
     def compile(self, optimizer: Any = None, adversary_optimizer: Any = None, **options: Any) -> None:
         """Take one optimizer per player, by default Adam at the rates of the settings; the options are Keras's."""
@@ -85,36 +88,47 @@ class AdvMask(SimCLR):
         step = self.optimizer.iterations + 0  # as it is before this step's updates
         if self.config.update == "simultaneous" and self.config.adversary_objective == "game":
             (for_learner, for_adversary), logs = self.accumulated(self.both_gradients, pairs)
-            self.optimizer.apply(for_learner, self.learner_variables)
-            self.maybe_update(step, lambda: self.update_adversary(for_adversary))
+            self.update_learner(for_learner)
+            logs |= self.maybe_update(step, logs, lambda: self.update_adversary(for_adversary))
         else:
             for_learner, logs = self.accumulated(self.learner_gradients, pairs)
-            self.optimizer.apply(for_learner, self.learner_variables)
+            self.update_learner(for_learner)
             if self.config.adversary_objective != "none":
-                self.maybe_update(
-                    step, lambda: self.update_adversary(self.accumulated(self.adversary_gradients, pairs))
+                logs |= self.maybe_update(
+                    step, logs, lambda: self.update_adversary(self.accumulated(self.adversary_gradients, pairs))
                 )
         return self.averaged(logs)
 
     def update_adversary(self, gradients: list[Any]) -> None:
         self.adversary_optimizer.apply(gradients, self.adversary.trainable_variables)
 
-    def maybe_update(self, step: Any, update: Callable[[], None]) -> None:
-        """Update the adversary every ``adversary_every`` steps, after the warm-up of the encoder."""
+    def maybe_update(self, step: Any, logs: Logs, update: Callable[[], None]) -> Logs:
+        """Update the adversary every ``adversary_every`` steps, after the warm-up of the encoder, unless it leads.
+
+        It leads while the encoder recognises no more pairs of the step, as its ``logs`` have it, than
+        ``target_accuracy``. Then only its moving statistics may change, where both players share a pass.
+
+        Returns:
+            Where there is such a target, ``adversary_moved``: 1 if it was updated, else 0.
+        """
         warmup, every = self.config.adversary_warmup_steps, self.config.adversary_every
+        target = self.config.target_accuracy
 
         def move() -> Any:
             update()
             return tf.constant(True)
 
-        if warmup == 0 and every == 1:
+        if warmup == 0 and every == 1 and not target:
             move()
-            return
+            return {}
         due = ops.logical_and(step >= warmup, (step - warmup) % every == 0)
+        if target:
+            due = ops.logical_and(due, logs["contrastive_accuracy"] > target)
         if distribute.count() > 1:
             distribute.moved_if(due, self.adversary_state, update)
         else:
             tf.cond(due, move, lambda: tf.constant(False))
+        return {"adversary_moved": ops.cast(due, "float32")} if target else {}
 
     def pairs(self, data: Any) -> Pairs:
         """The views, and for each recording the ``chosen`` mask as one-hot (B, N) and its ``masked`` leads (B, 12)."""

@@ -104,6 +104,22 @@ class FiniteCallback(keras.callbacks.Callback):  # type: ignore[misc]
         raise NotFiniteError(f"{where}, {kept}; start a new run with a lower {rates}")
 
 
+class LastUpdate(keras.callbacks.Callback):  # type: ignore[misc]
+    """Ends a training at its last update, which may be within an epoch."""
+
+    def __init__(self, steps: int, updates: int) -> None:
+        super().__init__()
+        self.steps, self.updates = steps, updates
+        self.last = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.last = self.updates - epoch * self.steps
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if batch + 1 >= self.last:
+            self.model.stop_training = True
+
+
 class CheckpointCallback(keras.callbacks.Callback):  # type: ignore[misc]
     """After every epoch: the history, the networks, and last the checkpoint, which makes the epoch count.
 
@@ -157,16 +173,16 @@ class Events(keras.callbacks.Callback):  # type: ignore[misc]
 class Progress(keras.callbacks.Callback):  # type: ignore[misc]
     """A bar over the steps of the whole run, a line per epoch, and a warning when the game is lost."""
 
-    def __init__(self, steps: int, log: Callable[[str], None]) -> None:
+    def __init__(self, steps: int, updates: int, log: Callable[[str], None]) -> None:
         super().__init__()
-        self.steps, self.log = steps, log
+        self.steps, self.updates, self.log = steps, updates, log
         self.bar: Any = None
         self.warned: set[str] = set()
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         if self.bar is None:
-            total = self.params["epochs"] * self.steps
-            self.bar = tqdm(total=total, initial=epoch * self.steps, unit="step", desc="pretrain", mininterval=1.0)
+            done = epoch * self.steps
+            self.bar = tqdm(total=self.updates, initial=done, unit="step", desc="pretrain", mininterval=1.0)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
         self.bar.update()
@@ -204,7 +220,7 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
         config = self.run.config
         every = config.pictures_every
-        if epoch + 1 < config.epochs and not (every and (epoch + 1) % every == 0):
+        if epoch + 1 < self.run.epochs and not (every and (epoch + 1) % every == 0):
             return
         views_mv = self.signals_mv[:, -config.view_samples :]
         masks = self.model.adversary(scale_to_unit(tf.constant(views_mv)), training=False)

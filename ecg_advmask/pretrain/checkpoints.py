@@ -131,13 +131,14 @@ def continued(path: str | Path, config: Config, data: "DataSet") -> Run:
     """The run to continue with these settings.
 
     Raises:
-        InputError: it is no run, or one of other settings (but for fewer epochs), or on other data.
+        InputError: it is no run, or one of other settings (but for fewer epochs, where nothing depends on their
+            number), or on other data.
     """
     run = Run.open(path)
     if run.dataset.get("sha256") != data.sha256:
         raise InputError(f"{run.path}: was started on another data set ({run.dataset.get('path')}) than {data.path}")
     started, now = run.config.as_dict(), config.as_dict()
-    now_longer = config.epochs >= run.config.epochs
+    now_longer = config.epochs >= run.config.epochs and config.learning_rate_schedule == "constant"
     changed = [
         f"{key} {started[key]} -> {now[key]}"
         for key in started

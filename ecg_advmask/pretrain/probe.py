@@ -39,15 +39,15 @@ def best_epoch(probed: Mapping[int, float]) -> int:
     return min(probed, key=lambda epoch: (-probed[epoch], epoch), default=0)
 
 
-def should_stop(config: Config, probed: Mapping[int, float], epoch: int) -> bool:
+def should_stop(run: Run, probed: Mapping[int, float], epoch: int) -> bool:
     """Whether training ends after an epoch: it is the last, or the probe finds no gain in ``patience`` epochs.
 
     The probe can end a run only in an epoch in which it is asked.
     """
-    if epoch >= config.epochs:
+    if epoch >= run.epochs:
         return True
-    known = {number: auroc for number, auroc in probed.items() if number <= epoch}
-    return config.patience > 0 and epoch in known and epoch - best_epoch(known) >= config.patience
+    known, patience = {number: auroc for number, auroc in probed.items() if number <= epoch}, run.config.patience
+    return patience > 0 and epoch in known and epoch - best_epoch(known) >= patience
 
 
 def is_finished(run: Run) -> bool:
@@ -59,7 +59,7 @@ def is_finished(run: Run) -> bool:
     saved = checkpoints.found(run.path / CHECKPOINTS)
     if not saved or not (run.path / ENCODER_FILE).is_file():
         return False
-    return should_stop(run.config, run.probed(), checkpoints.epoch_of(saved[-1]))
+    return should_stop(run, run.probed(), checkpoints.epoch_of(saved[-1]))
 
 
 MOST_RECORDINGS: Final = 2000
@@ -145,11 +145,10 @@ class Probing(keras.callbacks.Callback):  # type: ignore[misc]
     What it decides depends on the history alone, in the digits that are kept there: a resumed run decides the same.
     """
 
-    def __init__(self, probe: Probe, config: Config, probed: Mapping[int, float]) -> None:
-        """``probed`` holds the mean AUROC of earlier epochs, of a run that is resumed."""
+    def __init__(self, probe: Probe, run: Run) -> None:
         super().__init__()
-        self.probe, self.config = probe, config
-        self.probed = dict(probed)
+        self.probe, self.run = probe, run
+        self.probed = run.probed()  # the mean AUROC of earlier epochs, of a run that is resumed
 
     @property
     def best_epoch(self) -> int:
@@ -158,10 +157,10 @@ class Probing(keras.callbacks.Callback):  # type: ignore[misc]
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         number = epoch + 1
-        if number % self.config.probe_every and number < self.config.epochs:
+        if number % self.run.config.probe_every and number < self.run.epochs:
             return
-        values = self.probe.judge(self.model.encoder)
+        values = self.probe.judge(self.model.kept_encoder)
         self.probed[number] = stored(values[PROBE_AUROC])
         if logs is not None:
             logs.update(values)
-        self.model.stop_training = should_stop(self.config, self.probed, number)
+        self.model.stop_training = should_stop(self.run, self.probed, number)

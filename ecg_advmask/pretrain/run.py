@@ -103,6 +103,11 @@ class Run:
         stored = {"config": self.config.as_dict(), "dataset": dict(self.dataset), "versions": versions(_PACKAGES)}
         write_json(self.path / CONFIG_FILE, stored)
 
+    @property
+    def epochs(self) -> int:
+        """Epochs at its end, by its settings; the last of them may be cut short where these state ``updates``."""
+        return self.config.epochs_of(self.dataset.get("windows", 0))
+
     def encoder(self) -> "keras.Model":
         """The pretrained encoder: (B, L, 12) float32 scaled to [0, 1] -> (B, embedding_dim) float32.
 
@@ -122,9 +127,10 @@ class Run:
         return self._model(ADVERSARY_FILE) if self.config.method == "advmask" else None
 
     def save(self, model: "keras.Model") -> None:
-        """Write the networks as they are now, each atomically."""
-        for name in (ENCODER_FILE, ADVERSARY_FILE):
-            if network := getattr(model, name.removesuffix(".keras"), None):
+        """Write the networks of the model as they are now, each atomically."""
+        networks = {ENCODER_FILE: model.kept_encoder, ADVERSARY_FILE: getattr(model, "adversary", None)}
+        for name, network in networks.items():
+            if network is not None:
                 with atomic_path(self.path / name) as temporary:
                     network.save(temporary)
 

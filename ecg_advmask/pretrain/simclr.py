@@ -68,6 +68,7 @@ class SimCLR(keras.Model):  # type: ignore[misc]
             raise InputError(f"projector: takes {projector.input_shape[-1]} values, the encoder gives {dim}")
         self.encoder = encoder
         self.projector = projector
+        self.averaged_encoder = _copy_of(encoder) if self.config.encoder_average else None
         self.augment = compose(self.config.augmentations)
         self.augment_second = compose(self.config.second_augmentations)
         distribute.synchronise(self.encoder, self.projector)
@@ -76,14 +77,25 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         self.built = True
 
     def call(self, windows: Any, training: bool = False) -> Any:
-        """Embeddings of the windows, scaled to [0, 1]."""
-        return self.encoder(scale_to_unit(windows), training=training)
+        """Embeddings of the windows, scaled to [0, 1]; but for training those of the `kept_encoder`."""
+        encoder = self.encoder if training else self.kept_encoder
+        return encoder(scale_to_unit(windows), training=training)
 
     def compile(self, optimizer: Any = None, **options: Any) -> None:
-        """Take the optimizer, by default Adam at the ``learning_rate`` of the settings; the options are Keras's."""
+        """Take the optimizer, by default Adam at the rate and with the decay of the settings; the options are Keras's.
+
+        An optimizer that decays weights leaves biases and batch normalisation as they are.
+
+        Raises:
+            InputError: the rate is to fall to 0 at the end of a run of which the settings do not state the ``updates``.
+        """
         if not options.get("run_eagerly"):  # XLA compiles nothing that devices exchange
             options.setdefault("jit_compile", self.config.jit_compile and distribute.count() == 1)
-        super().compile(optimizer=adam(self.config.learning_rate) if optimizer is None else optimizer, **options)
+        if optimizer is None:
+            optimizer = adam(learning_rate_of(self.config), self.config.weight_decay)
+        super().compile(optimizer=optimizer, **options)
+        if self.optimizer.weight_decay and not self.optimizer.built:  # Keras does not store which variables are spared
+            self.optimizer.exclude_from_weight_decay([one for one in self.learner_variables if one.ndim < 2])
         self.optimizer.build(self.learner_variables)  # so that a checkpoint can hold its state before the first step
 
     def fit(self, x: Any, y: Any = None, batch_size: int | None = None, **options: Any) -> Any:
@@ -166,6 +178,16 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         return [*self.encoder.trainable_variables, *self.projector.trainable_variables]
 
     @property
+    def kept_encoder(self) -> keras.Model:
+        """The encoder that a training is for, which is probed and saved: the average, or else the trained one.
+
+        The average is exponential, over updates, of weights and moving statistics alike, with the decay
+        ``encoder_average``, or (1 + n) / (10 + n) after n updates as long as that is less: so initial weights do not
+        linger (as in TensorFlow's `ExponentialMovingAverage`).
+        """
+        return self.encoder if self.averaged_encoder is None else self.averaged_encoder
+
+    @property
     def state(self) -> list[Any]:
         """Every variable that the next step depends on: weights, moving statistics, optimizers, random numbers."""
         return [*self.variables, *self.optimizer.variables]
@@ -176,8 +198,19 @@ class SimCLR(keras.Model):  # type: ignore[misc]
     def train_step(self, data: Any) -> Logs:
         """One update of encoder and projector."""
         gradients, logs = self.accumulated(self.learner_gradients, self.pairs(data))
-        self.optimizer.apply(gradients, self.learner_variables)
+        self.update_learner(gradients)
         return self.averaged(logs)
+
+    def update_learner(self, gradients: list[Any]) -> None:
+        """Update encoder and projector, and the encoder's average where there is one."""
+        self.optimizer.apply(gradients, self.learner_variables)
+        if self.averaged_encoder is None:
+            return
+        updates = ops.cast(self.optimizer.iterations, "float32")
+        decay = ops.minimum(self.config.encoder_average, (1 + updates) / (10 + updates))
+        for average, latest in zip(self.averaged_encoder.variables, self.encoder.variables, strict=True):
+            is_number = keras.backend.is_float_dtype(latest.dtype)  # not the state of random numbers
+            average.assign(decay * average + (1 - decay) * latest if is_number else latest)
 
     def pairs(self, data: Any) -> Pairs:
         """The views that a step contrasts, from windows alone or with the numbers of their patients."""
@@ -249,9 +282,39 @@ class SimCLR(keras.Model):  # type: ignore[misc]
         return {name: distribute.logged(average.result()) for name, average in self.averages.items()}
 
 
-def adam(learning_rate: Any) -> keras.optimizers.Optimizer:
-    """Adam as all players have it by default."""
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8)
+def adam(learning_rate: Any, weight_decay: float = 0.0) -> keras.optimizers.Optimizer:
+    """Adam as all players have it by default; its weight decay is decoupled (Loshchilov and Hutter 2019, AdamW)."""
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8, weight_decay=weight_decay or None)
+
+
+def learning_rate_of(config: Config) -> Any:
+    """The rate of encoder and projector: a number, or a schedule over the updates.
+
+    Of w updates of warm-up, update n (from 0) has the rate r/w + (r - r/w) n/w, so that the first one counts; a cosine
+    then falls from r to 0 at the end of the last update.
+
+    Raises:
+        InputError: the rate is to fall to 0 at the end of a run of which the settings do not state the ``updates``.
+    """
+    rate, warmup, is_cosine = config.learning_rate, config.warmup_steps, config.learning_rate_schedule == "cosine"
+    if not warmup and not is_cosine:
+        return rate
+    if is_cosine and not config.updates:
+        raise InputError("learning_rate_schedule = 'cosine': needs the number of updates, set updates as well")
+    return keras.optimizers.schedules.CosineDecay(
+        rate / max(1, warmup),
+        decay_steps=config.updates - warmup if is_cosine else 1,
+        alpha=0.0 if is_cosine else 1.0,  # the least rate, as a share
+        warmup_target=rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def _copy_of(network: keras.Model) -> keras.Model:
+    """Another network with the same weights, of layers of its own."""
+    copy = keras.models.clone_model(network)
+    copy.set_weights(network.get_weights())
+    return copy
 
 
 def _spread(embedding: Any) -> Logs:

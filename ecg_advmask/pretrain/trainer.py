@@ -1,6 +1,7 @@
 """The pretraining loop: a data set and settings in, a run directory out; an interrupted run can be continued."""
 
 import contextlib
+import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from ecg_advmask.config import Config
-from ecg_advmask.data.batches import input_errors, pretraining_batches, pretraining_rows, steps_per_epoch
+from ecg_advmask.data.batches import input_errors, pretraining_batches, pretraining_rows
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import room_errors
@@ -25,6 +26,7 @@ from ecg_advmask.pretrain.callbacks import (
     DrawMasks,
     Events,
     FiniteCallback,
+    LastUpdate,
     NotFiniteError,
     Pictures,
     Progress,
@@ -104,7 +106,7 @@ def pretrain(
         rows = seen_rows(data, continued(path, config, data))
     steps = _steps(data, rows, config)
     data.verify_shards()  # a damaged one is found before the run directory is made
-    model = build(config)
+    model = _model(config, rows)
     probe = Probe(data, rows, config) if config.probe_tasks else None
     with locked_run(path), room_errors(Path(path), "continue with --resume"):
         run = continued(path, config, data) if resumes else Run.create(path, config, data, rows)
@@ -113,8 +115,8 @@ def pretrain(
         finished = restored(run, model, log)
         history = History.of(run.path, finished)
         checkpoints.prune(run.path / CHECKPOINTS, config.keep_checkpoints, best_epoch(run.probed()))
-        over = finished > 0 and should_stop(config, run.probed(), finished)
-        distribute.begin_together(model.state, config.epochs if over else finished, _fingerprint(data, rows, config))
+        over = finished > 0 and should_stop(run, run.probed(), finished)
+        distribute.begin_together(model.state, run.epochs if over else finished, _fingerprint(data, rows, config))
         if over:
             _end_again(run, model, finished, log)
             return run
@@ -122,13 +124,13 @@ def pretrain(
             log(f"left out {copies} windows of copies: recordings whose signal another one has as well")
         if config.positives == "patient" and not repeats_patients(data, rows):
             log("positives=patient: no patient has several recordings, so this is the same as positives=recording")
-        log(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {config.epochs}")
+        log(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {run.epochs}")
         if (devices := distribute.count()) > 1:
             log(f"{devices} devices, {config.batch_size // devices} recordings of every batch on each")
         elif config.jit_compile:
             log("the first step waits for XLA to compile")
-        probing = Probing(probe, config, run.probed()) if probe else None
-        progress = Progress(steps, log)
+        probing = Probing(probe, run) if probe else None
+        progress = Progress(steps, config.updates_of(len(rows)), log)
         pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
         # The checkpoint makes an epoch count: what belongs to the epoch is written before it, other callbacks follow.
         checkpoint = CheckpointCallback(run, history, probing)
@@ -155,10 +157,15 @@ def follow(data: DataSet, config: Config) -> None:
     """
     rows, _ = pretraining_rows(data, config)
     _steps(data, rows, config)
-    model = build(config)
+    model = _model(config, rows)
     finished = distribute.begin_together(model.state, 0, _fingerprint(data, rows, config))
-    if finished < config.epochs:
+    if finished < config.epochs_of(len(rows)):
         _fit(model, data, rows, finished, [])
+
+
+def _model(config: Config, rows: npt.NDArray[np.int64]) -> SimCLR:
+    """The model of these settings, which knows the number of its updates on these rows."""
+    return build(dataclasses.replace(config, updates=config.updates_of(len(rows))))
 
 
 def _fit(
@@ -169,7 +176,10 @@ def _fit(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> None:
     """Train from the epoch after the ``finished`` ones to the last, or until the first machine ends it."""
-    config = model.config
+    config, steps = model.config, _steps(data, rows, model.config)
+    ending: list[keras.callbacks.Callback] = [LastUpdate(steps, config.updates_of(len(rows)))]
+    if distribute.are_several():
+        ending.append(distribute.StopTogether())
 
     def batches_at(places: npt.NDArray[np.int64] | None) -> tf.data.Dataset:
         return pretraining_batches(data, config, rows=rows, first_epoch=finished, places=places)
@@ -178,18 +188,18 @@ def _fit(
         model.fit(
             distribute.shared_out(batches_at, config.batch_size, config.accumulation),
             initial_epoch=finished,
-            epochs=config.epochs,
-            steps_per_epoch=_steps(data, rows, config),
+            epochs=config.epochs_of(len(rows)),
+            steps_per_epoch=steps,
             verbose=0,
             shuffle=False,  # the stream has done it
-            callbacks=[*callbacks, *([distribute.StopTogether()] if distribute.are_several() else [])],
+            callbacks=[*callbacks, *ending],
         )
 
 
 def _steps(data: DataSet, rows: npt.NDArray[np.int64], config: Config) -> int:
     """Training steps of an epoch, at least one."""
     distribute.check_divisible(config.batch_size)
-    steps = steps_per_epoch(len(rows), config.batch_size * config.accumulation)
+    steps = config.steps_of(len(rows))
     if steps == 0:
         raise InputError(
             f"{data.path}: {len(rows)} windows to pretrain on, fewer than the "
@@ -211,8 +221,8 @@ def _end_again(run: Run, model: SimCLR, finished: int, log: Callable[[str], None
         checkpoints.restore(checkpoints.path_of(run.path / CHECKPOINTS, epoch), model.state)
         run.save(model)
         log(f"{run.path}: wrote the networks again from the checkpoint of epoch {epoch}")
-    if finished >= run.config.epochs:
-        log(f"{run.path}: all {run.config.epochs} epochs are finished already")
+    if finished >= run.epochs:
+        log(f"{run.path}: all {run.epochs} epochs are finished already")
     else:
         log(f"{run.path}: stopped after epoch {finished}, the probe was best after epoch {best}")
 

@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from ecg_advmask.config import Config
 from ecg_advmask.pretrain import distribute
-from ecg_advmask.pretrain.simclr import Pairs, SimCLR
+from ecg_advmask.pretrain.simclr import Pairs, SimCLR, learning_rate_of
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -37,9 +37,15 @@ SIZE = Config(
     jit_compile=False,
 )
 SETTINGS = {
-    "in turn, every other step": dataclasses.replace(SIZE, adversary_every=2),
+    "in turn, every other step": dataclasses.replace(SIZE, adversary_every=2, encoder_average=0.9, warmup_steps=3),
     "at once, accumulated, by patient": dataclasses.replace(
-        SIZE, update="simultaneous", accumulation=2, positives="patient", masks=4, augmentations=("gaussian",)
+        SIZE,
+        update="simultaneous",
+        accumulation=2,
+        positives="patient",
+        masks=4,
+        augmentations=("gaussian",),
+        target_accuracy=0.1,
     ),
 }
 
@@ -65,7 +71,9 @@ def drawn(pairs: Pairs, windows: tf.Tensor, patients: tf.Tensor, masks: int) -> 
 def model_of(config: Config) -> SimCLR:
     keras.utils.set_random_seed(config.seed)
     model = small(config)
-    model.compile(*(keras.optimizers.SGD(0.05, momentum=0.9) for _ in range(2)), run_eagerly=True)
+    rate = learning_rate_of(dataclasses.replace(config, learning_rate=0.05))
+    optimizers = [keras.optimizers.SGD(rate, momentum=0.9, weight_decay=decay) for decay in (0.1, None)]
+    model.compile(*optimizers, run_eagerly=True)
     pairs_of = model.pairs
     model.pairs = lambda batch: drawn(pairs_of(batch), *batch, config.masks)
     return model

@@ -92,6 +92,10 @@ class Small(keras.Model):  # type: ignore[misc]
         self.adversary_optimizer.build(self.adversary.trainable_variables)
 
     @property
+    def kept_encoder(self) -> keras.Model:
+        return self.encoder
+
+    @property
     def metrics(self) -> list[Any]:
         return list(self.averages.values())
 

@@ -38,7 +38,7 @@ PROBED = {2: 0.7, 4: 0.6, 6: 0.7, 8: 0.9}
 )
 def test_a_run_is_over_by_its_epochs_or_where_its_probe_finds_no_gain(patience: int, epoch: int, over: bool) -> None:
     config = dataclasses.replace(SMALL, epochs=9, probe_tasks=("sex",), probe_every=2, patience=patience)
-    assert should_stop(config, PROBED, epoch) == over
+    assert should_stop(Run(Path(), config, {}), PROBED, epoch) == over
 
 
 def test_a_run_is_finished_by_its_files(tmp_path: Path) -> None:
