@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ecg_advmask import __version__
+from ecg_advmask.cli.cache import cache
 from ecg_advmask.cli.embed import embed
 from ecg_advmask.cli.encoders import encoders
 from ecg_advmask.cli.environment import output_may_close
@@ -74,5 +75,6 @@ for _command in (
     judge,
     report,
     info,
+    cache,
 ):
     main.add_command(_command)

@@ -10,13 +10,18 @@ from typing import Any, Final, NoReturn, TextIO
 
 import click
 
+from ecg_advmask import programs
+
 
 def import_tensorflow() -> None:
-    """Import TensorFlow without the notes on processors and drivers that it writes at import, whatever the log level.
+    """Import TensorFlow, to use the compiled programs of earlier runs, and without notes on processors and drivers.
+
+    It writes these at import, whatever the log level.
 
     They come from C++ code before TensorFlow's logging is set up, so the stream itself is turned away while the import
     runs; what goes wrong still arrives as an exception.
     """
+    programs.share()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     screen = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)

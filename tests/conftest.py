@@ -15,6 +15,7 @@ from filelock import FileLock
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ["ECG_ADVMASK_CACHE"] = "off"  # neither that of the user nor that of an earlier run of the tests
 # XLA is shown to be right, not fast: less time is spent on the code that runs once
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PLACES = {"ecg_advmask": "ecg_advmask", "cli": "ecg_advmask.cli", "export": "ecg_advmask.export"}
 
 LAYERS = (
-    ("errors", "files", "workers", "presets", "config"),
+    ("errors", "files", "programs", "workers", "presets", "config"),
     ("ecg",),
     ("data",),
     ("synthetic",),
