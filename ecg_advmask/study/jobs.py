@@ -12,6 +12,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Final, Protocol
 
+from ecg_advmask import programs
 from ecg_advmask.errors import InputError, printable
 from ecg_advmask.files import in_file_name
 from ecg_advmask.study.design import Method, Study
@@ -176,7 +177,8 @@ Message = UnitStarted | UnitProgress | UnitFinished | JobLine | JobEnded
 # ---- Jobs of a study done by processes of their own, which end with the one that began them.
 #
 # A process that has trained a network is not used again: memory and random state end with it. What XLA compiles is kept
-# for the processes that come after it, as seeds differ in nothing that is compiled.
+# for the processes that come after it, as seeds differ in nothing that is compiled: in the folder of `programs`, or if
+# that is off, in one that goes when the study ends.
 
 
 class JobRunner(Protocol):
@@ -223,7 +225,8 @@ def do_jobs(
     waiting, left = list(jobs), list[StudyJob]()
     running: list[_Worker] = []
     idle: list[_Worker] = []
-    programs = tempfile.TemporaryDirectory(prefix="ecg-advmask-programs-")
+    own = tempfile.TemporaryDirectory(prefix="ecg-advmask-programs-")
+    place = programs.folder() or Path(own.name)
     try:
         while waiting or running:
             while len(running) < workers and (job := _next(waiting, running)) is not None:
@@ -231,7 +234,7 @@ def do_jobs(
                 if any(_waits_for(job, other) for other in left):
                     left.append(job)
                     continue
-                worker = idle.pop() if idle else _start(runner, job, programs.name)
+                worker = idle.pop() if idle else _start(runner, job, place)
                 worker.job = job
                 running.append(worker)
                 worker.connection.send(job)
@@ -250,7 +253,7 @@ def do_jobs(
         for worker in (*running, *idle):
             worker.process.kill()
             worker.process.join()
-        programs.cleanup()
+        own.cleanup()
     return left
 
 
@@ -266,8 +269,8 @@ def _next(waiting: list[StudyJob], running: list[_Worker]) -> StudyJob | None:
     return None
 
 
-def _start(runner: JobRunner, job: StudyJob, programs: str) -> _Worker:
-    connection, process = spawn(_serve, runner, programs)
+def _start(runner: JobRunner, job: StudyJob, place: Path) -> _Worker:
+    connection, process = spawn(_serve, runner, place)
     return _Worker(connection, process, job)
 
 
@@ -290,11 +293,9 @@ def _received(worker: _Worker, runner: JobRunner) -> Message:
     return answer
 
 
-def _serve(connection: Connection, runner: JobRunner, programs: str) -> None:
+def _serve(connection: Connection, runner: JobRunner, place: Path) -> None:
     """Do one job after the other, in a process of its own."""
-    if not any(sign.isspace() for sign in programs):  # TensorFlow parts its flags there; it reads them when imported
-        flags = os.environ.get("TF_XLA_FLAGS", "")
-        os.environ["TF_XLA_FLAGS"] = f"{flags} --tf_xla_persistent_cache_directory={programs}".strip()
+    programs.share(place)
     os.environ["TQDM_DISABLE"] = "1"  # the study has a view of its own
     from tqdm import tqdm
 

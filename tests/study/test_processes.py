@@ -33,17 +33,21 @@ def test_jobs_are_done_in_order_by_one_process_until_it_has_trained(tmp_path: Pa
     assert (tmp_path / "logs" / "b-0.log").read_text() == "working on b\n"
 
 
-def test_processes_share_what_is_compiled_in_a_folder_that_goes_at_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("cache", ["off", "that of the user"])
+def test_processes_share_what_is_compiled_in_the_cache_or_in_a_folder_that_goes_at_the_end(
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    kept = tmp_path / "kept"
     monkeypatch.setenv("TF_XLA_FLAGS", "--own=1")
+    monkeypatch.setenv("ECG_ADVMASK_CACHE", "off" if cache == "off" else str(kept))
     do(tmp_path, [job("flags", 0), job("training"), job("flags", 1)])
     first, second = (tmp_path / f"flags-{seed}" for seed in (0, 1))
     assert first.read_text() == second.read_text()
-    own, cache = first.read_text().split()
-    name, _, folder = cache.partition("=")
+    own, shared = first.read_text().split()
+    name, _, folder = shared.partition("=")
     assert own == "--own=1" and name == "--tf_xla_persistent_cache_directory"
-    assert not Path(folder).exists()
+    place = Path(folder.strip("'"))
+    assert (place.exists(), place.is_relative_to(kept)) == ((False, False) if cache == "off" else (True, True))
 
 
 def test_a_job_waits_for_the_one_that_it_comes_after(tmp_path: Path) -> None:
