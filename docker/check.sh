@@ -1,11 +1,12 @@
 #!/bin/bash
-# Build both targets of the Dockerfile without a Docker engine, and run in them what they are for: the commands of
+# Build the targets of the Dockerfile without a Docker engine, and run in them what they are for: the commands of
 # `make demo` in `train`, and `embed` on the demo's recordings in `embed`, each as the user without rights and without a
 # network. Needs root, and Debian's buildah and debootstrap.
 #
 #   docker/check.sh [FOLDER]            work in FOLDER (default: a temporary one, removed at the end)
 #   BUILD_OPTIONS="..." docker/check.sh  more options for `buildah build`, such as a certificate of your own
 #   DEMO_RECORDS=120 docker/check.sh    a shorter demo
+#   CUDA=1 docker/check.sh              also build train-cuda, and run the demo in it, on the CPU where there is no GPU
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -34,7 +35,8 @@ if ! buildah inspect --type image "$base" > /dev/null 2>&1; then
     buildah commit --quiet --rm "$container" "$base"
 fi
 
-for target in embed train; do
+trains=train${CUDA:+ train-cuda}
+for target in embed $trains; do
     say "target $target"
     # shellcheck disable=SC2086  # several options
     buildah build --quiet --build-arg BASE="$base" ${BUILD_OPTIONS:-} --target "$target" --tag "ecg-advmask:$target" .
@@ -45,10 +47,12 @@ rm -rf "$work/data"
 mkdir -p "$work/data"
 chown 1000:1000 "$work/data"
 
-say "the demo in train"
 make --dry-run --old-file=.venv/installed demo ADVMASK=ecg-advmask DEMO=demo DEMO_RECORDS="${DEMO_RECORDS:-600}" \
     > "$work/data/demo.sh"
-run train sh -ex demo.sh
+for target in $trains; do
+    say "the demo in $target"
+    run "$target" sh -ex demo.sh
+done
 
 say "embed in embed"
 run embed ecg-advmask embed demo/encoder.onnx demo/raw/cinc2021/training --out again.npz
@@ -61,4 +65,4 @@ with numpy.load("demo/embeddings.npz") as one, numpy.load("again.npz") as other:
     print(len(other["ids"]), "embeddings, those of the train image to 1e-5")
 '
 run embed id
-say "both targets work"
+say "all targets work"

@@ -125,7 +125,9 @@ class Config:
         0, "updates of the encoder, in place of epochs; the last pass through the data may stay a part; 0: epochs", 0
     )
     jit_compile: bool = _setting(True, "compile the training step with XLA")
-    mixed_precision: bool = _setting(False, "compute in bfloat16 where it is safe (for GPUs that have it)")
+    mixed_precision: Literal[False, True, "auto"] = _setting(
+        False, "compute in bfloat16 where it is safe; auto: if there are GPUs that have it, as config.json then says"
+    )
 
     pretraining_share: float = _setting(
         1.0, "share of the patients whose recordings are used; the others stay unseen, for evaluation", 0.01, 1.0

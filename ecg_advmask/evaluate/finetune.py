@@ -24,6 +24,7 @@ from ecg_advmask.evaluate.embeddings import RecordingWindows
 from ecg_advmask.evaluate.evaluation import Fit
 from ecg_advmask.evaluate.heads import Float64, FloatArray, activate, standardisation, validation_score
 from ecg_advmask.evaluate.split import Split
+from ecg_advmask.models.devices import dtype_policy
 from ecg_advmask.models.resnet import resnet18_1d
 from ecg_advmask.pretrain.run import random_encoder
 
@@ -72,7 +73,7 @@ class Network:
         that no loss needs scaling; weights, moving statistics, embeddings, head and loss are float32.
         """
         policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+        keras.config.set_dtype_policy(dtype_policy(config.mixed_precision))
         try:
             encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
         finally:

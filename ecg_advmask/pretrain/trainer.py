@@ -17,6 +17,7 @@ from ecg_advmask.data.batches import input_errors, pretraining_batches, pretrain
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 from ecg_advmask.files import room_errors
+from ecg_advmask.models import devices
 from ecg_advmask.models.resnet import projector, resnet18_1d
 from ecg_advmask.models.unet import spectral_adversary, unet1d
 from ecg_advmask.pretrain import checkpoints, distribute
@@ -44,7 +45,7 @@ def build(config: Config) -> SimCLR:
     """The model of these settings: their networks, initialised by their seed, with their objective, compiled."""
     keras.utils.set_random_seed(config.seed)
     policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("mixed_bfloat16" if config.mixed_precision else "float32")
+    keras.config.set_dtype_policy(devices.dtype_policy(config.mixed_precision))
     try:  # initial weights depend on the order in which networks are made
         encoder = resnet18_1d(config.encoder_width, config.embedding_dim)
         head = projector(config.embedding_dim, config.projection_hidden, config.projection_dim)
@@ -100,6 +101,7 @@ def pretrain(
             altered, the loss is no longer finite, the disk is full, or another machine was lost; what is finished is
             kept.
     """
+    config = _settled(config)
     rows, copies = pretraining_rows(data, config)
     resumes = resume and is_started(path)
     if resumes:  # refuses, if it does, before networks are built
@@ -125,10 +127,7 @@ def pretrain(
         if config.positives == "patient" and not repeats_patients(data, rows):
             log("positives=patient: no patient has several recordings, so this is the same as positives=recording")
         log(f"{len(rows)} windows, {steps} steps per epoch, epochs {finished + 1} to {run.epochs}")
-        if (devices := distribute.count()) > 1:
-            log(f"{devices} devices, {config.batch_size // devices} recordings of every batch on each")
-        elif config.jit_compile:
-            log("the first step waits for XLA to compile")
+        log(_how(config))
         probing = Probing(probe, run) if probe else None
         progress = Progress(steps, config.updates_of(len(rows)), log)
         pictures = [Pictures(run, data, rows, draw_masks)] if draw_masks and config.method == "advmask" else []
@@ -155,12 +154,29 @@ def follow(data: DataSet, config: Config) -> None:
     Raises:
         InputError: data set and settings do not go together, or are not those of the first machine, or that was lost.
     """
+    config = _settled(config)
     rows, _ = pretraining_rows(data, config)
     _steps(data, rows, config)
     model = _model(config, rows)
     finished = distribute.begin_together(model.state, 0, _fingerprint(data, rows, config))
     if finished < config.epochs_of(len(rows)):
         _fit(model, data, rows, finished, [])
+
+
+def _settled(config: Config) -> Config:
+    """The settings with a yes or no for the precision, since a run must end in the one in which it started."""
+    return dataclasses.replace(config, mixed_precision=devices.precision_of(config.mixed_precision))
+
+
+def _how(config: Config) -> str:
+    """The line that says on what a run computes, in which precision, and whether XLA compiles it."""
+    count = distribute.count()
+    parts = [f"computes on {devices.description(count)}", "in bfloat16" if config.mixed_precision else "in float32"]
+    if count > 1:
+        parts.append(f"{config.batch_size // count} recordings of every batch on each of {count} devices, not compiled")
+    else:
+        parts.append("compiled by XLA, for which the first step waits" if config.jit_compile else "not compiled")
+    return ", ".join(parts)
 
 
 def _model(config: Config, rows: npt.NDArray[np.int64]) -> SimCLR:
