@@ -56,7 +56,7 @@ def folders(tmp_path_factory, write_data):
     data = write_data(root / "data", windows_uv, [RECORDINGS], sex=sex)
     run = Run.create(root / "run", SETTINGS, dataset.DataSet.open(data), np.arange(SEEN))
     encoder = random_encoder(SETTINGS, 99)
-    run.save(SimpleNamespace(encoder=encoder))
+    run.save(SimpleNamespace(kept_encoder=encoder))
     return SimpleNamespace(root=root, data=data, run=run.path, sha256=weights_sha256(encoder))
 
 
@@ -133,7 +133,7 @@ def test_training_from_scratch_alone_gives_what_it_gives_beside_a_run(sex, folde
 
 def test_bad_input_is_one_line_and_exit_code_2(folders):
     other = Run.create(folders.root / "other", SETTINGS, dataset.DataSet.open(folders.data), np.arange(SEEN))
-    other.save(SimpleNamespace(encoder=small_encoder(3)))
+    other.save(SimpleNamespace(kept_encoder=small_encoder(3)))
     for arguments, message in (
         ((folders.root, folders.data, *QUICK), "is not a run directory"),
         ((folders.run, folders.root / "none", *QUICK), "is not a data set"),

@@ -74,7 +74,7 @@ def write_run(folder, data, rows):
     slope = keras.layers.Conv1D(12, 2, groups=12, use_bias=False, kernel_initializer="ones")(signals)
     squares = keras.layers.Multiply()([slope, slope])
     pooled = [keras.layers.GlobalAveragePooling1D()(x) for x in (signals, squares)]
-    run.save(SimpleNamespace(encoder=keras.Model(signals, keras.layers.Concatenate()(pooled))))
+    run.save(SimpleNamespace(kept_encoder=keras.Model(signals, keras.layers.Concatenate()(pooled))))
     return run.path
 
 

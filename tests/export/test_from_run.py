@@ -33,7 +33,7 @@ def run(encoder: keras.Model, config: Config, generated_data: Path, tmp_path_fac
     """A run that has seen nothing, judged by linear-eval on sex and age."""
     data, folder = DataSet.open(generated_data), tmp_path_factory.mktemp("runs") / "run"
     made = Run.create(folder, config, data, np.array([], np.int64))
-    made.save(SimpleNamespace(encoder=encoder))
+    made.save(SimpleNamespace(kept_encoder=encoder))
     for task in ("sex", "age"):
         options = ["--labels", "0.5,1", "--draws", 1, "--no-random", "--out", folder / f"{task}.json"]
         done = invoke("linear-eval", folder, generated_data, "--task", task, *options)

@@ -64,7 +64,7 @@ def threshold(masks=1, slope=100.0):
 def write_run(folder, data, adversary, *overrides):
     settings = config.load("demo", overrides=["window_seconds=2.5", *overrides])
     run = Run.create(folder, settings, DataSet.open(data), np.arange(SEEN))
-    run.save(SimpleNamespace(adversary=adversary))
+    run.save(SimpleNamespace(kept_encoder=None, adversary=adversary))
     return run.path
 
 
