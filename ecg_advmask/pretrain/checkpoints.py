@@ -137,6 +137,8 @@ def continued(path: str | Path, config: Config, data: "DataSet") -> Run:
     run = Run.open(path)
     if run.dataset.get("sha256") != data.sha256:
         raise InputError(f"{run.path}: was started on another data set ({run.dataset.get('path')}) than {data.path}")
+    if config.mixed_precision == "auto":  # a run ends in the precision in which it was started
+        config = dataclasses.replace(config, mixed_precision=run.config.mixed_precision)
     started, now = run.config.as_dict(), config.as_dict()
     now_longer = config.epochs >= run.config.epochs and config.learning_rate_schedule == "constant"
     changed = [

@@ -101,11 +101,13 @@ def pretrain(
             altered, the loss is no longer finite, the disk is full, or another machine was lost; what is finished is
             kept.
     """
-    config = _settled(config)
     rows, copies = pretraining_rows(data, config)
     resumes = resume and is_started(path)
     if resumes:  # refuses, if it does, before networks are built
-        rows = seen_rows(data, continued(path, config, data))
+        run = continued(path, config, data)
+        config, rows = run.config, seen_rows(data, run)
+    else:
+        config = _settled(config)
     steps = _steps(data, rows, config)
     data.verify_shards()  # a damaged one is found before the run directory is made
     model = _model(config, rows)
@@ -164,7 +166,7 @@ def follow(data: DataSet, config: Config) -> None:
 
 
 def _settled(config: Config) -> Config:
-    """The settings with a yes or no for the precision, since a run must end in the one in which it started."""
+    """The settings with a yes or no for the precision, which a run keeps wherever it is resumed."""
     return dataclasses.replace(config, mixed_precision=devices.precision_of(config.mixed_precision))
 
 

@@ -192,21 +192,23 @@ class Work:
         data = self._state.data.pretraining
         assert data is not None, "`file` sees to it"
         tell(UnitStarted(unit, self._state.amount_done(unit)))
-        config = self.study.config(method, unit.seed)
 
         def log(line: str) -> None:
             print(line, flush=True)
             if line.startswith("warning"):
                 tell(JobLine(line))
 
+        reporter: Any = LambdaCallback(  # of as many epochs as there are, also where the settings state updates
+            on_epoch_end=lambda epoch, _: tell(UnitProgress(epoch + 1, reporter.params["epochs"]))
+        )
         pretrain(
             data,
             self.folder.run(method, unit.seed),
-            config,
+            self.study.config(method, unit.seed),
             resume=True,
             draw_masks=self.draw_masks,
             log=log,
-            callbacks=[LambdaCallback(on_epoch_end=lambda epoch, _: tell(UnitProgress(epoch + 1, config.epochs)))],
+            callbacks=[reporter],
         )
 
     def _evaluate(self, method: Method, unit: Unit, tell: Tell) -> None:

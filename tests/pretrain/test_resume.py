@@ -270,6 +270,8 @@ def test_other_data_and_other_settings_are_refused_and_named(
 ) -> None:
     other = DataSet.open(write_data(tmp_path / "other", np.ones((100, 250, 12), np.int16), [100]))
     before = outcome(alone)
+    anywhere = dataclasses.replace(SMALL, mixed_precision="auto")
+    assert checkpoints.continued(alone, anywhere, data).config == SMALL
     with pytest.raises(InputError, match=f"was started on another data set \\({data.path}\\) than {other.path}"):
         trained(other, alone)
     changed = dataclasses.replace(SMALL, learning_rate=1.0, seed=4)

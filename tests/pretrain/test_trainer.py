@@ -196,10 +196,18 @@ def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None
     assert not (run.path / "adversary.keras").exists()
 
 
-@pytest.mark.parametrize("domain", ["time", "spectrum"])
-def test_mixed_precision_computes_in_bfloat16_and_gives_float32(domain: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"mask_domain": "spectrum"},
+        {"update": "alternating", "pairing": "cmsc", "masks": 4, "target_accuracy": 0.1, "augmentations": ("vcg",)}
+        | {"encoder_average": 0.9, "weight_decay": 0.1, "warmup_steps": 3, "penalised_area": "cover"},
+    ],
+)
+def test_mixed_precision_computes_in_bfloat16_and_gives_float32(settings: dict[str, Any], tmp_path: Path) -> None:
     """Networks of the method, eagerly, for one step; the policy stays theirs when they are saved."""
-    config = dataclasses.replace(TINY, mixed_precision=True, mask_domain=domain, batch_size=2)
+    config = dataclasses.replace(TINY, mixed_precision=True, batch_size=2, **settings)
     model = build(config)
     assert keras.config.dtype_policy().name == "float32"
     windows = np.random.default_rng(0).normal(size=(2, 250, 12)).astype(np.float32)
