@@ -44,6 +44,28 @@ def encoder(make_encoder: Callable[..., Any]) -> Any:
 
 
 @pytest.fixture(scope="session")
+def make_small_encoder(config: Any) -> Callable[..., Any]:
+    """Function that makes an encoder of one convolution, for tests of what surrounds an encoder."""
+    import keras
+
+    def make(seed: int = 0) -> keras.Model:
+        keras.utils.set_random_seed(seed)
+        signals = keras.Input((None, 12))
+        x = keras.layers.Conv1D(16, 9, strides=4, padding="valid")(signals)
+        x = keras.layers.BatchNormalization(beta_initializer=keras.initializers.RandomNormal(0, 0.2))(x)
+        x = keras.layers.Conv1D(8, 5, strides=2)(keras.ops.relu(x))
+        x = keras.layers.GlobalAveragePooling1D()(keras.ops.relu(x))
+        return keras.Model(signals, keras.layers.Dense(config.embedding_dim, name="embedding")(x))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small_encoder(make_small_encoder: Callable[..., Any]) -> Any:
+    return make_small_encoder()
+
+
+@pytest.fixture(scope="session")
 def ecgs_mv(generated_cinc: Path, config: Any) -> np.ndarray[Any, Any]:
     """48 windows (48, 250, 12) float32 of generated recordings."""
     from ecg_advmask.export.probe import source_windows

@@ -29,11 +29,13 @@ def invoke(*arguments: str | Path) -> Result:
 
 
 @pytest.fixture(scope="module")
-def run(encoder: keras.Model, config: Config, generated_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(
+    small_encoder: keras.Model, config: Config, generated_data: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """A run that has seen nothing, judged by linear-eval on sex and age."""
     data, folder = DataSet.open(generated_data), tmp_path_factory.mktemp("runs") / "run"
     made = Run.create(folder, config, data, np.array([], np.int64))
-    made.save(SimpleNamespace(kept_encoder=encoder))
+    made.save(SimpleNamespace(kept_encoder=small_encoder))
     for task in ("sex", "age"):
         options = ["--labels", "0.5,1", "--draws", 1, "--no-random", "--out", folder / f"{task}.json"]
         done = invoke("linear-eval", folder, generated_data, "--task", task, *options)
@@ -121,7 +123,7 @@ def test_a_number_and_an_encoder_alone(run: Path, generated_data: Path, tmp_path
     assert [value.name for value in onnxruntime.InferenceSession(path).get_outputs()] == ["embedding"]
 
 
-def test_options_that_do_not_go_together(run: Path, make_encoder: Any, tmp_path: Path) -> None:
+def test_options_that_do_not_go_together(run: Path, make_small_encoder: Any, tmp_path: Path) -> None:
     out = tmp_path / "encoder.onnx"
     few, finetuned, moved = tmp_path / "few.npz", tmp_path / "finetune.json", tmp_path / "moved.json"
     np.savez(few, signals=np.random.default_rng(0).normal(size=(3, 500, 12)).astype(np.float32), sampling_rate_hz=100)
@@ -138,7 +140,7 @@ def test_options_that_do_not_go_together(run: Path, make_encoder: Any, tmp_path:
     other.mkdir()
     for name in ("config.json", "seen.csv", "sex.json", "sex.head.npz", "sex.split.csv"):
         (other / name).write_bytes((run / name).read_bytes())
-    make_encoder(1).save(other / "encoder.keras")
+    make_small_encoder(1).save(other / "encoder.keras")
     for arguments, message in (
         (
             ("--precision", "int8"),

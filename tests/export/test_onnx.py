@@ -81,10 +81,10 @@ def test_parity_at_three_batch_sizes(encoder: keras.Model, exported: Path) -> No
 
 
 def test_rounding_in_proportion_to_large_embeddings_is_no_fault(
-    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_onnx, "agreements", lambda *_: {1: agreement(2e-4, 40.0)})
-    export_encoder(encoder, CONFIG, tmp_path / "encoder.onnx")
+    export_encoder(small_encoder, CONFIG, tmp_path / "encoder.onnx")
     assert (tmp_path / "encoder.onnx").is_file()
 
 
@@ -179,10 +179,10 @@ def test_mixed_precision_encoder_is_exported_in_float32(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("bad", [agreement(float("nan")), agreement(2e-4), agreement(2e-3, 10), agreement(0, 1, 0.9)])
 def test_file_with_other_embeddings_is_not_left_behind(
-    encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[str, Agreement]
+    small_encoder: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[str, Agreement]
 ) -> None:
     monkeypatch.setattr(export_onnx, "agreements", lambda *_: {1: agreement(1e-7), 7: bad, 32: agreement(1e-6)})
     path = tmp_path / "encoder.onnx"
     with pytest.raises(ParityError, match=r"encoder\.onnx: not written"):
-        export_encoder(encoder, CONFIG, path)
+        export_encoder(small_encoder, CONFIG, path)
     assert list(tmp_path.iterdir()) == []

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.onnx import export_encoder
-from ecg_advmask.export.precision import to_float16
+from ecg_advmask.export.precision import PRECISIONS, to_float16
 
 Array = np.ndarray[Any, Any]
 HALF = np.finfo(np.float16)
@@ -141,11 +141,14 @@ def test_metadata_say_the_precision_and_what_int8_was_calibrated_on(files: dict[
 
 
 def test_other_calibration_windows_give_another_file(
-    files: dict[str, Path], encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
+    small_encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
 ) -> None:
-    path = tmp_path / "int8.onnx"
-    export_encoder(encoder, config, path, precision="int8", calibration_mv=ecgs_mv[:8], signals_mv=ecgs_mv)
-    assert np.abs(run(path, ecgs_mv) - run(files["int8"], ecgs_mv)).max() > 1e-3
+    found = []
+    for calibration_mv in (ecgs_mv[::2], ecgs_mv[:8]):
+        options = {"precision": "int8", "calibration_mv": calibration_mv, "signals_mv": ecgs_mv}
+        export_encoder(small_encoder, config, tmp_path / "int8.onnx", **options)
+        found.append(run(tmp_path / "int8.onnx", ecgs_mv))
+    assert np.abs(found[1] - found[0]).max() > 1e-3
 
 
 def test_int8_needs_windows(encoder: keras.Model, config: Config, tmp_path: Path) -> None:
@@ -155,19 +158,29 @@ def test_int8_needs_windows(encoder: keras.Model, config: Config, tmp_path: Path
 
 
 def test_same_bytes_after_other_exports(
-    files: dict[str, Path], encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
+    small_encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
 ) -> None:
-    again = tmp_path / "int8.onnx"
-    options = {"precision": "int8", "calibration_mv": ecgs_mv[::2], "signals_mv": ecgs_mv[1::2]}
-    export_encoder(encoder, config, again, source="generated recordings", **options)
-    for first in (files["int8"], files["int8"].with_suffix(".parity.json")):
-        assert (tmp_path / first.name).read_bytes() == first.read_bytes()
+    def exported(precision: str) -> tuple[bytes, bytes]:
+        path = tmp_path / "encoder.onnx"
+        options = {"precision": precision, "calibration_mv": ecgs_mv[::2], "signals_mv": ecgs_mv[1::2]}
+        export_encoder(small_encoder, config, path, source="generated recordings", **options)
+        return path.read_bytes(), path.with_suffix(".parity.json").read_bytes()
+
+    first = {precision: exported(precision) for precision in PRECISIONS}
+    assert {precision: exported(precision) for precision in reversed(PRECISIONS)} == first
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["small_encoder", pytest.param("encoder", marks=pytest.mark.exhaustive)])
 def test_same_bytes_in_another_process(
-    files: dict[str, Path], encoder: keras.Model, ecgs_mv: Array, tmp_path: Path
+    kind: str, config: Config, ecgs_mv: Array, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    encoder: keras.Model = request.getfixturevalue(kind)
+    files = {precision: tmp_path / "here" / f"{precision}.onnx" for precision in PRECISIONS}
+    for precision, path in files.items():
+        path.parent.mkdir(exist_ok=True)
+        options = {"precision": precision, "calibration_mv": ecgs_mv[::2], "signals_mv": ecgs_mv[1::2]}
+        export_encoder(encoder, config, path, source="generated recordings", **options)
     encoder.save(tmp_path / "encoder.keras")
     np.save(tmp_path / "windows.npy", ecgs_mv)
     script = (

@@ -14,6 +14,7 @@ import pytest
 from ecg_advmask.config import Config
 from ecg_advmask.evaluate.heads import LinearHead
 from ecg_advmask.export import onnx as export_onnx
+from ecg_advmask.export.conversion import keras_embeddings
 from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.export.parity import Agreement, ParityError
 from ecg_advmask.models.resnet import weights_sha256
@@ -35,8 +36,9 @@ np.savez("outputs.npz", **{name: values.numpy() for name, values in own.items()}
 
 @pytest.mark.slow
 def test_tensorflow_alone_gives_embedding_and_prediction(
-    encoder: keras.Model, config: Config, ecgs_mv: Array, expected: Array, tmp_path: Path
+    small_encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
 ) -> None:
+    encoder, expected = small_encoder, keras_embeddings(small_encoder, ecgs_mv)
     rng = np.random.default_rng(0)
     head = LinearHead(
         "rhythm", "labels", ("a", "b"), rng.normal(size=(8, 2)), rng.normal(size=2), weights_sha256(encoder), {}
@@ -58,10 +60,10 @@ def test_tensorflow_alone_gives_embedding_and_prediction(
 
 
 def test_nothing_is_left_of_an_export_that_fails(
-    encoder: keras.Model, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_encoder: keras.Model, config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_onnx, "outputs_of", lambda *_: {"embedding": np.zeros((32, 8))})
     with pytest.raises(ParityError, match="saved: not written"):
-        export_encoder(encoder, config, tmp_path / "encoder.onnx", saved_model_path=tmp_path / "saved")
+        export_encoder(small_encoder, config, tmp_path / "encoder.onnx", saved_model_path=tmp_path / "saved")
     assert list(tmp_path.iterdir()) == []
     assert Agreement.of(np.zeros((2, 2)), np.ones((2, 2))).largest_error == 1
