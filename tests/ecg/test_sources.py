@@ -98,11 +98,11 @@ def test_numpy_files(tmp_path: Path) -> None:
         ({"signals": np.zeros((2, 9, 11)), "sampling_rate_hz": 500}, "11 leads in the last axis, expected 12"),
         ({"signals": np.zeros(12), "sampling_rate_hz": 500}, r"signals have shape \(12,\)"),
         ({"signals": np.zeros((9, 12), complex), "sampling_rate_hz": 500}, "type complex128"),
-        ({"ecg": np.zeros((9, 12)), "sampling_rate_hz": 500}, "no array named signals"),
+        ({"beats": np.zeros((9, 12)), "sampling_rate_hz": 500}, "no array named signals"),
         ({"signals": np.zeros((2, 9, 12)), "sampling_rate_hz": 500, "ids": ["a"]}, "1 ids for 2 recordings"),
         ({"signals": np.zeros((9, 12)), "sampling_rate_hz": -1}, "has the sampling rate -1"),
         ({"signals": np.zeros((9, 12)), "sampling_rate_hz": 500, "unit": "bananas"}, "has the unit 'bananas'"),
-        ({"signals": np.array([object()]), "sampling_rate_hz": 500}, "cannot be read as NumPy arrays"),
+        ({"signals": np.array([object()]), "sampling_rate_hz": 500}, "pickled objects"),
     ],
 )
 def test_numpy_files_of_another_form_are_refused(tmp_path: Path, arrays: dict[str, object], reason: str) -> None:
