@@ -1,9 +1,11 @@
 """Fixtures that several test modules use."""
 
+import gc
 import os
 import shutil
 import signal
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,22 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 os.environ["ECG_ADVMASK_CACHE"] = "off"  # neither that of the user nor that of an earlier run of the tests
 # XLA is shown to be right, not fast: less time is spent on the code that runs once
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
+# networks are small, and the tests of other modules run beside
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def pytest_collection_finish() -> None:
+    """What was imported stays: the garbage collector need not look through it after every module."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forgets_networks() -> Iterator[None]:
+    """The networks of one module of tests are not kept during the next."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,7 +5,7 @@ On networks of three layers; `test_presets.py` shows that the gradients reach ev
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -31,10 +31,8 @@ UPDATES = ["alternating", "simultaneous"]
 
 
 @pytest.fixture(autouse=True)
-def same_initial_weights() -> Iterator[None]:
+def same_initial_weights() -> None:
     keras.utils.set_random_seed(7)
-    yield
-    keras.backend.clear_session()
 
 
 def model_of(**changes: Any) -> Any:

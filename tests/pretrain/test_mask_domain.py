@@ -1,7 +1,6 @@
 """Masks of the spectrum: what the adversary gives, and what a mask takes away, against slow loops and closed forms."""
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +25,6 @@ CONFIG = Config(
     mask_frame_seconds=0.8,
 )
 HOP, FRAMES, BINS = 40, 8, 41
-
-
-@pytest.fixture(autouse=True)
-def _forget_models() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
 
 
 def signals(seed: int = 0) -> np.ndarray:
