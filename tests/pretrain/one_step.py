@@ -1,5 +1,5 @@
-"""``one_step.py OUT DEVICES``: some training steps from fixed weights and recordings, on one device or several, or with
-``TF_CONFIG`` as one of several machines; what comes out goes to OUT.npz.
+"""Some training steps from fixed weights and recordings, in a process of their own: on one device or several, or with
+``TF_CONFIG`` as one of several machines.
 
 All but projections and losses is in double precision, so that the ways to compute it differ by hardly more than the
 rounding of a gradient, and it is plain gradient descent, since Adam makes steps of full size of gradients that are
@@ -7,12 +7,10 @@ nothing but rounding.
 """
 
 import dataclasses
-import os
-import sys
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from unittest import mock
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import keras
 import numpy as np
@@ -22,9 +20,6 @@ import tensorflow as tf
 from ecg_advmask.config import Config
 from ecg_advmask.pretrain import distribute
 from ecg_advmask.pretrain.simclr import Pairs, SimCLR, learning_rate_of
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-
 from pretrain.small import small
 
 BATCH, SAMPLES, STEPS, PATIENTS = 8, 250, 2, 5
@@ -79,20 +74,19 @@ def model_of(config: Config) -> SimCLR:
     return model
 
 
-def main(out: Path, devices: int) -> None:
+def train(out: Path, devices: int, names: Sequence[str] = tuple(SETTINGS)) -> None:
+    """Write logs and states of the training with these settings to an NPZ file."""
     keras.config.set_floatx("float64")
     keras.config.set_dtype_policy("float64")
     found = {}
     with distribute.strategy_of(devices).scope(), mock.patch.object(keras.config, "set_dtype_policy"):
-        for name, config in SETTINGS.items():
+        for name in names:
+            config = SETTINGS[name]
             model = model_of(config)
             batches = distribute.shared_out(lambda places, c=config: batches_of(c, places), BATCH, config.accumulation)
             history = model.fit(batches, steps_per_epoch=STEPS, verbose=0).history
             found |= {f"{name}: log {key}": np.array(values) for key, values in history.items()}
             for number, variable in enumerate(model.state):
-                found[f"{name}: {number:03d} {variable.path}"] = keras.ops.convert_to_numpy(variable)
+                path = re.sub(r"_\d+", "", variable.path)  # names of layers are counted within the process
+                found[f"{name}: {number:03d} {path}"] = keras.ops.convert_to_numpy(variable)
     np.savez(out, allow_pickle=False, **found)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,5 +1,8 @@
 """Networks of three layers, for tests of what is done with networks; and a stand-in for the model of a run."""
 
+import os
+import signal
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -7,9 +10,13 @@ import tensorflow as tf
 from keras import layers
 
 from ecg_advmask.config import Config
+from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.files import write_text
 from ecg_advmask.models.unet import spectral_adversary
+from ecg_advmask.pretrain import trainer
 from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.simclr import SimCLR
+from processes import command
 
 
 def encoder(dim: int = 8) -> keras.Model:
@@ -118,3 +125,36 @@ class Small(keras.Model):  # type: ignore[misc]
         for average, value in zip(self.metrics, (loss, keras.ops.std(embedding), cover), strict=True):
             average.update_state(value)
         return {name: average.result() for name, average in self.averages.items()}
+
+
+def draw(path: Path, *_: Any) -> None:
+    """A stand-in for the picture of a mask."""
+    write_text(path, path.stem)
+
+
+class Kill(keras.callbacks.Callback):  # type: ignore[misc]
+    """Kills the process after the first step of an epoch."""
+
+    def __init__(self, epoch: int) -> None:
+        super().__init__()
+        self.epoch = epoch
+        self.begun = 0
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
+        self.begun = epoch + 1
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
+        if self.begun == self.epoch:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_until_killed(data: Path, path: Path, epoch: int) -> None:
+    """Start a run of `SMALL` in this process, which does not live to the end of the epoch."""
+    trainer.build = Small
+    trainer.pretrain(DataSet.open(data), path, SMALL, draw_masks=draw, callbacks=[Kill(epoch)])
+
+
+def command_on_small_networks(*words: str) -> None:
+    """Run ``ecg-advmask`` in this process, which trains nothing else from then on."""
+    trainer.build = eager
+    command(*words)

@@ -2,12 +2,10 @@
 
 import contextlib
 import json
-import os
 import socket
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -17,8 +15,11 @@ import tensorflow as tf
 
 from ecg_advmask.errors import InputError
 from ecg_advmask.pretrain import distribute
+from pretrain.one_step import SETTINGS, train
+from pretrain.small import command_on_small_networks
+from processes import command, started
 
-ONE_STEP = Path(__file__).with_name("one_step.py")
+AT_ONCE = "at once, accumulated, by patient"
 
 
 def test_one_device_is_as_without_any_of_this() -> None:
@@ -73,25 +74,31 @@ def test_a_batch_is_divided_evenly_or_refused(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.slow
-def test_two_devices_make_the_steps_of_one(tmp_path: Path) -> None:
-    """Losses, both players' weights, momenta and moving statistics after two steps, in double precision."""
-    names = ["one", "two", "first", "second"]
-    script = [sys.executable, str(ONE_STEP)]
-    with ended(
-        [
-            started([*script, str(tmp_path / "one.npz"), "1"]),
-            started([*script, str(tmp_path / "two.npz"), "2"]),
-            *(started([*script, str(tmp_path / f"{names[2 + n]}.npz"), "1"], cluster) for n, cluster in cluster_of(2)),
-        ]
-    ) as processes:
-        for process in processes:
-            assert process.wait(900) == 0
-    one, two, first, second = (dict(np.load(tmp_path / f"{name}.npz")) for name in names)
+@pytest.mark.parametrize("names", [[AT_ONCE], pytest.param(list(SETTINGS), marks=pytest.mark.exhaustive)], ids=len)
+def test_two_devices_make_the_steps_of_one(tmp_path: Path, names: list[str]) -> None:
+    """Losses, both players' weights, momenta and moving statistics after two steps, in double precision.
+
+    Of two machines the settings with all that they exchange, unless asked for everything.
+    """
+    with contextlib.ExitStack() as stack:
+
+        def begin(name: str, devices: int, settings: Sequence[str], cluster: dict[str, str] | None = None) -> Any:
+            given = {"output": tmp_path / name, "environment": cluster}
+            return stack.enter_context(started(train, tmp_path / f"{name}.npz", devices, settings, **given))
+
+        processes = {"one": begin("one", 1, list(SETTINGS)), "two": begin("two", 2, list(SETTINGS))}
+        for name, cluster in zip(("first", "second"), cluster_of(2), strict=True):
+            processes[name] = begin(name, 1, names, cluster)
+        for name, process in processes.items():
+            process.join(900)
+            assert process.exitcode == 0, (tmp_path / name).read_text()
+    one, *others = (dict(np.load(tmp_path / f"{name}.npz")) for name in processes)
     assert len(one) > 80 and any("momentum" in name for name in one) and any("log loss" in name for name in one)
-    for other in (two, first, second):
-        assert other.keys() == one.keys()
-        for name, value in one.items():
-            np.testing.assert_allclose(other[name], value, rtol=1e-5, atol=2e-6, err_msg=name)
+    assert others[0].keys() == one.keys() and others[1].keys() == others[2].keys()
+    for other in others:
+        assert {name.partition(":")[0] for name in other} >= set(names)
+        for name, value in other.items():
+            np.testing.assert_allclose(value, one[name], rtol=1e-5, atol=2e-6, err_msg=name)
 
 
 @pytest.mark.exhaustive
@@ -101,63 +108,54 @@ def test_two_machines_write_the_run_that_one_with_two_devices_writes(generated_d
     settings += " batch_size=8 positives=patient window_seconds=2.5"
     chosen = [part for setting in settings.split() for part in ("--set", setting)]
 
-    def pretrain(run: str, epochs: int, *more: str) -> list[str]:
-        command = [sys.executable, "-m", "ecg_advmask", "pretrain", str(generated_data), str(tmp_path / run)]
-        return [*command, "--preset", "cpu-gaussian", *chosen, "--set", f"epochs={epochs}", *more]
+    def pretrain(run: str, epochs: int, *more: str, cluster: dict[str, str] | None = None) -> Any:
+        words = ["pretrain", str(generated_data), str(tmp_path / run), "--preset", "cpu-gaussian", *chosen]
+        words += ["--set", f"epochs={epochs}", *more]
+        return started(command, *words, output=tmp_path / f"{run}.log", environment=cluster)
 
-    with ended(
-        [
-            started(pretrain("whole", 2, "--devices", "2")),
-            *(started(pretrain("shared" if n == 0 else "none", 1), cluster) for n, cluster in cluster_of(2)),
-        ]
-    ) as processes:
-        for process in processes:
-            assert process.wait(900) == 0
+    first, second = cluster_of(2)
+    with (
+        pretrain("whole", 2, "--devices", "2") as whole,
+        pretrain("shared", 1, cluster=first) as chief,
+        pretrain("none", 1, cluster=second) as follower,
+    ):
+        for process in (whole, chief, follower):
+            process.join(900)
+            assert process.exitcode == 0
     assert not (tmp_path / "none").exists()
-    with ended([started(pretrain("shared", 2, "--devices", "2", "--resume"))]) as (process,):
-        assert process.wait(900) == 0
-    whole, shared = (pd.read_csv(tmp_path / run / "history.csv") for run in ("whole", "shared"))
-    assert whole["epoch"].tolist() == [1, 2]
-    np.testing.assert_allclose(shared.to_numpy(), whole.to_numpy(), rtol=1e-3)
+    with pretrain("shared", 2, "--devices", "2", "--resume") as process:
+        process.join(900)
+        assert process.exitcode == 0
+    histories = [pd.read_csv(tmp_path / run / "history.csv") for run in ("whole", "shared")]
+    assert histories[0]["epoch"].tolist() == [1, 2]
+    np.testing.assert_allclose(histories[1].to_numpy(), histories[0].to_numpy(), rtol=1e-3)
 
 
 @pytest.mark.slow
 def test_machines_with_other_settings_do_not_train_together(generated_data: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "ecg_advmask", "pretrain", str(generated_data), str(tmp_path / "run")]
-    command += ["--preset", "cpu-gaussian", "--set", "batch_size=8", "--set", "window_seconds=2.5"]
-    with ended(
-        [started([*command, "--seed", str(n)], cluster, stderr=subprocess.PIPE) for n, cluster in cluster_of(2)]
-    ) as (first, second):
-        told_second, told_first = second.communicate(timeout=300)[1], first.communicate(timeout=300)[1]
-    assert (first.returncode, second.returncode) == (2, 2)
-    assert "this machine has other settings or data than the first" in told_second
-    assert "another machine of this run has ended or cannot be reached" in told_first
+    words = ["pretrain", str(generated_data), str(tmp_path / "run"), "--preset", "cpu-gaussian"]
+    words += ["--set", "batch_size=8", "--set", "window_seconds=2.5", "--seed"]
+    outputs = [tmp_path / "first", tmp_path / "second"]
+    with contextlib.ExitStack() as stack:
+        first, second = (
+            stack.enter_context(
+                started(command_on_small_networks, *words, str(n), output=outputs[n], environment=cluster)
+            )
+            for n, cluster in enumerate(cluster_of(2))
+        )
+        second.join(300)
+        first.join(300)
+        assert (first.exitcode, second.exitcode) == (2, 2)
+    assert "another machine of this run has ended or cannot be reached" in outputs[0].read_text()
+    assert "this machine has other settings or data than the first" in outputs[1].read_text()
 
 
-def cluster_of(machines: int) -> list[tuple[int, dict[str, str]]]:
-    """The number of each machine and its environment: all are this one, at ports that were free."""
+def cluster_of(machines: int) -> list[dict[str, str]]:
+    """The environment of each machine: all are this one, at ports that were free."""
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.socket()) for _ in range(machines)]
         for each in sockets:
             each.bind(("127.0.0.1", 0))
         workers = [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
     tasks = [{"cluster": {"worker": workers}, "task": {"type": "worker", "index": n}} for n in range(machines)]
-    return [(n, {"TF_CONFIG": json.dumps(task)}) for n, task in enumerate(tasks)]
-
-
-def started(
-    command: Sequence[str], environment: dict[str, str] | None = None, stderr: int | None = None
-) -> "subprocess.Popen[str]":
-    own = {name: value for name, value in os.environ.items() if name != "TF_CONFIG"}
-    return subprocess.Popen(command, env=own | (environment or {}), stderr=stderr, text=True)
-
-
-@contextlib.contextmanager
-def ended(processes: "list[subprocess.Popen[str]]") -> "Iterator[list[subprocess.Popen[str]]]":
-    """None of them outlives the block."""
-    try:
-        yield processes
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]

@@ -3,14 +3,19 @@
 import dataclasses
 import errno
 import hashlib
+import io
 import os
+import random
 import re
 import resource
 import shutil
+import signal
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import keras
 import numpy as np
 import pandas as pd
@@ -25,7 +30,8 @@ from ecg_advmask.pretrain.callbacks import Events
 from ecg_advmask.pretrain.probe import is_finished
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import pretrain
-from pretrain.small import SMALL, Small
+from pretrain.small import SMALL, Small, draw, train_until_killed
+from processes import started
 
 PROBED = dataclasses.replace(SMALL, probe_tasks=("sex",), patience=1, keep_checkpoints=1)
 
@@ -40,10 +46,6 @@ def data(generated_data: Path) -> DataSet:
     return DataSet.open(generated_data)
 
 
-def draw(path: Path, *_: Any) -> None:
-    write_text(path, path.stem)
-
-
 def trained(data: DataSet, path: Path, config: Any = SMALL, **options: Any) -> list[str]:
     """What a run said that was started or resumed."""
     said: list[str] = []
@@ -53,12 +55,24 @@ def trained(data: DataSet, path: Path, config: Any = SMALL, **options: Any) -> l
 
 def outcome(path: Path) -> dict[str, str]:
     """Digests of all that a run ends with, and that must not depend on how often it was killed."""
-    run, found = Run.open(path), [*path.glob("*.csv"), *path.glob("checkpoints/*"), *path.glob("masks/*")]
+    found = [*path.glob("*.csv"), *path.glob("checkpoints/*"), *path.glob("masks/*")]
     files = {str(file.relative_to(path)): file.read_bytes() for file in found if file.name != "seconds.csv"}
-    for name, network in (("encoder", run.encoder()), ("adversary", run.adversary())):
-        files[name] = b"".join(weight.tobytes() for weight in network.get_weights())
+    files |= {name: weights_in(path / name) for name in ("encoder.keras", "adversary.keras")}
     files["config.json"] = (path / "config.json").read_bytes()
     return {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}
+
+
+def weights_in(path: Path) -> bytes:
+    """All weights in the file of a network, which is not built from it."""
+    arrays: list[bytes] = []
+
+    def take(_: str, found: Any) -> None:
+        if isinstance(found, h5py.Dataset):
+            arrays.append(found[()].tobytes())
+
+    with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as stored:
+        stored.visititems(take)
+    return b"".join(arrays)
 
 
 def half_written(path: Path) -> list[Path]:
@@ -92,7 +106,10 @@ def after(epochs: int, alone: Path, path: Path) -> Path:
     return path
 
 
-def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(data: DataSet, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kills", [4, pytest.param(None, marks=pytest.mark.exhaustive)], ids=["some", "any"])
+def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(
+    data: DataSet, tmp_path: Path, kills: int | None
+) -> None:
     """What is in the folder just before a file is renamed or removed is what a kill at that moment leaves."""
     run, left = tmp_path / "run", list[Path]()
 
@@ -116,10 +133,22 @@ def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(data: DataSe
     assert len(left) >= 2 + 4 * epochs + 2 + 3  # settings; tables and checkpoints; networks of the best; pictures
     assert is_finished(Run.open(run))
     assert half_written(left[0]) and not half_written(run)
-    for killed in left:
+    for killed in random.Random(0).sample(left, kills or len(left)):
         trained(data, killed, PROBED)
         assert outcome(killed) == expected, killed.name
         assert not half_written(killed)
+
+
+def test_a_process_that_was_killed_while_it_trained_leaves_a_run_that_goes_on(
+    data: DataSet, alone: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    with started(train_until_killed, data.path, run, 2, output=tmp_path / "output") as process:
+        process.join(300)
+        assert process.exitcode == -signal.SIGKILL, (tmp_path / "output").read_text()
+    assert [checkpoints.epoch_of(path) for path in checkpoints.found(run / "checkpoints")] == [1]
+    trained(data, run)
+    assert outcome(run) == outcome(alone)
 
 
 @pytest.mark.parametrize(("how", "checksums"), [("half", True), ("flipped", True), ("empty", True), ("flipped", False)])
