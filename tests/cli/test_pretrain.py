@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from matplotlib import image
 
 from ecg_advmask.cli import main
-from pretrain.small import Small
+from pretrain.small import Small, eager
 
 TINY = {
     "sampling_rate_hz": 100,
@@ -31,7 +31,15 @@ TINY = {
 }
 
 
-@pytest.mark.slow
+@pytest.fixture
+def eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small networks, without compilation."""
+    from ecg_advmask.pretrain import trainer
+
+    monkeypatch.setattr(trainer, "build", eager)
+
+
+@pytest.mark.usefixtures("eagerly")
 def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., Path], tmp_path: Path) -> None:
     """Two steps, and the pictures; the measure of masks in time refuses such a run."""
     windows_uv = np.random.default_rng(0).integers(-900, 900, (32, 250, 12)).astype(np.int16)
@@ -51,6 +59,7 @@ def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., P
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_several_data_sets_are_pretrained_on_as_one(write_data: Callable[..., Path], tmp_path: Path) -> None:
     """A signal that both have counts once: 31 of the 32 windows; what the run has seen is of both."""
     windows_uv = np.random.default_rng(0).integers(-900, 900, (31, 250, 12)).astype(np.int16)

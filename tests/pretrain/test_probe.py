@@ -1,7 +1,7 @@
 """The online probe: what it sees, what it says of a good and a useless encoder, and when it ends a run."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,30 +14,22 @@ from ecg_advmask.config import Config
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 from ecg_advmask.pretrain import probe as probe_module
+from ecg_advmask.pretrain import trainer
 from ecg_advmask.pretrain.probe import Probe
 from ecg_advmask.pretrain.trainer import pretrain
+from pretrain.small import eager
 
 SETTINGS = Config(
     sampling_rate_hz=100,
     window_seconds=2.5,
     method="simclr",
     augmentations=("gaussian",),
-    encoder_width=4,
-    embedding_dim=8,
-    projection_hidden=16,
-    projection_dim=8,
-    batch_size=8,
+    batch_size=120,
     accumulation=1,
     epochs=6,
     jit_compile=False,
     probe_tasks=("sex",),
 )
-
-
-@pytest.fixture(autouse=True)
-def _forget_models() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
 
 
 @pytest.fixture
@@ -121,6 +113,7 @@ def run_with(data: DataSet, path: Path, values: list[float], **changes: Any) -> 
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe_module.Probe, "judge", judge)
+        patch.setattr(trainer, "build", eager)
         resume = changes.pop("resume", False)
         return pretrain(data, path, dataclasses.replace(SETTINGS, **changes), resume=resume, log=lambda _: None)
 

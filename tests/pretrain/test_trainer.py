@@ -16,11 +16,12 @@ from ecg_advmask.data.batches import pretraining_batches, pretraining_rows
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.errors import InputError
 from ecg_advmask.pretrain import checkpoints, trainer
+from ecg_advmask.pretrain.advmask import AdvMask
 from ecg_advmask.pretrain.callbacks import Pictures
 from ecg_advmask.pretrain.mask_domain import SpectralDomain
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.pretrain.trainer import build, pretrain
-from pretrain.small import eager
+from pretrain.small import eager, encoder, projector
 
 TINY = Config(
     sampling_rate_hz=100,
@@ -32,7 +33,7 @@ TINY = Config(
     adversary_width=8,
     adversary_depth=0,
     update="simultaneous",
-    batch_size=32,
+    batch_size=100,
     accumulation=1,
     epochs=2,
     jit_compile=False,
@@ -40,12 +41,6 @@ TINY = Config(
     adversary_learning_rate=1e-4,
     pictures_every=0,
 )
-
-
-@pytest.fixture(autouse=True)
-def _forget_models() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -196,18 +191,9 @@ def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None
     assert not (run.path / "adversary.keras").exists()
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"mask_domain": "spectrum"},
-        {"update": "alternating", "pairing": "cmsc", "masks": 4, "target_accuracy": 0.1, "augmentations": ("vcg",)}
-        | {"encoder_average": 0.9, "weight_decay": 0.1, "warmup_steps": 3, "penalised_area": "cover"},
-    ],
-)
-def test_mixed_precision_computes_in_bfloat16_and_gives_float32(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_mixed_precision_computes_in_bfloat16_and_gives_float32(tmp_path: Path) -> None:
     """Networks of the method, eagerly, for one step; the policy stays theirs when they are saved."""
-    config = dataclasses.replace(TINY, mixed_precision=True, batch_size=2, **settings)
+    config = dataclasses.replace(TINY, mixed_precision=True, batch_size=2)
     model = build(config)
     assert keras.config.dtype_policy().name == "float32"
     windows = np.random.default_rng(0).normal(size=(2, 250, 12)).astype(np.float32)
@@ -217,6 +203,33 @@ def test_mixed_precision_computes_in_bfloat16_and_gives_float32(settings: dict[s
     embedding = run.encoder()(windows)
     assert embedding.dtype == run.adversary()(windows).dtype == model.projector(embedding).dtype == "float32"
     assert run.encoder().get_layer("stem_conv").compute_dtype == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mask_domain": "spectrum"},
+        {"update": "alternating", "pairing": "cmsc", "masks": 4, "target_accuracy": 0.1, "augmentations": ("vcg",)}
+        | {"encoder_average": 0.9, "weight_decay": 0.1, "warmup_steps": 3, "penalised_area": "cover"},
+    ],
+)
+def test_masks_are_float32_in_mixed_precision(settings: dict[str, Any], tmp_path: Path) -> None:
+    """Of the networks of the method the adversary alone, beside a small encoder."""
+    config = dataclasses.replace(TINY, batch_size=2, **settings)
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    try:
+        model = AdvMask(encoder(), trainer.adversary(config), projector(), config=config)
+    finally:
+        keras.config.set_dtype_policy(policy)
+    model.compile()
+    windows = np.random.default_rng(0).normal(size=(2, 250, 12)).astype(np.float32)
+    assert np.isfinite([float(value) for value in model.train_step(windows).values()]).all()
+    run = Run(tmp_path, config, {})
+    run.save(model)
+    adversary = run.adversary()
+    assert adversary is not None and run.encoder()(windows).dtype == adversary(windows).dtype == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in adversary._flatten_layers()}
 
 
 def test_a_share_of_the_patients_is_pretrained_on(data: DataSet) -> None:
@@ -273,7 +286,7 @@ def test_longer_windows_are_cropped_and_copies_left_out(
         return batches
 
     monkeypatch.setattr(trainer, "pretraining_batches", watched)
-    config = dataclasses.replace(TINY, method="simclr", epochs=1)
+    config = dataclasses.replace(TINY, method="simclr", batch_size=32, epochs=1)
     run = pretrain(longer, tmp_path / "run", config, log=said.append)
     assert "left out 7 windows of copies" in said[0]
     assert said[1].startswith("63 windows, 1 steps per epoch")
