@@ -17,7 +17,7 @@ from ecg_advmask.cli.environment import output_may_close
 from ecg_advmask.cli.evaluate import finetune, linear_eval
 from ecg_advmask.cli.export import export
 from ecg_advmask.cli.info import info
-from ecg_advmask.cli.judge import judge
+from ecg_advmask.cli.judge import fit, judge
 from ecg_advmask.cli.masks import masks
 from ecg_advmask.cli.prepare import merge, prepare
 from ecg_advmask.cli.presets import presets
@@ -73,6 +73,7 @@ for _command in (
     encoders,
     embed,
     judge,
+    fit,
     report,
     info,
     cache,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ecg_advmask.errors import InputError
+
 if TYPE_CHECKING:
     from ecg_advmask.export.parity import Agreement
     from ecg_advmask.export.precision import Precision
@@ -13,13 +15,14 @@ if TYPE_CHECKING:
 
 @click.command("export")
 @click.argument("run_path", metavar="RUN", type=click.Path(path_type=Path))
-@click.argument("out", metavar="ENCODER.onnx", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--precision",
-    type=click.Choice(["float32", "float16", "int8"]),
+    type=click.Choice(["float32", "float16", "float16-weights", "int8"]),
     default="float32",
     show_default=True,
-    help="float16: half the size, for GPUs (slower on a processor). int8: a third of the size, in batches about 2.5 "
+    help="float16: half the size, for GPUs (slower on a processor). float16-weights: half the size, computes in "
+    "float32. int8: a third of the size, in batches about 2.5 "
     "times the rate on a processor; calibrated on --recordings, which it needs.",
 )
 @click.option(
@@ -46,6 +49,15 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Write a TensorFlow SavedModel as well, in float32.",
 )
+@click.option(
+    "--card",
+    is_flag=True,
+    help="Write a folder instead: the encoder, its model card (README.md, as model hubs read it), config.json, and the "
+    "head of --evaluation. It names no path of this machine.",
+)
+@click.option(
+    "--license", "licence", metavar="NAME", help="With --card: licence of the weights, such as cc-by-4.0, for the card."
+)
 def export(
     *,
     run_path: Path,
@@ -55,33 +67,43 @@ def export(
     evaluation: Path | None,
     classifier: bool,
     saved_model: Path | None,
+    card: bool,
+    licence: str | None,
 ) -> None:
-    """Export the encoder of RUN to one ONNX file, in one precision; run again for another.
+    """Export the encoder of RUN to one ONNX file OUT, in one precision; run again for another.
 
     The file takes (batch, window, 12) float32 in millivolts at the rate of the run, holds the scaling to [0, 1], and
     says in its metadata how its input must look. It is written only after the checker of onnx has passed it and its
     embeddings agree with those of Keras: in float32 within 1e-4 (of the largest, where embeddings exceed 1), in float16
     with a cosine of at least 0.999 for every window, in int8 of 0.98, and with an error of at most half of what tells
-    windows apart. How well they agree is written to ENCODER.parity.json beside it.
+    windows apart. How well they agree is written to OUT.parity.json beside it, with --card to the card.
     """
     from ecg_advmask.export.from_run import check_options, export_run
 
-    check_options(run_path, out, precision, recordings, evaluation, classifier, saved_model)
+    if licence is not None and not card:
+        raise InputError("--license: goes into the card, give --card as well")
+    if card and saved_model is not None:
+        raise InputError("--saved-model: does not go with --card, export it by itself")
+    if card:
+        from ecg_advmask.report.model_folder import check_folder
+
+        check_folder(out)
+    file = out / "encoder.onnx" if card else out
+    check_options(run_path, file, precision, recordings, evaluation, classifier, saved_model)
     from ecg_advmask.cli.environment import import_tensorflow
 
     import_tensorflow()
     from ecg_advmask.export.parity import ParityError
 
+    options: dict[str, Any] = {"precision": precision, "recordings": recordings, "evaluation": evaluation}
+    options["classifier"] = classifier
     try:
-        done = export_run(
-            run_path,
-            out,
-            precision=precision,
-            recordings=recordings,
-            evaluation=evaluation,
-            classifier=classifier,
-            saved_model=saved_model,
-        )
+        if card:
+            from ecg_advmask.report.model_folder import write_model_folder
+
+            done = write_model_folder(run_path, out, **options, licence=licence)
+        else:
+            done = export_run(run_path, out, **options, saved_model=saved_model)
     except ParityError as error:
         raise click.ClickException(str(error)) from error
     for batch_size, agreement in done.parity.items():
@@ -95,7 +117,8 @@ def export(
     if saved_model is not None:
         largest = report["saved_model"]["embedding"]["largest_error"]
         click.echo(f"wrote {saved_model}: SavedModel, largest error {largest:.2g}")
-    click.echo(f"wrote {out}: {_told_file(done.metadata, done.size_bytes)}; report {out.with_suffix('.parity.json')}")
+    beside = f"card {out / 'README.md'}" if card else f"report {out.with_suffix('.parity.json')}"
+    click.echo(f"wrote {out}: {_told_file(done.metadata, done.size_bytes)}; {beside}")
 
 
 def _told(agreement: "Agreement", precision: str) -> str:
@@ -122,7 +145,7 @@ def _told_change(change: Mapping[str, Any]) -> str:
 
 
 def _told_file(metadata: Mapping[str, str], size_bytes: int) -> str:
-    from ecg_advmask.export.conversion import OPSET
+    from ecg_advmask.export.graphs import OPSET
 
     head = f", head for {metadata['task']}" if "task" in metadata else ""
     return (

@@ -1,8 +1,8 @@
-"""``ecg-advmask judge``: what anybody's embeddings are worth on a task, without TensorFlow."""
+"""``ecg-advmask judge``: what anybody's embeddings are worth on a task; ``fit``: a classifier. Without TensorFlow."""
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,8 @@ from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, HeadKind, Protocol
 from ecg_advmask.files import in_file_name
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ecg_advmask.ecg.sources import SourceOptions
     from ecg_advmask.evaluate.embedding_table import EmbeddingTable
 
@@ -90,6 +92,7 @@ def judge(
     from ecg_advmask.ecg.leads import LeadNames
     from ecg_advmask.ecg.sources import SourceOptions
     from ecg_advmask.evaluate.judge import Judged
+    from ecg_advmask.evaluate.metrics import PRIMARY
     from ecg_advmask.files import check_writable
     from ecg_advmask.report.judge_report import write_judge_report
 
@@ -125,7 +128,101 @@ def judge(
     words = shlex.join(word for one in seen for word in ("--seen", str(one)))
     result["command"] = f"{command_line('judge', (*embeddings, labels_path), given)} {words}".strip()
     write_evaluation(result, judged.split, target)
+    for name, figures in result["held_out"].items():
+        click.echo(_cross_validated(name, figures, PRIMARY[result["targets"]["kind"]]))
     click.echo(f"wrote {write_judge_report(result, target.with_suffix('.html'))}")
+
+
+@click.command()
+@click.argument("encoder", metavar="ENCODER")
+@click.argument("recordings", metavar="RECORDINGS", type=click.Path(path_type=Path))
+@click.argument("labels_path", metavar="LABELS", type=click.Path(path_type=Path))
+@click.option("--task", required=True, help="Column of LABELS to predict, or rhythm, sex, age, diagnosis.")
+@click.option(
+    "--out",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="ONNX file to write; the embeddings are kept beside it as FILE.NAME.npz.",
+)
+@click.option(
+    "--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the folds of patients."
+)
+@click.option(
+    "--seen",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Recordings that the encoder has met in pretraining, such as RUN/seen.csv: they and their patients are left "
+    "out.",
+)
+@click.option("--sex-codes", metavar="CODES", help="What numbers in a column of the sex mean, such as 0=male,1=female.")
+@source_options
+def fit(
+    encoder: str,
+    recordings: Path,
+    labels_path: Path,
+    *,
+    task: str,
+    out: Path,
+    split_seed: int,
+    seen: tuple[Path, ...],
+    sex_codes: str | None,
+    source_rate: float | None,
+    source_unit: str,
+    leads: str,
+    follow_links: bool,
+) -> None:
+    """Fit a classifier on RECORDINGS with LABELS: ENCODER and a linear head in one ONNX file.
+
+    ENCODER is what embed takes; LABELS what judge takes. The head is fitted on all recordings that have a label. How
+    good it is, is measured by cross-validation over patients, as judge does it: these figures, the calibration, and a
+    threshold for each class or label (largest sensitivity + specificity) come from recordings that the head that
+    predicted them had not seen; they stand in the metadata of the file. embed then gives predictions.
+    """
+    from ecg_advmask.ecg.leads import LeadNames
+    from ecg_advmask.ecg.sources import SourceOptions
+    from ecg_advmask.evaluate.judge import Judged
+    from ecg_advmask.export.encoder import OnnxEncoder
+    from ecg_advmask.export.fit import check_classifier_path, fit_classifier
+    from ecg_advmask.files import check_writable
+
+    check_classifier_path(out)
+    check_writable(out)
+    protocol = Protocol(split_seed=split_seed)
+    opened = OnnxEncoder.from_pretrained(encoder)
+    options = SourceOptions(
+        sampling_rate_hz=source_rate, unit=source_unit, leads=LeadNames.parse(leads), follow_links=follow_links
+    )
+    table = _table_of(f"encoder={encoder}", recordings, options, out)
+    codes = None if sex_codes is None else parse_sex_codes(sex_codes)
+    judged = Judged.open([table], labels_path, task, protocol, sex_codes=codes, seen_paths=seen)
+    for line in judged.remarks:
+        click.echo(line)
+    fitted = fit_classifier(opened, judged, out, protocol)
+    click.echo(_cross_validated(task, fitted.figures, fitted.primary))
+    for name, limit in fitted.thresholds.items():
+        click.echo(f"{name}: taken to be there from a probability of {limit:.3f}")
+    left_out = judged.split.left_out
+    if left_out:
+        click.echo(f"left out, since too few recordings have them: {', '.join(left_out)}")
+    names = ", ".join(fitted.head.names)
+    click.echo(f"wrote {out}: {task} ({names or 'a number'}), fitted on {fitted.figures['recordings']} recordings")
+
+
+def _cross_validated(name: str, figures: "Mapping[str, Any]", primary: str) -> str:
+    """The primary metric and the calibration error of cross-validated predictions, in a line."""
+    from ecg_advmask.report.results import METRIC_TITLES
+
+    def text(estimate: "Mapping[str, float | None]") -> str:
+        mean, low, high = (float("nan") if estimate[key] is None else estimate[key] for key in ("mean", "low", "high"))
+        return f"{mean:.3f} ({low:.3f} to {high:.3f})"
+
+    after, before = figures["after"], figures["before"]
+    line = f"{name}, cross-validated on {figures['recordings']} recordings: {METRIC_TITLES[primary]} "
+    line += text(after[primary])
+    if "calibration_error" in after:
+        line += f", calibration error {text(before['calibration_error'])}, after calibration "
+        line += text(after["calibration_error"])
+    return line
 
 
 def _table_of(text: str, recordings: Path | None, options: "SourceOptions", target: Path) -> "EmbeddingTable":

@@ -1,26 +1,20 @@
-"""tf2onnx's conversion of a function of signals, and graphs put together; the same graph for the same function."""
+"""tf2onnx's conversion of a function of signals; the same graph for the same function. Needs TensorFlow."""
 
 import hashlib
-import json
 import logging
 import warnings
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import onnx
 import tensorflow as tf
-from onnx import TensorProto, compose, helper, numpy_helper
 
 from ecg_advmask.data.scaling import scale_to_unit
 from ecg_advmask.ecg.leads import STANDARD_LEADS
-from ecg_advmask.evaluate.heads import LinearHead
-from ecg_advmask.export.encoder import OUTPUT, PREDICTION
-
-OPSET: Final = 18
-"""ONNX operator set of the files; onnxruntime reads it since version 1.14."""
+from ecg_advmask.export.graphs import OPSET, named_anew
 
 
 def to_onnx(function: Callable[[Any], Any], window_samples: int, input_name: str, output_name: str) -> onnx.ModelProto:
@@ -49,89 +43,6 @@ def to_onnx(function: Callable[[Any], Any], window_samples: int, input_name: str
         value.type.tensor_type.shape.dim[0].dim_param = "batch"
     model.graph.name = "encoder"
     return named_anew(model)
-
-
-def joined(
-    first: onnx.ModelProto, second: onnx.ModelProto, *, name: str = "encoder", keep: bool = False
-) -> onnx.ModelProto:
-    """One graph of two, of which the second takes what the first gives; with ``keep`` that remains an output, too."""
-    first = compose.add_prefix(first, "first_", rename_inputs=False, rename_outputs=False)
-    second = compose.add_prefix(second, "second_", rename_inputs=False, rename_outputs=False)
-    nodes = [*first.graph.node, *second.graph.node]
-    constants = [*first.graph.initializer, *second.graph.initializer]
-    outputs = [*(first.graph.output if keep else ()), *second.graph.output]
-    graph = helper.make_graph(nodes, name, first.graph.input, outputs, constants)
-    return named_anew(model_of(graph, first.ir_version))
-
-
-def model_of(graph: onnx.GraphProto, ir_version: int) -> onnx.ModelProto:
-    """The graph as a model of the standard's operators alone."""
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=ir_version)
-
-
-def named_anew(model: onnx.ModelProto) -> onnx.ModelProto:
-    """The same graph, without what no output needs, in an order and with names that follow from the graph alone.
-
-    tf2onnx counts its names through the life of a process and sorts by them, so that two exports would differ.
-    """
-    graph = model.graph
-    producer = {output: node for node in graph.node for output in node.output}
-    constant = {tensor.name: tensor for tensor in graph.initializer}
-    names = {"": ""} | {value.name: value.name for value in (*graph.input, *graph.output)}
-    nodes: list[onnx.NodeProto] = []
-    constants: list[onnx.TensorProto] = []
-    taken: set[str] = set()  # outputs of nodes that are in the list
-
-    def take(node: onnx.NodeProto) -> None:
-        inputs = list(node.input)
-        for source in inputs:
-            if source in constant and source not in names:
-                names[source] = constant[source].name = f"constant_{len(constants)}"
-                constants.append(constant[source])
-            elif source in producer and source not in taken:
-                take(producer[source])
-        node.name = f"{node.op_type.lower()}_{len(nodes)}"
-        taken.update(node.output)
-        for position, output in enumerate(node.output):
-            names.setdefault(output, f"{node.name}_{position}")
-        node.input[:] = [names[source] for source in inputs]
-        node.output[:] = [names[output] for output in node.output]
-        node.attribute.sort(key=lambda attribute: str(attribute.name))
-        nodes.append(node)
-
-    for value in graph.output:
-        if value.name not in taken:
-            take(producer[value.name])
-    return model_of(helper.make_graph(nodes, graph.name, graph.input, graph.output, constants), model.ir_version)
-
-
-# ---- A linear head behind an encoder in one graph: embeddings and predictions from the same run of the network.
-
-
-def with_head(encoder: onnx.ModelProto, head: LinearHead) -> onnx.ModelProto:
-    """The encoder's graph with a second output ``prediction`` (batch, K) float32.
-
-    Probabilities that sum to 1 for classes, one by itself for each label, or the number in its unit (K = 1). The head
-    stays float32 whatever the precision of the encoder.
-    """
-    features, outputs = head.weights.shape
-    weights = numpy_helper.from_array(head.weights.astype(np.float32), "weights")
-    intercepts = numpy_helper.from_array(head.intercepts.astype(np.float32), "intercepts")
-    last = {
-        "classes": helper.make_node("Softmax", ["outputs"], [PREDICTION], axis=1),
-        "labels": helper.make_node("Sigmoid", ["outputs"], [PREDICTION]),
-        "number": helper.make_node("Identity", ["outputs"], [PREDICTION]),
-    }[head.kind]
-    nodes = [helper.make_node("Gemm", [OUTPUT, "weights", "intercepts"], ["outputs"]), last]
-    embedding = helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, ["batch", features])
-    prediction = helper.make_tensor_value_info(PREDICTION, TensorProto.FLOAT, ["batch", outputs])
-    graph = helper.make_graph(nodes, "head", [embedding], [prediction], [weights, intercepts])
-    return joined(encoder, model_of(graph, encoder.ir_version), name="classifier", keep=True)
-
-
-def metadata(head: LinearHead) -> dict[str, str]:
-    """What a classifier's file says of its predictions: task, kind and the names of the outputs, as JSON."""
-    return {"task": head.task, "kind": head.kind, "names": json.dumps(list(head.names), ensure_ascii=False)}
 
 
 # ---- What an exported file is compared with: Keras in float32, on windows in millivolts.

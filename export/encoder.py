@@ -122,6 +122,8 @@ class OnnxEncoder:
         embedding_dim: length D of an embedding.
         names: of a classifier, what its C predictions are of: classes (probabilities that sum to 1), labels (a
             probability each) or the unit of a number, as ``metadata["kind"]`` says; None without a head.
+        thresholds: of a classifier that `ecg-advmask fit` wrote, the probability from which a class or label is taken
+            to be there, by name; empty where none is stated.
 
     Args:
         path: a file that `ecg-advmask export` wrote.
@@ -157,6 +159,7 @@ class OnnxEncoder:
             raise InputError(f"{path}: not an ONNX file, or a damaged one ({str(error).splitlines()[0]})") from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
         self.names = _names(self.path, self.metadata.get("names"))
+        self.thresholds = _thresholds(self.path, self.metadata.get("thresholds"), self.names or ())
         self.sampling_rate_hz, self.window_samples, self.embedding_dim = self._form()
 
     @classmethod
@@ -276,6 +279,18 @@ def _names(path: Path, text: str | None) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: its metadata names no predictions, export the classifier again")
     return tuple(names)
+
+
+def _thresholds(path: Path, text: str | None, names: Sequence[str]) -> dict[str, float]:
+    """The thresholds of a classifier's predictions, from the metadata."""
+    try:
+        found = json.loads(text or "{}")
+        thresholds = {str(name): float(value) for name, value in found.items()}
+    except (AttributeError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its metadata states thresholds that are no numbers, fit it again") from error
+    if not set(thresholds) <= set(names) or not all(0 <= value <= 1 for value in thresholds.values()):
+        raise InputError(f"{path}: its metadata states thresholds of other predictions, fit it again")
+    return thresholds
 
 
 def _twelve_leads(signals_mv: Any, leads: Sequence[str] | None) -> tuple[FloatSignals, tuple[str, ...]]:

@@ -34,7 +34,7 @@ def export_run(
     Args:
         run_path: a run directory.
         path: the file to write, ``.onnx``.
-        precision: ``float32``, ``float16`` or ``int8``.
+        precision: ``float32``, ``float16``, ``float16-weights`` or ``int8``.
         recordings: recordings, or a data set of `prepare`, from which `WINDOWS` windows are taken to compare Keras and
             onnxruntime on (generated signals if not given), and as many others to calibrate ``int8`` on.
         evaluation: a result of ``linear-eval`` on this run (``.json``); the change of its metric is reported.

@@ -27,12 +27,11 @@ from ecg_advmask.data.scaling import scale_to_unit
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.heads import LinearHead
-from ecg_advmask.export import conversion
+from ecg_advmask.export import graphs
 from ecg_advmask.export.conversion import (
     Float32,
     generated_signals,
     in_float32,
-    joined,
     keras_embeddings,
     scaled,
     to_onnx,
@@ -50,7 +49,7 @@ from ecg_advmask.export.parity import (
     embedder,
     jsonable,
 )
-from ecg_advmask.export.precision import Precision, to_float16, to_int8
+from ecg_advmask.export.precision import Precision, to_float16, to_int8, with_float16_weights
 from ecg_advmask.export.probe import StoredEvaluation
 from ecg_advmask.files import atomic_path, sha256_of, versions, write_json
 from ecg_advmask.models.resnet import weights_sha256
@@ -240,13 +239,13 @@ def export_encoder(
     if signals_mv is None or len(signals_mv) == 0:
         signals_mv = generated_signals(max(PARITY_BATCHES), config.window_samples)
     encoder = in_float32(encoder)
-    plain_metadata = _metadata(config, encoder) | ({} if head is None else conversion.metadata(head))
+    plain_metadata = _metadata(config, encoder) | ({} if head is None else graphs.metadata(head))
     metadata = plain_metadata | _stated(precision, calibration_mv)
     if head is not None and head.encoder_sha256 != metadata["encoder_sha256"]:
         raise InputError(f"{path}: the head for {head.task} was fitted on another encoder, fit one on this encoder")
     model = _graph(encoder, config.window_samples, precision, calibration_mv)
     if head is not None:
-        model = conversion.with_head(model, head)
+        model = graphs.with_head(model, head)
     _sign(model, metadata)
     expected: dict[str, Floats] = {OUTPUT: keras_embeddings(encoder, signals_mv)}
     if head is not None:
@@ -291,9 +290,11 @@ def _graph(
     network = to_onnx(lambda signals: twin(signals, training=False), window_samples, _SCALED, OUTPUT)
     if precision == "float16":
         network = to_float16(network)
+    if precision == "float16-weights":
+        network = with_float16_weights(network)
     if precision == "int8" and calibration_mv is not None:
         network = to_int8(network, scaled(calibration_mv))
-    return joined(to_onnx(scale_to_unit, window_samples, INPUT, _SCALED), network)
+    return graphs.joined(to_onnx(scale_to_unit, window_samples, INPUT, _SCALED), network)
 
 
 def _metadata(config: Config, encoder: keras.Model) -> dict[str, str]:

@@ -27,7 +27,12 @@ LARGEST_ERROR: Final = 1e-4
 The second counts in units of the largest embedding where that exceeds 1, since float32 rounds in proportion.
 """
 
-SMALLEST_COSINE: Final[Mapping[Precision, float]] = {"float32": 0.99999, "float16": 0.999, "int8": 0.98}
+SMALLEST_COSINE: Final[Mapping[Precision, float]] = {
+    "float32": 0.99999,
+    "float16": 0.999,
+    "float16-weights": 0.999,
+    "int8": 0.98,
+}
 """Cosine similarity of an embedding to Keras's, below which the file is refused, be it of a single window.
 
 Trained encoders stay above 0.9999 in float16 and above 0.99 in int8.

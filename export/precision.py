@@ -1,6 +1,6 @@
-"""A float32 graph in fewer bits: float16 throughout, or convolutions in 8-bit whole numbers, by onnxruntime's tools.
+"""A float32 graph in fewer bits: float16 throughout or in the file alone, or convolutions in 8-bit whole numbers.
 
-Both take the network after the scaling to [0, 1], which stays float32: amplitudes in millivolts span too much for
+All take the network after the scaling to [0, 1], which stays float32: amplitudes in millivolts span too much for
 either. Input and output stay float32, too.
 """
 
@@ -14,9 +14,9 @@ import onnx
 from onnx import helper, numpy_helper
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.conversion import named_anew
+from ecg_advmask.export.graphs import named_anew
 
-Precision = Literal["float32", "float16", "int8"]
+Precision = Literal["float32", "float16", "float16-weights", "int8"]
 PRECISIONS: Final[tuple[Precision, ...]] = get_args(Precision)
 
 LARGEST_FLOAT16: Final = float(np.finfo(np.float16).max)
@@ -33,6 +33,35 @@ def to_float16(network: onnx.ModelProto) -> onnx.ModelProto:
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    _check_float16(network)
+    # The converter keeps some operators in float32 by default, such as Max, for old versions of onnxruntime.
+    return named_anew(convert_float_to_float16(network, keep_io_types=True, op_block_list=[]))
+
+
+def with_float16_weights(network: onnx.ModelProto) -> onnx.ModelProto:
+    """Weights in float16 in the file, arithmetic in float32: a cast follows each, which onnxruntime does when it opens
+    the file, so that a processor computes at the rate of float32.
+
+    Raises:
+        InputError: a weight is beyond the largest float16, 65504.
+    """
+    _check_float16(network)
+    stored = onnx.ModelProto()
+    stored.CopyFrom(network)
+    casts = []
+    for tensor in stored.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > 1:
+            name = tensor.name
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_float16"))
+            casts.append(helper.make_node("Cast", [tensor.name], [name], to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *stored.graph.node]
+    del stored.graph.node[:]
+    stored.graph.node.extend(nodes)
+    return named_anew(stored)
+
+
+def _check_float16(network: onnx.ModelProto) -> None:
     for tensor in network.graph.initializer:
         if tensor.data_type == onnx.TensorProto.FLOAT:
             largest = float(np.max(np.abs(numpy_helper.to_array(tensor)), initial=0))
@@ -40,8 +69,6 @@ def to_float16(network: onnx.ModelProto) -> onnx.ModelProto:
                 raise InputError(
                     f"float16: cannot hold a weight of {largest:.3g} (at most {LARGEST_FLOAT16:g}), export float32"
                 )
-    # The converter keeps some operators in float32 by default, such as Max, for old versions of onnxruntime.
-    return named_anew(convert_float_to_float16(network, keep_io_types=True, op_block_list=[]))
 
 
 def to_int8(network: onnx.ModelProto, scaled: npt.NDArray[np.float32]) -> onnx.ModelProto:

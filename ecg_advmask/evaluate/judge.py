@@ -24,6 +24,7 @@ from ecg_advmask.errors import InputError, some_of
 from ecg_advmask.evaluate.eligibility import account_of, labelled_targets, new_split, recordings_of, stored_split
 from ecg_advmask.evaluate.embedding_table import EmbeddingTable, Float32
 from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate
+from ecg_advmask.evaluate.held_out import HeldOut, columns_of, held_out, held_out_figures
 from ecg_advmask.evaluate.linear import linear_fit
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import PARTS, Split
@@ -117,8 +118,16 @@ class Judged:
         places = self._places[name]
         return self.tables[name].take(np.array([places[key] for key in self.split.ids], np.int64))
 
+    def held_out(self, name: str, protocol: Protocol) -> tuple[HeldOut, dict[str, Any]]:
+        """Cross-validated predictions from one of the tables, and their figures."""
+        held = held_out(self.embeddings(name), self.split, protocol)
+        return held, held_out_figures(held, columns_of(self.recordings, self.split.ids), protocol.level)
+
     def result(self, protocol: Protocol) -> dict[str, Any]:
-        """Every table evaluated, and each compared with each other on the same test patients, as plain values."""
+        """Every table evaluated, and each compared with each other on the same test patients, as plain values.
+
+        Beside what ``linear-eval`` states, ``held_out`` holds of each table `held_out_figures`.
+        """
         fits = {name: linear_fit(self.embeddings(name), self.split, protocol) for name in self.tables}
         with tqdm(
             total=draws_of(self.split, protocol) * len(fits), desc="linear heads", unit="fit", disable=None
@@ -144,6 +153,7 @@ class Judged:
             "versions": versions(_PACKAGES),
             "encoders": {name: {"name": name, "sha256": table.sha256()} for name, table in self.tables.items()},
             "remarks": list(self.remarks),
+            "held_out": {name: self.held_out(name, protocol)[1] for name in self.tables},
             **compared,
         }
 

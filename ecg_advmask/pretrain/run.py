@@ -156,6 +156,12 @@ class Run:
         """Whether it was pretrained on recordings that `ecg-advmask synth` made; raises as `seen`."""
         return mentions_generated(self._seen())
 
+    def sources(self) -> dict[str, int]:
+        """How many recordings of each source it was pretrained on, the most first; raises as `seen`."""
+        seen = self._seen()
+        counts = seen["source"].value_counts() if "source" in seen else pd.Series({}, dtype=int)
+        return {str(source): int(count) for source, count in counts.items()}
+
     def pictures(self) -> list[Path]:
         """Pictures of the masks, in the order of their names, which begin with ``epoch-NNNN-``."""
         return sorted((self.path / MASKS).glob("*.png"))

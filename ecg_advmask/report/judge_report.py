@@ -6,12 +6,12 @@ from pathlib import Path
 
 from ecg_advmask.files import write_text
 from ecg_advmask.report.appendix import folded
-from ecg_advmask.report.document import Block, Bullets, Code, Heading, Paragraph
+from ecg_advmask.report.document import Block, Bullets, Code, Heading, Paragraph, Table
 from ecg_advmask.report.html import as_html
-from ecg_advmask.report.results import GENERATED_NOTICE, JsonObject, as_studies
+from ecg_advmask.report.results import GENERATED_NOTICE, NONE, JsonObject, as_studies
 from ecg_advmask.report.run_report import evaluation_section
 from ecg_advmask.report.tables import value_text
-from ecg_advmask.report.text import headline
+from ecg_advmask.report.text import headline, scale_of
 
 
 def write_judge_report(result: JsonObject, out: str | Path) -> Path:
@@ -37,6 +37,7 @@ def _blocks(result: JsonObject) -> Iterator[Block]:
     )
     yield Bullets([headline(study) for study in as_studies([result])])
     yield from evaluation_section([result])
+    yield from held_out_section(result)
     yield Heading("How to repeat it")
     if result.get("remarks"):
         yield Bullets(list(result["remarks"]))
@@ -46,3 +47,40 @@ def _blocks(result: JsonObject) -> Iterator[Block]:
     for title, values in (("Versions", result["versions"]), ("Hashes (SHA-256)", hashes)):
         yield folded(title, f"{title}.", [[name, value_text(value)] for name, value in values.items()])
     yield Paragraph(f"Written on {date.today().isoformat()}.")
+
+
+def held_out_section(result: JsonObject) -> Iterator[Block]:
+    """Cross-validation over patients: calibration, and the metric by sex and age."""
+    (study,) = as_studies([result])
+    (task,) = study.tasks
+    scale, primary = scale_of(study, task, task["primary"]), task["primary"]
+    figures = result["held_out"]
+    yield Heading("Cross-validated: calibration, sex and age")
+    first = next(iter(figures.values()))
+    yield Paragraph(
+        f"All {first['recordings']:,} recordings were predicted once by a head that saw neither them nor their "
+        f"patients ({first['folds']} folds of patients; of the others, one chooses the penalty and the temperature, on "
+        "the rest the head is fitted). Calibrated: the outputs are divided by one number, the temperature, before "
+        f"softmax or sigmoid. Intervals: {study.level_text} bootstrap over patients."
+    )
+    metrics = [primary, *(["calibration_error"] if task["kind"] != "number" else [])]
+    scales = {metric: scale_of(study, task, metric) for metric in metrics}
+    rows = []
+    for name, found in figures.items():
+        for when in ("before", "after", "change") if task["kind"] != "number" else ("before",):
+            cells = [scales[one].estimate(found[when][one], signed=when == "change") for one in metrics]
+            label = {"before": "as fitted", "after": "calibrated", "change": "change"}[when]
+            rows.append([f"{name}, {label}" if task["kind"] != "number" else name, *cells])
+    titles = [f"{one.axis} ({one.better})" for one in scales.values()]
+    yield Table(["embeddings", *titles], rows, "Cross-validated metrics, with intervals.")
+    groups = [(one["name"], one["recordings"]) for one in first["groups"]]
+    rows = []
+    for place, (name, count) in enumerate(groups):
+        estimates = [found["groups"][place]["estimate"] for found in figures.values()]
+        cells = [scale.estimate(one) if one and one["mean"] is not None else NONE for one in estimates]
+        rows.append([name, f"{count:,}", *cells])
+    caption = (
+        f"{scale.axis} by sex and age, {'calibrated, ' if task['kind'] != 'number' else ''}with intervals. {NONE}: a "
+        "class is missing in the group."
+    )
+    yield Table(["recordings of", "number", *figures], rows, caption)

@@ -27,11 +27,15 @@ def write_model_card(
         InputError: the run or a result cannot be read.
     """
     run = Run.open(run_path)
-    results = [read_result(path) for path in result_paths]
     target = Path(out) if out is not None else run.path / "model_card.md"
-    sections = [_purpose(run), _preprocessing(run), _training(run), _figures(results), _limits(run)]
-    write_text(target, "\n\n".join(["# Model card: 12-lead ECG encoder", *sections]) + "\n")
+    write_text(target, model_card(run, [read_result(path) for path in result_paths]))
     return target
+
+
+def model_card(run: Run, results: Sequence[Mapping[str, Any]]) -> str:
+    """The card as Markdown; it names no path of this machine."""
+    sections = [_purpose(run), _preprocessing(run), _training(run), _probe(run), _figures(results), _limits(run)]
+    return "\n\n".join(["# Model card: 12-lead ECG encoder", *filter(None, sections)]) + "\n"
 
 
 def _purpose(run: Run) -> str:
@@ -71,23 +75,51 @@ def _preprocessing(run: Run) -> str:
 
 def _training(run: Run) -> str:
     data: Mapping[str, Any] = run.dataset
+    names = " + ".join(Path(path).name for path in str(data.get("path")).split(" + "))
+    sources = [f"| {_cell(source)} | {count:,} |" for source, count in run.sources().items()]
     packages = ", ".join(f"{name} {version}" for name, version in run.versions.items())
     settings = [f"| {key} | {_cell(value)} |" for key, value in run.config.as_dict().items()]
     return "\n".join(
         [
             "## Pretraining",
             "",
-            f"- {len(run.seen()):,} recordings of the data set `{Path(str(data.get('path'))).name}` (SHA-256 "
-            f"`{data.get('sha256')}`); `seen.csv` lists them.",
+            f"- {len(run.seen()):,} recordings of the data set `{names}` (SHA-256 `{data.get('sha256')}`).",
             f"- {len(run.history())} epochs finished. Library versions: {packages or 'not recorded'}.",
             "",
             "```",
-            pretrain_command(run),
+            pretrain_command(run, "DATA", "RUN"),
             "```",
+            "",
+            "| source | recordings |",
+            "|---|---|",
+            *sources,
             "",
             "| setting | value |",
             "|---|---|",
             *settings,
+        ]
+    )
+
+
+def _probe(run: Run) -> str:
+    """The last figures of the probe that watched the pretraining, if there was one."""
+    probed = run.history()
+    columns = [f"probe_{task}" for task in run.config.probe_tasks]
+    if not columns or not set(columns) <= set(probed.columns) or probed[columns].dropna().empty:
+        return ""
+    last = probed.dropna(subset=columns).iloc[-1]
+    figures = [f"| {_cell(task)} | {last[f'probe_{task}']:.3f} |" for task in run.config.probe_tasks]
+    return "\n".join(
+        [
+            "## Probe during pretraining",
+            "",
+            f"A linear head on the frozen encoder after epoch {int(last['epoch'])}, fitted and tested on different "
+            "patients of the pretraining data, whose signals, without labels, the encoder has seen: it says when to "
+            "stop, not how well the encoder does on other patients.",
+            "",
+            "| task | macro AUROC |",
+            "|---|---|",
+            *figures,
         ]
     )
 

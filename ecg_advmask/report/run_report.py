@@ -189,12 +189,16 @@ def _data_sets(results: Sequence[JsonObject], paths: Sequence[str | Path]) -> li
     return list({about["sha256"]: about for about in [*found, *[result["dataset"] for result in results]]}.values())
 
 
-def pretrain_command(run: Run) -> str:
-    """The command that repeats the run: its preset, and every setting that differs from it."""
+def pretrain_command(run: Run, data: str | None = None, folder: str | None = None) -> str:
+    """The command that repeats the run: its preset, and every setting that differs from it.
+
+    ``data`` and ``folder`` stand for the paths of data set and run, where these are not to be named.
+    """
     preset = run.config.preset_name if run.config.preset_name in presets.names() else "paper"
     standard = load(preset).as_dict()
     changed = {key: value for key, value in run.config.as_dict().items() if key != "preset" and value != standard[key]}
-    words = ["ecg-advmask", "pretrain", str(run.dataset.get("path", "DATA")), str(run.path), "--preset", preset]
+    words = ["ecg-advmask", "pretrain", data or str(run.dataset.get("path", "DATA")), folder or str(run.path)]
+    words += ["--preset", preset]
     for key, value in changed.items():
         words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
     return shlex.join(words)

@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.heads import LinearHead
-from ecg_advmask.export.conversion import with_head
+from ecg_advmask.export.graphs import with_head
 from ecg_advmask.export.onnx import export_encoder
 from ecg_advmask.models.resnet import weights_sha256
 

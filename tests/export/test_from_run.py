@@ -162,3 +162,46 @@ def test_options_that_do_not_go_together(run: Path, make_small_encoder: Any, tmp
     done = invoke("export", other, out, "--evaluation", other / "sex.json", "--classifier")
     assert done.exit_code == 2 and "sex.head.npz: was fitted on another encoder" in done.output
     assert not out.exists() and not out.with_suffix(".parity.json").exists()
+
+
+def test_a_folder_with_a_card_holds_all_that_is_needed_and_no_path(
+    run: Path, generated_cinc: Path, ecgs_mv: Array, tmp_path: Path
+) -> None:
+    folder = tmp_path / "encoders" / "mine"
+    options = ["--precision", "float16-weights", "--recordings", generated_cinc, "--evaluation", run / "sex.json"]
+    done = invoke("export", run, folder, "--card", *options, "--classifier", "--license", "cc-by-4.0")
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in folder.iterdir()} == {"README.md", "classifier.onnx", "config.json", "head.npz"}
+    assert [path.name for path in folder.parent.iterdir()] == ["mine"]
+    found = OnnxEncoder.from_pretrained(folder)
+    head = LinearHead.read(folder / "head.npz")
+    embeddings, predictions = found.run(ecgs_mv)
+    assert predictions is not None
+    np.testing.assert_allclose(predictions, head.predict(embeddings), atol=1e-5)
+    card = (folder / "README.md").read_text()
+    header = dict(line.split(": ", 1) for line in card.split("---\n")[1].splitlines())
+    values = {name: json.loads(value) if value[0] in '"[{' else value for name, value in header.items()}
+    assert values["license"] == "cc-by-4.0" and values["library_name"] == "ecg-advmask"
+    result = json.loads((run / "sex.json").read_text())
+    most = max(row["labels"] for row in result["summary"])
+    (row,) = [row for row in result["summary"] if row["labels"] == most]
+    (measured,) = values["model-index"][0]["results"]
+    assert measured["metrics"][0]["value"] == round(row["metrics"]["macro_auroc"]["mean"], 4)
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        for machine in (run.parent, generated_cinc.parent, tmp_path, Path.home()):
+            assert str(machine).encode() not in content, path
+
+
+def test_a_card_is_refused_where_it_cannot_be_written(run: Path, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "other").touch()
+    for arguments, named in (
+        ((tmp_path / "full", "--card"), "full"),
+        ((tmp_path / "x.onnx", "--card"), "x.onnx"),
+        ((tmp_path / "x.onnx", "--license", "mit"), "--license"),
+        ((tmp_path / "x", "--card", "--saved-model", tmp_path / "saved"), "--saved-model"),
+    ):
+        done = invoke("export", run, *arguments)
+        assert done.exit_code == 2 and named in done.output, done.output
+    assert [path.name for path in tmp_path.iterdir()] == ["full"]

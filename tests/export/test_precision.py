@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from ecg_advmask.config import Config
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.onnx import export_encoder
-from ecg_advmask.export.precision import PRECISIONS, to_float16
+from ecg_advmask.export.precision import PRECISIONS, to_float16, with_float16_weights
 
 Array = np.ndarray[Any, Any]
 HALF = np.finfo(np.float16)
@@ -39,7 +39,7 @@ def node_types(path: Path) -> Counter[str]:
 
 @pytest.mark.parametrize(
     ("precision", "largest_error", "cosine"),
-    [("float32", 1e-5, 1 - 1e-9), ("float16", 0.01, 0.99999), ("int8", 0.5, 0.995)],
+    [("float32", 1e-5, 1 - 1e-9), ("float16", 0.01, 0.99999), ("float16-weights", 0.01, 0.99999), ("int8", 0.5, 0.995)],
 )
 def test_embeddings_are_those_of_keras(
     files: dict[str, Path], ecgs_mv: Array, expected: Array, precision: str, largest_error: float, cosine: float
@@ -64,11 +64,26 @@ def test_float16_rounds_the_weights_and_nothing_else(files: dict[str, Path], ecg
     assert np.sqrt(np.mean((found - rounded) ** 2)) < 3 * np.sqrt(np.mean((rounded - exact) ** 2))
 
 
+def test_float16_weights_are_rounded_in_the_file_and_computed_with_in_float32(
+    files: dict[str, Path], ecgs_mv: Array
+) -> None:
+    """To the bits of float32 arithmetic with rounded weights, from a file of half the size."""
+    model = onnx.load(files["float32"])
+    for tensor in model.graph.initializer:
+        values = numpy_helper.to_array(tensor)
+        if values.dtype == np.float32 and values.size > 1:
+            tensor.CopyFrom(numpy_helper.from_array(values.astype(np.float16).astype(np.float32), tensor.name))
+    rounded, found = run(model.SerializeToString(), ecgs_mv), run(files["float16-weights"], ecgs_mv)
+    np.testing.assert_array_equal(found, rounded)
+    assert node_types(files["float16-weights"]) - node_types(files["float32"]) == Counter({"Cast": 2 * 21})
+    assert files["float16-weights"].stat().st_size < 0.75 * files["float32"].stat().st_size
+
+
 def test_scaling_is_float32_in_every_precision(files: dict[str, Path], ecgs_mv: Array) -> None:
     """A baseline of 200 mV would leave float16 steps of 0.125 mV; scaled in float32 it does no harm."""
     shifted = ecgs_mv.astype(np.float64) * 4 + 200
     for precision, path in files.items():
-        bound = {"float32": 2e-3, "float16": 1e-2, "int8": 0.2}[precision]
+        bound = {"float32": 2e-3, "float16": 1e-2, "float16-weights": 1e-2, "int8": 0.2}[precision]
         assert np.abs(run(path, shifted.astype(np.float32)) - run(path, ecgs_mv)).max() < bound, precision
 
 
@@ -77,7 +92,7 @@ def test_graphs_hold_what_they_say(files: dict[str, Path]) -> None:
     assert half - plain == Counter({"Cast": 2}) and plain - half == Counter()
     added = whole_numbers - plain
     assert set(added) == {"QuantizeLinear", "DequantizeLinear"}
-    graphs = {name: onnx.load(path).graph for name, path in files.items()}
+    graphs = {name: onnx.load(path).graph for name, path in files.items() if name != "float16-weights"}
     kinds = {name: Counter(tensor.data_type for tensor in graph.initializer) for name, graph in graphs.items()}
     assert kinds["float16"][TensorProto.FLOAT16] == 2 * 21 and kinds["float16"][TensorProto.FLOAT] == 1
     assert kinds["int8"][TensorProto.INT8] >= 19  # weights of all convolutions but the first
@@ -209,5 +224,6 @@ def test_weights_beyond_float16_are_refused_and_not_cut_off() -> None:
     kept = to_float16(network(float(HALF.max)))
     assert numpy_helper.to_array(kept.graph.initializer[0]).tolist() == [[65504.0] * 2] * 2
     for weight in (65520.0, -1e6, float("nan")):
-        with pytest.raises(InputError, match="float16: cannot hold a weight"):
-            to_float16(network(weight))
+        for form in (to_float16, with_float16_weights):
+            with pytest.raises(InputError, match="float16: cannot hold a weight"):
+                form(network(weight))
