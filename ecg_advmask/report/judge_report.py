@@ -58,10 +58,10 @@ def held_out_section(result: JsonObject) -> Iterator[Block]:
     yield Heading("Cross-validated: calibration, sex and age")
     first = next(iter(figures.values()))
     yield Paragraph(
-        f"All {first['recordings']:,} recordings were predicted once by a head that saw neither them nor their "
-        f"patients ({first['folds']} folds of patients; of the others, one chooses the penalty and the temperature, on "
-        "the rest the head is fitted). Calibrated: the outputs are divided by one number, the temperature, before "
-        f"softmax or sigmoid. Intervals: {study.level_text} bootstrap over patients."
+        f"All {first['recordings']:,} recordings were predicted once by a head (logistic or ridge regression) that saw "
+        f"neither them nor their patients ({first['folds']} folds of patients; of the others, one chooses the penalty "
+        "and the temperature, on the rest the head is fitted). Calibrated: the outputs are divided by one number, the "
+        f"temperature, before softmax or sigmoid. Intervals: {study.level_text} bootstrap over patients."
     )
     metrics = [primary, *(["calibration_error"] if task["kind"] != "number" else [])]
     scales = {metric: scale_of(study, task, metric) for metric in metrics}
