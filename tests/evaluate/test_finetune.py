@@ -5,7 +5,6 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from keras import layers
 
 from ecg_advmask.data import dataset
@@ -177,9 +176,7 @@ def small_encoder(seed=0):
 
 @pytest.fixture(scope="module")
 def network():
-    tf.config.run_functions_eagerly(True)
-    yield Network(small_encoder(), "classes", 2)
-    tf.config.run_functions_eagerly(False)
+    return Network(small_encoder(), "classes", 2, jit_compile=False)
 
 
 LEARNING = FineTuning(updates=60, most_passes=1000, batch_size=8, head_rate=3e-2, checks=6, patience=6)
