@@ -1,6 +1,7 @@
 """Cells of tables written by people, spreadsheets and programs: plain text, codes in lists, class names."""
 
 import csv
+import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def names_of(cell: str) -> tuple[str, ...] | None:
     """
     text = cell.strip()
     if text[:1] not in _BRACKETS:
-        return _codes(re.split(r"[\s,;|]+", text))
+        return None if re.search(r"['\"\[\]{}]", text) else _codes(re.split(r"[\s,;|]+", text))
     if text[-1] != _BRACKETS[text[0]]:
         return None
     inner = text[1:-1].strip()
@@ -60,27 +61,66 @@ def _codes(names: list[str]) -> tuple[str, ...]:
 
 
 def rows_of(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """Line number and `plain_cell` cells of every line of a CSV file that is not blank.
+    """Line number and `plain_cell` cells of every line of a table that is not blank.
+
+    Read are text in UTF-8, or in UTF-16 with its mark, with commas, semicolons or tabs between the cells (the one that
+    is most frequent in the first line, or that Excel's ``sep=`` states), and workbooks (``.xlsx``, ``.xls``, ``.ods``)
+    with one sheet. Line breaks and tabs within a cell are blanks.
 
     Raises:
-        InputError: the file cannot be read, or is no CSV in UTF-8.
+        InputError: the file cannot be read, or is no such table.
     """
+    rows = _workbook_rows(path) if path.suffix.lower() in _WORKBOOKS else _text_rows(path)
+    for line, row in rows:
+        cells = tuple(plain_cell(re.sub(r"\s*[\r\n\t\v\f]\s*", " ", cell)) for cell in row)
+        if not all(cell.isprintable() for cell in cells):
+            raise InputError(
+                f"{path}: line {line} holds characters that cannot be printed; save it as CSV in UTF-8 with commas"
+            )
+        if any(cells):
+            yield line, cells
+
+
+_WORKBOOKS: Final = (".xlsx", ".xlsm", ".xls", ".ods")
+
+
+def _text_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
     try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = csv.reader(stream, strict=True)
-            for row in rows:
-                cells = tuple(map(plain_cell, row))
-                if not all(cell.isprintable() for cell in cells):
-                    raise InputError(
-                        f"{path}: line {rows.line_num} holds tabs, line breaks or other characters that cannot be "
-                        "printed; save the table with commas and one line to a row"
-                    )
-                if any(cells):
-                    yield rows.line_num, cells
+        data = path.read_bytes()
+        text = data.decode("utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        first, _, rest = text.partition("\n")
+        stated = re.fullmatch(r'"?sep=(.)"?\r?', first, re.IGNORECASE)
+        header = re.sub(r'"[^"]*"', "", first)
+        separator = stated[1] if stated else max(",;\t", key=header.count)
+        lines = csv.reader(io.StringIO(rest if stated else text, newline=""), delimiter=separator, strict=True)
+        for row in lines:
+            yield lines.line_num + bool(stated), row
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}), give a CSV file") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeError) as error:
         raise InputError(f"{path}: is not a CSV file in UTF-8 ({error}), save it as one") from error
+
+
+def _workbook_rows(path: Path) -> Iterator[tuple[int, list[str]]]:
+    import python_calamine
+
+    try:
+        workbook = python_calamine.CalamineWorkbook.from_path(str(path))
+        sheets = [(name, workbook.get_sheet_by_name(name).to_python()) for name in workbook.sheet_names]
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}), give a table") from error
+    except Exception as error:  # damaged workbooks raise errors of many kinds
+        raise InputError(f"{path}: cannot be read as a workbook ({' '.join(str(error).split())[:160]})") from error
+    filled = {name: rows for name, rows in sheets if any(cell != "" for row in rows for cell in row)}
+    if len(filled) > 1:
+        raise InputError(f"{path}: has the sheets {', '.join(filled)}, save the one to read as a file of its own")
+    for line, row in enumerate(next(iter(filled.values()), []), 1):
+        yield line, [_workbook_cell(cell) for cell in row]
+
+
+def _workbook_cell(cell: object) -> str:
+    is_whole = isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15
+    return str(int(cell)) if is_whole and isinstance(cell, float) else str(cell)
 
 
 def named_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:

@@ -1,4 +1,4 @@
-"""The label table of a user: a CSV file with metadata of recordings that their signal files lack.
+"""The label table of a user: a CSV file or workbook with metadata of recordings that their signal files lack.
 
 A row names a recording by ``id`` (or ``record``): its id or, where that is a path, the last part of it. Columns with a
 meaning of their own are patient, age, sex, codes and sampling rate, under their usual names (``patient_id``, ``Subject
@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ecg_advmask.data.cells import class_key, names_of, plain_cell, rows_of
-from ecg_advmask.ecg.recording import RATES_HZ, Sex, is_missing, means_patient, parse_age, parse_patient, parse_sex
+from ecg_advmask.ecg.recording import (
+    RATES_HZ,
+    Sex,
+    is_missing,
+    means_patient,
+    parse_age,
+    parse_patient,
+    parse_sex,
+    recording_column,
+)
 from ecg_advmask.ecg.sources import Entry
 from ecg_advmask.errors import InputError, some_of
 
@@ -24,12 +33,12 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "age": ("age", "ageyears", "ageinyears", "patientage"),
     "sex": ("sex", "gender", "patientsex", "patientgender"),
     "codes": ("codes", "dx", "dxcodes", "scpcodes", "snomedcodes", "snomedctcodes"),
-    "rate": ("samplingratehz", "samplingrate", "samplingfrequencyhz", "samplingfrequency", "fshz", "fs"),
+    "rate": (
+        *("samplingratehz", "samplingrate", "samplingfrequencyhz", "samplingfrequency", "samplefrequency"),
+        *("samplerate", "sampleratehz", "fshz", "fs", "sfreq", "srate", "frequencyhz"),
+    ),
 }
 """Columns with a meaning: their names without case, blanks, dashes, underscores and brackets."""
-
-_OTHER_IDS: Final = ("recordid", "recording", "recordingid", "ecgid", "examid", "filename", "file", "path")
-"""Names of the column of ids where none of those above is there, the first of them that is."""
 
 _EXPECTED: Final = {"age": "ages in years (or with a unit, such as 18M)", "sex": "male and female, or m and f"}
 _SUFFIXES: Final = re.compile(
@@ -176,7 +185,9 @@ def completed(entry: Entry, table: LabelTable) -> Entry:
 
 
 def read_label_table(path: str | Path, sex_codes: Mapping[str, Sex] | None = None) -> LabelTable:
-    """Read a table: UTF-8, commas between the cells, the names of the columns in the first line.
+    """Read a table, as `rows_of` does, with the names of the columns in the first line.
+
+    A first column without a name, as pandas writes its index, is ignored.
 
     Words such as NA, nan, None or ? are missing values, whatever the column. Several codes in a cell are separated by
     semicolons, commas, bars or blanks, or are a list or a dict as Python writes them (``scp_codes`` of PTB-XL); of a
@@ -195,12 +206,14 @@ def read_label_table(path: str | Path, sex_codes: Mapping[str, Sex] | None = Non
     lines = rows_of(Path(path))
     _, names = next(lines, (0, ()))
     meanings = _meanings(names, path)
-    columns = tuple(name for name in names if name not in meanings.values())
+    columns = tuple(name for name in names if name and name not in meanings.values())
     reader = _Reader(str(path), meanings, {class_key(code): sex for code, sex in (sex_codes or {}).items()})
     rows: dict[str, Row] = {}
     for line, cells in lines:
         if len(cells) != len(names):
             raise InputError(f"{path}: line {line} has {len(cells)} cells for the {len(names)} columns, correct it")
+        if nameless := [place for place, name in enumerate(names) if not name and place > 0 and cells[place]]:
+            raise InputError(f"{path}: column {nameless[0] + 1} has no name, name it or remove it")
         by_name = dict(zip(names, cells, strict=True))
         record_id, row = reader.row(line, by_name, tuple(by_name[name] for name in columns))
         first = rows.setdefault(record_id, row)
@@ -212,7 +225,9 @@ def read_label_table(path: str | Path, sex_codes: Mapping[str, Sex] | None = Non
         raise InputError(f"{path}: has no rows, give one to each recording")
     labels = {name: [row.labels[place] for row in rows.values()] for place, name in enumerate(columns)}
     remarks = [
+        *(["the first column, which has no name, is ignored"] if names[0] == "" else []),
         *reader.remarks(rows.values()),
+        *(f"{name}: taken for a label; if it names patients, call it patient" for name in columns if _may_be_id(name)),
         *(line for name, cells in labels.items() for line in remarks_on(name, cells)),
     ]
     return LabelTable(str(path), columns, rows, tuple(remarks))
@@ -310,8 +325,14 @@ class _Reader:
         return lines
 
 
+def _may_be_id(name: str) -> bool:
+    """Whether a column looks like one of ids or numbers, which are seldom a task."""
+    return re.search(r"(?:^|[\W_])(?i:id|uid|nr|no|number)$|(?<=[a-z])(?:I[dD]|N[or]|Number)$|#$", name) is not None
+
+
 def _rate(cell: str) -> float | None:
-    rate = float(cell) if _is_number(cell) else math.nan
+    number = re.sub(r"\s*hz$", "", cell, flags=re.IGNORECASE)
+    rate = float(number) if _is_number(number) else math.nan
     return rate if RATES_HZ[0] <= rate <= RATES_HZ[1] else None
 
 
@@ -323,11 +344,7 @@ def _meanings(names: Sequence[str], path: str | Path) -> dict[str, str]:
     """Name of the column for each known meaning."""
     if not names:
         raise InputError(f"{path}: is empty, give a CSV file whose first line names the columns")
-    if len(names) == 1 and ";" in names[0]:
-        raise InputError(f"{path}: is separated by semicolons, save it with commas")
-    if "" in names:
-        raise InputError(f"{path}: column {names.index('') + 1} has no name, name it or remove it")
-    if twice := {name for name in names if names.count(name) > 1}:
+    if twice := {name for name in names if name and names.count(name) > 1}:
         raise InputError(f"{path}: has the column {min(twice)} more than once, name each differently")
     bare = {name: re.sub(r"[\s_.\-()\[\]]+", "", name).casefold() for name in names}
     meanings: dict[str, str] = {}
@@ -339,7 +356,7 @@ def _meanings(names: Sequence[str], path: str | Path) -> dict[str, str]:
         if meaning is not None:
             meanings[meaning] = name
     if "id" not in meanings:
-        other = next((name for spelt in _OTHER_IDS for name in names if bare[name] == spelt), None)
+        other = recording_column(names)
         if other is None:
             shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
             raise InputError(f"{path}: has no column id that names the recordings (it has {shown}), add it")

@@ -19,16 +19,53 @@ from ecg_advmask.errors import InputError, printable
 Sex = Literal["male", "female", ""]
 
 _MISSING: Final = {
-    "", "na", "n/a", "n.a.", "#n/a", "<na>", "nan", "nat", "none", "null", "nil", "unknown", "-", "--", ".", "?",
-}  # fmt: skip
-_PATIENT: Final = {
-    *("patient", "patientid", "patientno", "patientnr", "patientnumber", "patientcode", "patientidentifier", "pid"),
-    *("ptid", "patid", "subject", "subjectid", "subjectno", "subjectnr", "subjectnumber", "person", "personid"),
-    *("participant", "participantid", "mrn", "medicalrecordnumber"),
+    *("", "na", "n/a", "n.a.", "na.", "#n/a", "<na>", "nan", "-nan", "nat", "none", "null", "nil", "\\n", "undefined"),
+    *(
+        "(null)",
+        "<null>",
+        "[null]",
+        "(blank)",
+        "blank",
+        "1.#qnan",
+        "1.#ind",
+        "-1.#ind",
+        "-",
+        "--",
+        "---",
+        ".",
+        "?",
+        "*",
+    ),
+    *("#value!", "#ref!", "#name?", "#div/0!", "#null!", "#num!", "unknown", "unk", "missing", "not available"),
+    *("not known", "not recorded", "not reported", "not stated", "not specified", "unspecified", "n/d", "n.d."),
+    *("unbekannt", "keine angabe", "k.a.", "k. a.", "inconnu", "desconocido", "sconosciuto", "onbekend"),
 }
+_PATIENT: Final = {
+    *("patient", "patientid", "patientno", "patientnr", "patid", "ptid", "pid", "ptno", "patno", "subject"),
+    *("subjectid", "subjid", "usubjid", "person", "personid", "participant", "participantid"),
+    *("mrn", "medicalrecordnumber", "empi", "mpi", "masterpatientindex", "nhsnumber", "nhsno", "pseudonym", "anonid"),
+}
+_PERSON: Final = {
+    *("patient", "patients", "patienten", "patientin", "paciente", "subject", "subjects", "subj", "participant"),
+    *("person", "pat", "pt"),
+}
+_NUMBERED: Final = {
+    *("id", "no", "nr", "num", "number", "nummer", "numero", "code", "identifier", "key", "index", "idx", "uid"),
+    *("uuid", "#"),
+}
+_BESIDE_PERSON: Final = {
+    *("study", "anon", "anonymous", "anonymized", "anonymised", "deid", "deidentified", "pseudo", "hashed", "hash"),
+    *("unique", "new", "original", "orig", "hospital", "research", "global", "internal"),
+}
+_RECORDING: Final = (
+    *("id", "record", "recordid", "recording", "recordingid", "recordname", "recordingname", "ecgid", "examid"),
+    *("studyid", "filename", "file", "filepath", "path", "filenamehr", "filenamelr", "waveformpath"),
+)
 _SEX_OF: Final[dict[str, Sex]] = {
-    **dict.fromkeys(("male", "m", "man", "boy", "männlich", "maennlich"), "male"),
-    **dict.fromkeys(("female", "f", "w", "woman", "girl", "weiblich"), "female"),
+    **dict.fromkeys(("male", "m", "man", "boy", "masc", "männlich", "maennlich", "mann", "homme", "hombre"), "male"),
+    **dict.fromkeys(("masculin", "masculino", "maschio"), "male"),
+    **dict.fromkeys(("female", "f", "w", "woman", "girl", "fem", "weiblich", "frau", "femme", "mujer"), "female"),
+    **dict.fromkeys(("féminin", "feminin", "femenino", "femmina"), "female"),
 }
 _YEARS_IN: Final = {"y": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
 _OLDEST_YEARS: Final = 120
@@ -92,8 +129,21 @@ def is_missing(text: str) -> bool:
 
 
 def means_patient(name: str) -> bool:
-    """Whether a column of a table, or a key in a header, names the patient: ``patient_id``, ``Subject ID``, ``pid``."""
-    return re.sub(r"[\s_.\-]+", "", name).casefold() in _PATIENT
+    """Whether a column of a table, or a key in a header, names the patient: ``patient_id``, ``ID Subject``, ``pid``.
+
+    So does each name of a word for a person and one for a number, in any order; ``patient age`` does not.
+    """
+    if re.sub(r"[\s_.\-]+", "", name).casefold() in _PATIENT:
+        return True
+    words = {word.casefold() for word in re.findall(r"[^\W\d_]?[^\W\d_A-Z]+|[A-Z]+(?![a-z])|#", name)}
+    person, number = words & _PERSON, words & _NUMBERED
+    return bool(person and number) and words <= _PERSON | _NUMBERED | _BESIDE_PERSON
+
+
+def recording_column(names: Sequence[str]) -> str | None:
+    """The column of a table that names recordings, such as ``id``, ``Record`` or ``file_name``; None if none does."""
+    bare = {re.sub(r"[\s_.\-()\[\]]+", "", name).casefold(): name for name in reversed(names)}
+    return next((bare[one] for one in _RECORDING if one in bare), None)
 
 
 def parse_patient(text: str) -> str:
@@ -117,11 +167,11 @@ def parse_age(text: str) -> float | None:
 
 
 def parse_sex(text: str) -> Sex:
-    """``male`` or ``female``, from the words (also man, woman, W) or their first letters in any case; else empty.
+    """``male`` or ``female``, from words (also man, woman, W, Frau, homme) or first letters in any case; else empty.
 
     So are 0 and 1, whose meaning differs between archives.
     """
-    return _SEX_OF.get(text.strip().casefold(), "")
+    return _SEX_OF.get(text.strip().casefold().removesuffix("."), "")
 
 
 def lead_columns(

@@ -38,13 +38,33 @@ def test_ages_with_units(text: str, years: float | None) -> None:
     assert parse_age(text) == pytest.approx(years)
 
 
-@pytest.mark.parametrize(("texts", "sex"), [("Woman W WOMAN girl Weiblich", "female"), ("man MAN boy", "male")])
+@pytest.mark.parametrize(
+    ("texts", "sex"),
+    [
+        ("Woman W WOMAN girl Weiblich f. Frau femme mujer", "female"),
+        ("man MAN boy M. Mann homme hombre", "male"),
+    ],
+)
 def test_words_for_a_sex(texts: str, sex: str) -> None:
     assert {parse_sex(text) for text in texts.split()} == {sex}
 
 
 def test_words_for_missing_values() -> None:
     for text in ("", " ", "NA", "NaN", "nan", "None", "NULL", "n/a", "#N/A", "<NA>", "NaT", "Unknown", "-", ".", "?"):
+        assert is_missing(text)
+    for text in (
+        "missing",
+        "Not available",
+        "#VALUE!",
+        "#DIV/0!",
+        "\\N",
+        "(null)",
+        "k.A.",
+        "---",
+        "*",
+        "1.#QNAN",
+        "unk",
+    ):
         assert is_missing(text)
     for text in ("0", "no", "none of these", "N", "a", "..."):
         assert not is_missing(text)
@@ -53,6 +73,19 @@ def test_words_for_missing_values() -> None:
 def test_names_for_a_patient() -> None:
     for name in ("patient", "patient_id", "Subject ID", "subject-id", "PatientID", "pid", "SUBJECT_ID", "Patient No."):
         assert means_patient(name)
+    for name in (
+        "Patient #",
+        "id_patient",
+        "Patienten-ID",
+        "PatientKey",
+        "SUBJID",
+        "USUBJID",
+        "study_subject_id",
+        "EMPI",
+    ):
+        assert means_patient(name)
+    for name in ("pat", "pt", "patient class", "person_years", "subject line", "patient_name", "no patient data"):
+        assert not means_patient(name)
     for name in ("patients", "id", "inpatient", "patient_age", "subject_age", "spid", "rapid"):
         assert not means_patient(name)
 
