@@ -78,7 +78,6 @@ def embed(
     continues there.
     """
     from ecg_advmask.ecg.leads import LeadNames
-    from ecg_advmask.errors import some_of
     from ecg_advmask.export.embed import embed_files, refused_path
 
     with ExitStack() as bars, stoppable(lambda: f"{out}: stopped; the same command continues where it stopped"):
@@ -112,8 +111,8 @@ def embed(
         click.echo(
             f"refused: recordings: {refused}, windows of others: {summary.refused_windows}; see {refused_path(out)}"
         )
-    if done.own:
-        click.echo(f"ignored, since ecg-advmask wrote them ({len(done.own)}): {some_of(done.own)}")
+    for line in done.ignored:
+        click.echo(line)
     if summary.padded:
         click.echo(f"windows padded, of recordings shorter than a window: {summary.padded}")
     if summary.rebuilt:

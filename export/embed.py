@@ -81,13 +81,13 @@ MOST_BATCHES_AT_A_TIME: Final = 4
 class Embedded:
     """What became of an embedding job: the account of its recordings, and how many an earlier run had done.
 
-    ``own`` names tables and folders among the sources that this package wrote, which are no recordings.
+    ``ignored`` has a line for each kind of file among the sources that is no recording.
     """
 
     summary: EmbeddingSummary
     done_before: int
     embedding_dim: int
-    own: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
 
 
 def embed_files(
@@ -172,7 +172,7 @@ def embed_files(
         with parts.path_for(table) as temporary:
             WRITERS[table.suffix](temporary, parts, encoder)
         parts.remove()
-    return Embedded(summary, done_before, encoder.embedding_dim, tuple(source.own))
+    return Embedded(summary, done_before, encoder.embedding_dim, tuple(source.ignored.lines()))
 
 
 def refused_path(table: Path) -> Path:

@@ -12,6 +12,7 @@ from ecg_advmask.data.chapman import SIGNAL_FOLDERS, ChapmanSource
 from ecg_advmask.data.cinc2021 import CHAPMAN, FOLDERS, CincSource, source_of
 from ecg_advmask.ecg.formats import FORMATS, suffix_of, suffixes_of
 from ecg_advmask.ecg.sources import Entry, RecordingSource, SourceOptions, entries_of
+from ecg_advmask.ecg.walking import Ignored
 from ecg_advmask.errors import InputError
 
 
@@ -72,12 +73,13 @@ LAYOUTS: Final[Mapping[str, Callable[..., RecordingSource]]] = {
 _LAYOUT_OF_TABLE: Final = {ptbxl.TABLE: "ptbxl", mimic.TABLE: "mimic", code15.TABLE: "code15"}
 
 
-def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = ()) -> str:
+def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = (), ignored: Ignored | None = None) -> str:
     """The layout of a folder, by the names of its files.
 
     Args:
         folder: where the recordings are.
         exclude: files that are no recordings whatever their names.
+        ignored: takes the names of what else is no recording.
 
     Raises:
         InputError: the folder is missing, or its files fit no layout, or more than one.
@@ -90,10 +92,9 @@ def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = ()) ->
     top = Path(os.path.realpath(place))
     examples: dict[str, str] = {}
     sources: set[str] = set()
-    for found in FolderSource(folder=place, exclude=tuple(exclude)).files(place, tuple(FORMATS)):
+    source = FolderSource(folder=place, exclude=tuple(exclude), ignored=ignored or Ignored())
+    for found in source.files(place, tuple(FORMATS)):
         if one := FORMATS.get(suffix_of(found.name)):
-            if found.name.lower().endswith((".txt", ".txt.gz")):  # as notes and licences do; --format csv reads them
-                continue
             examples.setdefault(one.layout, found.name)
             if one.layout == "wfdb":
                 sources.add(source_of(top / found.name))

@@ -24,8 +24,9 @@ from ecg_advmask.ecg.leads import AS_NAMED
 from ecg_advmask.ecg.quality import REFUSED
 from ecg_advmask.ecg.recording import Sex
 from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.walking import Ignored
 from ecg_advmask.ecg.windows import Windowing
-from ecg_advmask.errors import InputError, some_of
+from ecg_advmask.errors import InputError
 from ecg_advmask.files import check_writable, read_json, write_json
 from ecg_advmask.workers import ProgressBar, processors
 
@@ -167,10 +168,6 @@ def prepare(
         InputError: a setting or path does not serve, no recording can be used, or a reading process died.
     """
     tables = () if labels is None else (Path(labels),)
-    if layout is None:
-        layout = find_layout(source, tables)
-        log(f"{source}: layout {layout}")
-    opened = open_source(source, layout, options, tables)
     windowing = _windowing(sampling_rate_hz, seconds, min_seconds, max_windows, refuse)
     processes = processors() if workers is None else workers
     if processes < 1:
@@ -180,12 +177,17 @@ def prepare(
         raise InputError(f"shard {number}/{of}: must be from 1/{of} to {of}/{of}")
     target = _free(destination)
     table = None if labels is None else read_label_table(labels, sex_codes)
+    ignored = Ignored()
+    if layout is None:
+        layout = find_layout(source, tables, ignored)
+        log(f"{source}: layout {layout}")
+    opened = open_source(source, layout, options, tables)
     if table is not None and table.states_rates:
         opened = dataclasses.replace(opened, has_rates=True)
     entries = opened.entries()
     plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
-    if opened.own:
-        log(f"ignored, since ecg-advmask wrote them ({len(opened.own)}): {some_of(opened.own)}")
+    for line in (opened.ignored if ignored == Ignored() else ignored).lines():
+        log(line)
     if plan.recordings == 0:
         raise InputError(f"{source}: holds no recordings in the layout {layout}")
     unmatched = {} if table is None else table.unmatched()

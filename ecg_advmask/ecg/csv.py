@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,10 +25,13 @@ from ecg_advmask.ecg.recording import (
     UnreadableRecordingError,
     assumed_unit,
     column_factors,
+    is_missing,
     is_number,
     lead_columns,
+    means_patient,
     one_line,
     positive_rate,
+    recording_column,
 )
 from ecg_advmask.ecg.units import millivolts
 
@@ -145,6 +148,48 @@ def read_csv(
         rebuilt=found.rebuilt,
         assumed_unit=assumed_unit(found, stated_units, unit),
     )
+
+
+_LOOKED_AT_BYTES: Final = 16_384
+_LINES_LOOKED_AT: Final = 20
+_FEWEST_NUMBERS: Final = 8
+
+Content = Literal["samples", "labels", "notes", ""]
+"""What a text file seems to hold; empty where it cannot be seen."""
+
+
+def content_of(path: str | os.PathLike[str]) -> Content:
+    """Whether a text file holds samples, a table about recordings, or notes, by its first lines.
+
+    A table about recordings has a column that names them or their patients, and cells of words or few numbers; notes
+    have neither names of leads nor a row of numbers, or are empty. Files that cannot be read are none of these.
+    """
+    try:
+        with Path(path).open("rb") as stream:
+            data = stream.read(_LOOKED_AT_BYTES)
+        if data.startswith(b"\x1f\x8b"):
+            data = zlib.decompressobj(31).decompress(data, _LOOKED_AT_BYTES)
+        code = "utf-16" if data.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig"
+        text = data.decode(code, "replace").replace("\r\n", "\n").replace("\r", "\n").strip("\n")
+        comments, text = _parted(text, path) if text.strip() else ([], "")
+    except (OSError, ValueError, zlib.error, UnreadableRecordingError):
+        return ""
+    if not text.strip():
+        return "notes"
+    first, *others = [line for line in text.split("\n") if line.strip()][:_LINES_LOOKED_AT]
+    separator = _separator(first)
+    names, *rows = ([cell.strip(" '\"") for cell in line.split(separator)] for line in (first, *others))
+    numbers = [sum(_is_number(cell, separator) for cell in row) for row in rows or [names]]
+    leads = sum(
+        standard_lead(name) is not None for name in [*names, *_commented_names(comments, separator, len(names))]
+    )
+    is_table = recording_column(names) is not None or any(map(means_patient, names))
+    words = any(cell and not _is_number(cell, separator) and not is_missing(cell) for row in rows for cell in row)
+    if leads >= 2 or all(_is_number(cell, separator) for cell in names if cell):
+        return "samples"
+    if is_table and rows and (words or max(numbers) < _FEWEST_NUMBERS):
+        return "labels"
+    return "samples" if max(numbers) >= _FEWEST_NUMBERS else "notes"
 
 
 def _stem(path: str | os.PathLike[str]) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 from ecg_advmask.ecg import arrays
-from ecg_advmask.ecg.csv import read_csv
+from ecg_advmask.ecg.csv import Content, content_of, read_csv
 from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.recording import RATES_HZ, Recording, UnreadableRecordingError
 from ecg_advmask.ecg.units import millivolts
@@ -70,7 +70,7 @@ class Format:
     what they are called in sentences. ``needs_rate``: the files never state their sampling rate. ``part_of``: suffixes
     of files that such a file belongs to, if one with the same stem lies beside it; then it is no recording of its own.
     ``parts`` gives the names of files beside such a file that belong to it, and are no recordings of their own either;
-    its second argument is `SourceOptions.follow_links`.
+    its second argument is `SourceOptions.follow_links`. ``content`` says what such a file seems to hold (`Content`).
     """
 
     layout: str
@@ -80,6 +80,7 @@ class Format:
     needs_rate: bool = False
     part_of: tuple[str, ...] = ()
     parts: Callable[[str, bool], list[str]] | None = None
+    content: Callable[[str], Content] | None = None
 
 
 def _read_wfdb(path: str, options: SourceOptions) -> Recording:
@@ -105,7 +106,7 @@ def _read_hospital(path: str, options: SourceOptions) -> Recording:
 
 
 _HOSPITAL: Final = Format("hospital", "files of hospital ECG systems", read=_read_hospital)
-_TEXT: Final = Format("csv", "CSV files", read=_read_csv, needs_rate=True)
+_TEXT: Final = Format("csv", "CSV files", read=_read_csv, needs_rate=True, content=content_of)
 _NUMPY: Final = Format("npz", "NumPy files", opened=_opened)
 _HDF5: Final = Format("hdf5", "HDF5 files", opened=_opened)
 

@@ -21,7 +21,7 @@ from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
 from ecg_advmask.ecg.npz import read_numpy
 from ecg_advmask.ecg.recording import Recording, Sex, UnreadableRecordingError, one_line
 from ecg_advmask.ecg.signals import microvolts, resample, signal_hash
-from ecg_advmask.ecg.walking import Found, walk
+from ecg_advmask.ecg.walking import Found, Ignored, walk
 from ecg_advmask.ecg.wfdb import read_wfdb
 from ecg_advmask.ecg.windows import Cut, Window, Windowing, cut
 from ecg_advmask.errors import InputError, printable
@@ -111,8 +111,8 @@ class Refused:
 class RecordingSource:
     """Recordings that are found in one way and read in one way.
 
-    ``exclude`` are files that are no recordings whatever their names, such as a table of labels. ``own`` are the names
-    of what this package wrote and that was met while the entries were listed: it is no recording. ``has_rates``: the
+    ``exclude`` are files that are no recordings whatever their names, such as a table of labels. ``ignored``
+    takes the names of what else is no recording, while the entries are listed. ``has_rates``: the
     entries are given sampling rates by a table, after they are listed. ``label_columns`` are the names of the labels
     that the entries bring.
     """
@@ -121,7 +121,7 @@ class RecordingSource:
 
     options: SourceOptions = field(default_factory=SourceOptions)
     exclude: tuple[Path, ...] = field(default=(), kw_only=True)
-    own: list[str] = field(default_factory=list, kw_only=True, compare=False)
+    ignored: Ignored = field(default_factory=Ignored, kw_only=True, compare=False)
     has_rates: bool = field(default=False, kw_only=True)
 
     def entries(self) -> Iterator[Entry]:
@@ -145,7 +145,7 @@ class RecordingSource:
         """Files below a folder (`walk`) but for those to exclude."""
         excluded = {os.path.realpath(path) for path in self.exclude}
         names = {os.path.basename(path) for path in excluded}  # noqa: PTH119
-        for found in walk(folder, suffixes, follow_links=self.options.follow_links, own=self.own):
+        for found in walk(folder, suffixes, follow_links=self.options.follow_links, ignored=self.ignored):
             if os.path.basename(found.path) in names and os.path.realpath(found.path) in excluded:  # noqa: PTH119
                 continue
             yield found
@@ -211,7 +211,8 @@ class FileSource(RecordingSource):
         if path.is_dir():
             if files := sorted(self.files(path, tuple(FORMATS)), key=lambda found: Path(found.path)):
                 return files
-            raise InputError(f"{path}: holds no recordings (files {', '.join('*' + suffix for suffix in FORMATS)})")
+            others = "".join(f"; {line}" for line in self.ignored.lines())
+            raise InputError(f"{path}: holds no recordings (files {', '.join('*' + one for one in FORMATS)}){others}")
         header = path.with_name(path.name + ".hea")
         for file in (path, header):
             if file.is_file():

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from ecg_advmask.ecg.formats import FORMATS, stem_of, suffix_of
-from ecg_advmask.errors import InputError, printable
+from ecg_advmask.errors import InputError, printable, some_of
 
 _NEVER_SEARCHED: Final = frozenset({".git", ".dvc", ".hg", ".svn"})
 """Folders in which version control keeps its files, among them the recordings' own contents under other names."""
@@ -34,8 +34,26 @@ class Found:
         return stem_of(self.name)
 
 
+@dataclass
+class Ignored:
+    """Names of what was met and is no recording: what this package wrote (``own``), tables about recordings, notes."""
+
+    own: list[str] = field(default_factory=list)
+    tables: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """What to say of them, a line for each kind."""
+        kinds = (
+            ("since ecg-advmask wrote them", self.own, ""),
+            ("since they are tables about recordings", self.tables, " (prepare --labels takes one)"),
+            ("since they hold no samples", self.notes, ""),
+        )
+        return [f"ignored, {why} ({len(names)}): {some_of(names)}{advice}" for why, names, advice in kinds if names]
+
+
 def walk(
-    folder: Path, suffixes: tuple[str, ...], *, follow_links: bool = False, own: list[str] | None = None
+    folder: Path, suffixes: tuple[str, ...], *, follow_links: bool = False, ignored: Ignored | None = None
 ) -> Iterator[Found]:
     """Files below a folder that end in one of ``suffixes`` (lower case), in any order.
 
@@ -43,20 +61,21 @@ def walk(
     nowhere, files that are no regular ones (opening a pipe would wait for ever), and names that cannot be printed.
 
     No recordings, and not given, are the folders of version control, files that belong to one beside them
-    (`Format.part_of`, `Format.parts`), and what this package wrote: data sets, runs, tables of embeddings.
+    (`Format.part_of`, `Format.parts`), tables about recordings and notes among text files, and what this package wrote:
+    data sets, runs, tables of embeddings.
 
     Args:
         folder: where to start.
         suffixes: of the files.
         follow_links: go where links lead; each folder is visited once, at first those that are no links.
-        own: takes the names of what this package wrote.
+        ignored: takes the names of what is no recording.
 
     Raises:
         InputError: ``folder`` is no folder, or a folder in it cannot be listed.
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: is not a folder, give the one that holds the recordings")
-    yield from _Walk(folder.resolve(), suffixes, follow_links, [] if own is None else own).below(folder)
+    yield from _Walk(folder.resolve(), suffixes, follow_links, ignored or Ignored()).below(folder)
 
 
 @dataclass
@@ -64,7 +83,7 @@ class _Walk:
     root: Path
     suffixes: tuple[str, ...]
     follow_links: bool
-    own: list[str]
+    ignored: Ignored
     visited: set[tuple[int, int]] = field(default_factory=set)
     links: list[tuple[str, str]] = field(default_factory=list)
     """Links to folders (path, name) that were met and not followed yet."""
@@ -115,7 +134,7 @@ class _Walk:
     def _not_searched(self, place: str, within: str) -> list[Found] | None:
         """None for a folder that is to be searched; else what is to be said of it."""
         if within and any(os.path.exists(f"{place}/{name}") for name in _OWN_FOLDERS) and _is_own_folder(place):  # noqa: PTH110
-            self.own.append(within)
+            self.ignored.own.append(within)
             return []
         if self.follow_links:
             state = os.stat(place)  # noqa: PTH116
@@ -135,8 +154,9 @@ class _Walk:
                 yield Found(item.path, printable(name), self._refusal(item, name))
         elif item.name.lower().endswith(self.suffixes) and not _is_part_of_another(item.path):
             refusal = self._refusal(item, name)
-            if not refusal and _is_own_table(item.path):
-                self.own.append(name)
+            kind = "" if refusal else _kind_of_other(item.path)
+            if kind:
+                {"own": self.ignored.own, "labels": self.ignored.tables, "notes": self.ignored.notes}[kind].append(name)
             else:
                 yield Found(item.path, printable(name), refusal)
 
@@ -173,7 +193,21 @@ def _is_part_of_another(path: str) -> bool:
     return any(os.path.exists(path[: -len(suffix)] + other) for other in FORMATS[suffix].part_of) if suffix else False  # noqa: PTH110
 
 
-# ---- What this package wrote, by how it begins.
+# ---- What is no recording, by how it begins.
+
+
+def _kind_of_other(path: str) -> str:
+    """``own``, ``labels`` or ``notes`` for a file that is no recording, else empty.
+
+    Without a row of numbers only those that are called text are notes: others may be recordings that are damaged.
+    """
+    if _is_own_table(path):
+        return "own"
+    one = FORMATS[suffix_of(path)]
+    content = one.content(path) if one.content is not None else ""
+    if content == "notes" and not path.lower().endswith((".txt", ".txt.gz")):
+        return ""
+    return content if content in {"labels", "notes"} else ""
 
 
 def _is_own_folder(place: str) -> bool:

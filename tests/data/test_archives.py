@@ -32,6 +32,13 @@ def by_id(entries: Iterator[Entry]) -> dict[str, Entry]:
     return found
 
 
+def test_a_table_or_notes_beside_recordings_do_not_count_for_the_layout(tmp_path: Path, write_wfdb: Write) -> None:
+    write_wfdb(tmp_path / "data/1.hea", signals(0), 300)
+    (tmp_path / "about.csv").write_text("ID,Sex,Age\n1,M,50\n")
+    (tmp_path / "LICENSE.txt").write_text("as it is\n")
+    assert find_layout(tmp_path) == "wfdb"
+
+
 @pytest.mark.parametrize(
     ("files", "layout"),
     [

@@ -133,12 +133,12 @@ def test_a_folder_is_read_in_order_with_reasons(tmp_path: Path, write_wfdb: Writ
     kept = [one.record_id for one in found if isinstance(one, Recording)]
     refused = {one.record_id: one.reason for one in found if isinstance(one, Refused)}
     assert kept == ["a", "g1/b", "g2/b", "z-00000", "z-00001"]
-    assert set(refused) == {"table", "g3", "link", "readme"}
+    assert set(refused) == {"table", "g3", "link"}
     assert "sampling rate" in refused["table"]
     assert "link to a folder" in refused["g3"]
     assert "leads out of the folder" in refused["link"]
     with_rate = [one.record_id for one in read_recordings(folder, sampling_rate_hz=500)]
-    assert with_rate == ["a", "g1/b", "table", "g2/b", "g3", "link", "readme", "z-00000", "z-00001"]
+    assert with_rate == ["a", "g1/b", "table", "g2/b", "g3", "link", "z-00000", "z-00001"]
 
 
 def test_segments_belong_to_the_record_that_joins_them(tmp_path: Path, write_wfdb: Write) -> None:
