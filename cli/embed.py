@@ -115,6 +115,10 @@ def embed(
         click.echo(line)
     if summary.padded:
         click.echo(f"windows padded, of recordings shorter than a window: {summary.padded}")
+    if summary.zeros_cut:
+        click.echo(f"zeros at the ends cut off: {summary.zeros_cut} recordings")
+    if summary.unit_assumed:
+        click.echo(f"unit not stated, taken in that of --source-unit: {summary.unit_assumed} recordings")
     if summary.rebuilt:
         click.echo(f"limb leads rebuilt from others: {summary.rebuilt} recordings")
     if summary.trailing:

@@ -64,11 +64,13 @@ def pretrain(
             settings = configuration.load(preset, file, overrides, seed)
 
         import_tensorflow()
-        from ecg_advmask.data.union import open_data_sets
+        from ecg_advmask.data.union import DataSetUnion, open_data_sets
         from ecg_advmask.pretrain import distribute, trainer
         from ecg_advmask.report.mask_pictures import draw_masks
 
         opened = open_data_sets(data)
+        for line in opened.account() if isinstance(opened, DataSetUnion) else ():
+            click.echo(line)
         with distribute.strategy_of(devices).scope():
             if distribute.is_chief():
                 trainer.pretrain(opened, run, settings, resume=resume, draw_masks=draw_masks, log=click.echo)

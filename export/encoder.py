@@ -35,7 +35,7 @@ class Outline:
     ``windows`` (n,) int64 counts the recording's windows from 0, refused ones included, and ``start_s`` (n,) float64 is
     where they start. ``refused_windows`` holds number and reason; ``trailing_s`` is the length of the last piece, too
     short for a window; ``rebuilt`` names the leads that were computed from others; of ``padded`` windows the end is
-    padding.
+    padding; ``zeros_s`` is the length of zeros cut off at its ends, ``assumed_unit`` that of files that state none.
     """
 
     record_id: str
@@ -46,6 +46,8 @@ class Outline:
     trailing_s: float
     rebuilt: tuple[str, ...]
     padded: int = 0
+    zeros_s: float = 0.0
+    assumed_unit: str = ""
 
 
 Windowed = tuple[Outline | Refused, Iterable[FloatSignals]]
@@ -72,6 +74,8 @@ def windows_to_embed(recording: Recording | Refused, windowing: Windowing) -> Wi
         trailing_s=pieces.trailing_s,
         rebuilt=recording.rebuilt,
         padded=sum(window.valid_samples < windowing.window_samples for window in pieces.windows),
+        zeros_s=pieces.zeros_s,
+        assumed_unit=recording.assumed_unit,
     )
     return outline, [window.signals_mv for window in pieces.windows]
 

@@ -148,7 +148,8 @@ class EmbeddingSummary:
 
     ``rows`` are those in the table, ``refused`` what could not be used (id, file, reason). ``trailing_s`` adds up what
     was left over at the ends of ``trailing`` recordings; ``rebuilt`` counts recordings of which leads were rebuilt,
-    ``padded`` windows longer than their recording.
+    ``padded`` windows longer than their recording, ``zeros_cut`` recordings of which zeros at the ends were cut off,
+    and ``unit_assumed`` those whose files state no unit.
     """
 
     first: int = 0
@@ -160,6 +161,8 @@ class EmbeddingSummary:
     trailing_s: float = 0.0
     rebuilt: int = 0
     padded: int = 0
+    zeros_cut: int = 0
+    unit_assumed: int = 0
     longest_id: int = 0
     refused: list[dict[str, str]] = field(default_factory=list)
 
@@ -173,6 +176,8 @@ class EmbeddingSummary:
             self.trailing_s += result.trailing_s
             self.rebuilt += bool(result.rebuilt)
             self.padded += result.padded
+            self.zeros_cut += result.zeros_s > 0
+            self.unit_assumed += bool(result.assumed_unit)
             self.refused_windows += len(result.refused_windows)
             self.longest_id = max(self.longest_id, len(result.record_id))
             reasons = [f"window {index}: {reason}" for index, reason in result.refused_windows]
@@ -189,6 +194,8 @@ class EmbeddingSummary:
         self.trailing_s += following.trailing_s
         self.rebuilt += following.rebuilt
         self.padded += following.padded
+        self.zeros_cut += following.zeros_cut
+        self.unit_assumed += following.unit_assumed
         self.longest_id = max(self.longest_id, following.longest_id)
 
 

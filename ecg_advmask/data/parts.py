@@ -76,6 +76,8 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
         windows_left_out=pieces.beyond_limit,
         trailing_seconds=pieces.trailing_s,
         rebuilt=bool(recording.rebuilt),
+        zeros_cut=pieces.zeros_s > 0,
+        unit_assumed=bool(recording.assumed_unit),
     )
     of_file = UNKNOWN_PATIENT if recording.patient == entry.own_patient else FILE
     summary.patients_from[TABLE if entry.patient else of_file] += 1

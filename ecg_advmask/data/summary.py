@@ -40,7 +40,8 @@ class DataSummary:
     ``classes_2021`` count kept recordings, by diagnosis code and by scored class of the PhysioNet/CinC Challenges.
     ``windows_left_out`` are those beyond the limit for a recording; ``trailing_seconds`` at the ends of recordings did
     not fill a window. ``duplicates`` are kept recordings whose signal an earlier one has,
-    ``rebuilt`` those of which limb leads were computed from others.
+    ``rebuilt`` those of which limb leads were computed from others, ``zeros_cut`` those of which zeros at the ends were
+    cut off, ``unit_assumed`` those whose files state no unit, so that it is the one of ``--source-unit``.
     ``patients_from`` counts kept recordings by where their patient comes from: `TABLE`, `FILE` or `UNKNOWN_PATIENT`,
     each a patient of its own.
     """
@@ -55,6 +56,8 @@ class DataSummary:
     trailing_seconds: float = 0.0
     duplicates: int = 0
     rebuilt: int = 0
+    zeros_cut: int = 0
+    unit_assumed: int = 0
     patients_from: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     window_reasons: Counter[str] = field(default_factory=Counter)
@@ -75,10 +78,11 @@ class DataSummary:
                 own[name] += value
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, counters sorted by name; ``rebuilt`` is absent if it is 0."""
+        """Plain values, counters sorted by name; what older versions did not count is absent if it is 0."""
         plain = {name: dict(sorted(v.items())) if isinstance(v, Counter) else v for name, v in vars(self).items()}
-        if not self.rebuilt:  # as in data sets of versions that did not rebuild
-            del plain["rebuilt"]
+        for name in ("rebuilt", "zeros_cut", "unit_assumed"):
+            if not plain[name]:
+                del plain[name]
         return plain | {"trailing_seconds": round(self.trailing_seconds, 3)}
 
     @classmethod

@@ -30,7 +30,8 @@ class DataSetUnion(DataSet):
 
     An id that an earlier data set has gets the name of its own in front (``mine/A1``). A recording with exactly the
     signal of one in an earlier data set is a copy of that one (``duplicate_of``), which pretraining leaves out.
-    Patients of one name are one patient, whichever data sets they are in. ``sha256`` is over those of the members.
+    Patients of one name are one patient, whichever data sets they are in: two people taken for one are kept in one part
+    of a split, which does no harm, one taken for two would be in both. ``sha256`` is over those of the members.
     """
 
     members: tuple[DataSet, ...] = field(kw_only=True)
@@ -82,6 +83,24 @@ class DataSetUnion(DataSet):
                 original.setdefault(signal, name)
             tables.append(table)
         return pd.concat(tables, ignore_index=True)
+
+    def account(self) -> list[str]:
+        """A line for each member, with what an earlier one has of it, and one for all; the lines add up."""
+        lines, patients, copies, start = [], set[str](), 0, 0
+        for member in self.members:
+            own = self.records.iloc[start : start + len(member.records)]
+            start += len(own)
+            recordings = own.drop_duplicates("id")
+            shared = patients & set(recordings["patient"])
+            patients |= set(recordings["patient"])
+            copied = int((recordings["duplicate_of"] != "").sum())
+            copies += copied
+            line = f"{member.path.resolve().name}: {len(recordings)} recordings, {len(own)} windows"
+            line += f", {recordings['patient'].nunique()} patients"
+            line += f" ({len(shared)} by name in a data set before)" if shared else ""
+            lines.append(line + (f", {copied} copies of recordings" if copied else ""))
+        count = self.records["id"].nunique()
+        return [*lines, f"together: {count} recordings, {start} windows, {len(patients)} patients, {copies} copies"]
 
     @cached_property
     def valid_samples(self) -> npt.NDArray[np.int64]:

@@ -1,17 +1,19 @@
 """One recording from a text file: a row per sample, a column per lead, with or without names, as programs export it.
 
-Read are ``.csv``, ``.tsv`` and ``.txt``, also packed by gzip: separated by commas, semicolons, tabs or blanks, with
-decimal points or commas, in UTF-8, UTF-16 with its mark or Windows-1252, below lines of comments (``#``) and Excel's
-``sep=;``, with names in quotes, units in the names (``I (mV)``) or in a row below them.
+Read are ``.csv``, ``.tsv`` and ``.txt``, also packed by gzip: separated by commas, semicolons, tabs, bars or blanks,
+with decimal points or commas, in UTF-8, UTF-16 with its mark or Windows-1252, below lines of comments (``#``, ``%``,
+``//``, ``!``) and Excel's ``sep=;``, with names in quotes, units in the names (``I (mV)``) or in a row below them, with
+names of rows in front. Words for missing values (`is_missing`) are missing samples.
 """
 
 import csv
 import gzip
 import io
+import math
 import os
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -19,7 +21,7 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.leads import AS_NAMED, LeadNames, standard_lead
+from ecg_advmask.ecg.leads import AS_NAMED, LeadColumns, LeadNames, standard_lead
 from ecg_advmask.ecg.recording import (
     Recording,
     UnreadableRecordingError,
@@ -38,6 +40,7 @@ from ecg_advmask.ecg.units import millivolts
 _LARGEST_BYTES: Final = 1_000_000_000
 _LONGEST_LINE: Final = 10_000
 _MOST_COMMENTS: Final = 1000
+_COMMENT_MARKS: Final = ("#", "%", "//", "!")
 _QUOTED: Final = re.compile(r'"[^"]*"')
 _SEPARATORS: Final = {"\\t": "\t", "tab": "\t"}
 _COMMENTED_RATE: Final = re.compile(
@@ -103,7 +106,7 @@ def read_csv(
     text = _text(path)
     comments, text = _parted(text, path)
     layout = _layout(comments, text, leads, path)
-    found = lead_columns(layout.names, path, rebuild=rebuild_leads, leads=leads)
+    found = _leads_among(layout.names, text, path, rebuild_leads, leads)
     rate = _rate(comments, sampling_rate_hz, path)
     try:
         table = pd.read_csv(
@@ -126,8 +129,7 @@ def read_csv(
     kinds = [dtype.kind for dtype in table.dtypes]
     for column in columns:  # by their types, since pandas would turn the words True and False into numbers
         if kinds[column] not in "fiu":
-            cell = next((cell for cell in map(str, table[column]) if not is_number(cell)), "")
-            raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
+            table[column] = _numbers(map(str, table[column]), layout.decimal, path)
     are_all = columns == list(range(len(kinds)))
     values = (table if are_all else table[columns]).to_numpy(np.float64)
     if np.isnan(values).any():
@@ -192,6 +194,35 @@ def content_of(path: str | os.PathLike[str]) -> Content:
     return "samples" if max(numbers) >= _FEWEST_NUMBERS else "notes"
 
 
+def _numbers(cells: Iterable[str], decimal: str, path: str | os.PathLike[str]) -> list[float]:
+    """The numbers in the cells of a column, NaN for words that stand for missing values."""
+    numbers = []
+    for cell in cells:
+        number = cell.replace(decimal, ".", 1)
+        if not (is_number(number) or is_missing(cell)):
+            raise UnreadableRecordingError(path, f"has a cell that is no number ({cell[:40]!r})")
+        numbers.append(float(number) if is_number(number) else math.nan)
+    return numbers
+
+
+def _leads_among(
+    names: Sequence[str], text: str, path: str | os.PathLike[str], rebuild_leads: bool, leads: LeadNames
+) -> LeadColumns:
+    """The leads among the names of columns; if there are none, but a line below names them, that is said."""
+    try:
+        return lead_columns(names, path, rebuild=rebuild_leads, leads=leads)
+    except UnreadableRecordingError:
+        lines = text[:_LOOKED_AT_BYTES].split("\n")[:_LINES_LOOKED_AT]
+        for number, line in enumerate(lines[1:], 2):
+            words = line.split(_separator(line))
+            if sum(standard_lead(word) is not None for word in words) >= _FEWEST_NUMBERS:
+                raise UnreadableRecordingError(
+                    path,
+                    f"names its leads in line {number} of the table; remove the lines above it, or start them with #",
+                ) from None
+        raise
+
+
 def _stem(path: str | os.PathLike[str]) -> str:
     name = Path(path).name
     return Path(name[:-3] if name.lower().endswith(".gz") else name).stem
@@ -246,9 +277,9 @@ def _check_lines(text: str, path: str | os.PathLike[str]) -> None:
 
 
 def _parted(text: str, path: str | os.PathLike[str]) -> tuple[list[str], str]:
-    """The lines above the table, which are comments (``#``) or Excel's ``sep=``, and the table."""
+    """The lines above the table, which are comments or Excel's ``sep=``, and the table."""
     comments: list[str] = []
-    while text.startswith(("#", "sep=", "SEP=", '"sep=')):
+    while text.startswith((*_COMMENT_MARKS, "sep=", "SEP=", '"sep=')):
         line, _, text = text.partition("\n")
         text = text.lstrip("\n")
         comments.append(line)
@@ -273,11 +304,13 @@ def _rate(comments: Sequence[str], given: float | None, path: str | os.PathLike[
 
 def _layout(comments: Sequence[str], text: str, leads: LeadNames, path: str | os.PathLike[str]) -> _Layout:
     first, second, third, *_ = [*text[: 3 * _LONGEST_LINE].split("\n", 3), "", ""]
-    said = next((line.strip('"')[4:].strip() for line in comments if not line.startswith("#")), "")
+    said = next((line.strip('"')[4:].strip() for line in comments if not line.startswith(_COMMENT_MARKS)), "")
     separator = _SEPARATORS.get(said.lower(), said) or (" " if said else _separator(first))
     if len(separator) != 1 or separator.isalnum() or separator in '."\n':
         raise UnreadableRecordingError(path, f"states the separator {separator[:20]!r}, expected one character")
     cells, below = _cells(first, separator, path), _cells(second, separator, path)
+    if len(below) == len(cells) + 1 and not all(map(is_number, cells)):
+        cells = _with_row_names(cells, below, _cells(third, separator, path))
     units = [""] * len(cells)
     names = list(cells)
     header_rows = 1
@@ -300,8 +333,17 @@ def _layout(comments: Sequence[str], text: str, leads: LeadNames, path: str | os
         units = [unit or (of_all if is_lead else "") for unit, is_lead in zip(units, are_leads, strict=True)]
     sample = _cells((first, second, third)[header_rows], separator, path)
     pointed = any("." in cell and is_number(cell) for cell in sample)
-    comma = separator != "," and not pointed and text.find(",", len(first) + 1 if header_rows else 0) >= 0
+    if separator == ",":  # quoted; of 1,234 it is not clear whether the comma parts thousands
+        comma = not pointed and any(re.fullmatch(r"[+-]?(0,\d+|\d+,(\d{1,2}|\d{4,}))", cell) for cell in sample)
+    else:
+        comma = not pointed and text.find(",", len(first) + 1 if header_rows else 0) >= 0
     return _Layout(separator, "," if comma else ".", header_rows, tuple(names), tuple(units))
+
+
+def _with_row_names(cells: list[str], second: Sequence[str], third: Sequence[str]) -> list[str]:
+    """The names of columns with an empty one for that of the names of rows, which count from 0 or 1 (R, pandas)."""
+    counts = [row[0].strip("'\"") for row in (second, third) if row]
+    return ["", *cells] if counts in (["0", "1"], ["1", "2"]) and second[-1] else cells
 
 
 def _names(count: int, leads: LeadNames, path: str | os.PathLike[str]) -> Sequence[str]:
@@ -321,7 +363,7 @@ def _separator(line: str) -> str:
     words = bare.split()
     if len(words) > 1 and all(re.fullmatch(r"[+-]?\d+(,\d+)?(e[+-]?\d+)?", word, re.IGNORECASE) for word in words):
         return "\t" if "\t" in bare.strip() else " "
-    found = next((separator for separator in ";\t," if separator in bare), "")
+    found = next((separator for separator in ";\t,|" if separator in bare), "")
     return found or (" " if len(words) > 1 else ",")
 
 
@@ -358,7 +400,7 @@ def _is_units_row(names: Sequence[str], below: Sequence[str], leads: LeadNames) 
 
 def _commented_names(comments: Sequence[str], separator: str, count: int) -> list[str]:
     """Names in the last comment, where NumPy's savetxt writes them; empty if it holds no names for these columns."""
-    line = comments[-1].lstrip("# ") if comments and comments[-1].startswith("#") else ""
+    line = comments[-1].lstrip("#%/! ") if comments and comments[-1].startswith(_COMMENT_MARKS) else ""
     names = [name.strip() for name in (line.split() if separator == " " else line.split(separator))]
     return names if len(names) == count and any(standard_lead(name) is not None for name in names) else []
 

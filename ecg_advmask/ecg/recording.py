@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from ecg_advmask.ecg.leads import AS_NAMED, LeadColumns, LeadNames, find_leads
+from ecg_advmask.ecg.leads import AS_NAMED, LeadColumns, LeadNames, find_leads, standard_lead
 from ecg_advmask.ecg.signals import FloatSignals
 from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.errors import InputError, printable
@@ -186,7 +186,9 @@ def lead_columns(
     try:
         return find_leads(leads.apply(names), rebuild=rebuild)
     except InputError as error:
-        raise UnreadableRecordingError(path, str(error)) from None
+        few = sum(standard_lead(str(name)) is not None for name in names) < 2 <= len(names)
+        advice = "; --leads NAME=I,NAME=II,... says which leads they are" if few and not leads.renamed else ""
+        raise UnreadableRecordingError(path, f"{error}{advice}") from None
 
 
 def millivolts_in(unit: str, path: str | os.PathLike[str]) -> float:

@@ -121,7 +121,10 @@ _FIELDS = re.compile(  # ADC gain, baseline, unit, resolution, zero, first sampl
     r"[ \t]+(?P<lead>\S.*)",
     re.ASCII,
 )
-_PATIENT_NUMBER: Final = re.compile(r"#[ \t]*patient[ \t]+(\w+)[ \t]*", re.ASCII | re.IGNORECASE)
+_PATIENT_NUMBER: Final = re.compile(
+    r"#[ \t]*(?:patient|subject|participant)[ \t]+(?:(?:no\.?|nr\.?|number|id)[ \t]+)?#?(\w*\d\w*)[ \t]*",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 def read_wfdb(
@@ -142,7 +145,8 @@ def read_wfdb(
     these leads.
 
     Age, sex and codes come from the header's comments (``# Age: 84``, ``#Sex: F``, ``# Dx: 1,2``, ``#<age>: 51 <sex>:
-    F``), the patient from a key such as ``<subject_id>`` (MIMIC-IV-ECG) or from ``# patient 1`` (INCART). What
+    F``; ``Gender`` is the sex), the patient from a key such as ``<subject_id>`` (MIMIC-IV-ECG) or from ``# patient 1``
+    (INCART). What
     `parse_age` and `parse_sex` do not accept is unknown; codes come as found, each once.
 
     Raises:
@@ -160,14 +164,14 @@ def read_wfdb(
         else _samples(header, leads, rebuild_leads)
     )
     stated = _comments(header.comments)
-    codes = re.split(r"[\s,]+", stated.get("dx", ""))
+    codes = re.split(r"[\s,;|'\"\[\]]+", stated.get("dx", ""))
     return Recording(
         record_id=path.stem,
         signals_mv=samples.signals_mv,
         sampling_rate_hz=positive_rate(header.frame_rate_hz * samples.per_frame, header_path),
         patient=_patient(stated, header.comments),
         age_years=parse_age(stated.get("age", "")),
-        sex=parse_sex(stated.get("sex", "")),
+        sex=parse_sex(stated.get("sex", "") or stated.get("gender", "")),
         codes=tuple(dict.fromkeys(code for code in codes if not is_missing(code))),
         file=os.fspath(header_path),
         rebuilt=samples.rebuilt,
@@ -262,9 +266,13 @@ def _read_by_package(header: Header, names: LeadNames = AS_NAMED, rebuild_leads:
 
 
 def _comments(lines: tuple[str, ...]) -> dict[str, str]:
-    """Values in the comments of a header by their keys in lower case; tags in angle brackets may share a line."""
+    """Values in the comments of a header by their keys in lower case, without what is in brackets (``Age (years)``).
+
+    A colon or an equals sign parts the two; tags in angle brackets may share a line.
+    """
     stated: dict[str, str] = {}
     for line in lines:
-        for key, value in re.findall(r"<([^<>]+)>:?([^<]*)", line) or [line.lstrip("# \t").partition(":")[::2]]:
-            stated[key.strip().lower()] = value.strip()
+        plain = re.match(r"[#\s]*([^:=]*)[:=]?(.*)", line)
+        for key, value in re.findall(r"<([^<>]+)>:?([^<]*)", line) or (plain.groups(),) if plain else ():
+            stated[re.sub(r"\(.*?\)", "", key).strip().lower()] = value.strip()
     return stated

@@ -17,6 +17,9 @@ from ecg_advmask.errors import InputError
 
 _SAMPLES_LOOKED_AT: Final = 100_000
 
+SHORTEST_ZEROS_S: Final = 0.1
+"""Seconds at an end of a recording in which all leads are exactly 0: from here on they are padding and cut off."""
+
 
 @dataclass(frozen=True)
 class Windowing:
@@ -87,20 +90,24 @@ class Cut:
     """What became of one recording.
 
     Its windows; those that were refused (index and reason, "<check>: <sentence>"); the seconds at its end that do not
-    fill a window; and how many windows passed but are more than the most that were wanted.
+    fill a window; how many windows passed but are more than the most that were wanted; and the seconds of zeros that
+    were cut off at its ends.
     """
 
     windows: list[Window]
     refused: list[tuple[int, str]]
     trailing_s: float
     beyond_limit: int = 0
+    zeros_s: float = 0.0
 
 
 def cut(signals_mv: FloatSignals, from_hz: float, windowing: Windowing) -> Cut:
     """Bring a recording to a rate, cut it into consecutive windows from its first sample on and check each of them.
 
-    A recording shorter than a window is padded at its end, each lead with its own mean, if `Windowing.shortest_samples`
-    allows it. If more windows pass than `Windowing.most_windows`, those kept are spread evenly over those that pass.
+    At either end, `SHORTEST_ZEROS_S` or more in which all leads are exactly 0, as CODE-15 % is filled up, are no
+    recording and cut off first. A recording shorter than a window is padded at its end, each lead with its own mean, if
+    `Windowing.shortest_samples` allows it. If more windows pass than `Windowing.most_windows`, those kept are spread
+    evenly over those that pass.
 
     Args:
         signals_mv: (T, 12) float32, millivolts, NaN where a sample is missing.
@@ -111,12 +118,16 @@ def cut(signals_mv: FloatSignals, from_hz: float, windowing: Windowing) -> Cut:
         InputError: the recording is too short, or a rate makes no sense.
     """
     to_hz, length = windowing.sampling_rate_hz, windowing.window_samples
+    whole = len(signals_mv)
+    first_s, signals_mv = _without_zeros(signals_mv, from_hz)
+    zeros_s = (whole - len(signals_mv)) / from_hz
     resampled = resample(signals_mv, from_hz, to_hz)
     least = windowing.shortest_samples or length
     if len(resampled) < least:
         seconds = math.floor(round(100 * len(signals_mv) / from_hz, 6)) / 100
         of_what = "a window" if least == length else "the least"
-        raise InputError(f"length: {seconds:.2f} s, shorter than {of_what} of {least / to_hz:g} s")
+        cut_off = f" without the {zeros_s:.2f} s of zeros at its ends" if zeros_s else ""
+        raise InputError(f"length: {seconds:.2f} s{cut_off}, shorter than {of_what} of {least / to_hz:g} s")
     step = 1 / resampling_ratio(from_hz, to_hz)
     kept, refused = [], []
     count = max(len(resampled) // length, 1)
@@ -128,11 +139,24 @@ def cut(signals_mv: FloatSignals, from_hz: float, windowing: Windowing) -> Cut:
         if isinstance(found, str):
             refused.append((index, found))
         else:
-            kept.append(Window(index, index * length / to_hz, _padded(window, length), len(window), found))
+            kept.append(Window(index, first_s + index * length / to_hz, _padded(window, length), len(window), found))
     most = windowing.most_windows or len(kept)
     chosen = kept if len(kept) <= most else [kept[(2 * place + 1) * len(kept) // (2 * most)] for place in range(most)]
     trailing_s = max(len(signals_mv) / from_hz - count * length / to_hz, 0.0)
-    return Cut(chosen, refused, trailing_s, len(kept) - len(chosen))
+    return Cut(chosen, refused, trailing_s, len(kept) - len(chosen), zeros_s)
+
+
+def _without_zeros(signals_mv: FloatSignals, rate_hz: float) -> tuple[float, FloatSignals]:
+    """Where a recording starts, in seconds, and its samples without long zeros at the ends; all, if it is all zeros."""
+    count, least = len(signals_mv), max(1, round(SHORTEST_ZEROS_S * rate_hz))
+    if signals_mv[:least].any() and signals_mv[-least:].any():
+        return 0.0, signals_mv
+    held = np.flatnonzero(signals_mv.any(axis=1))
+    if not len(held):
+        return 0.0, signals_mv
+    first = int(held[0]) if held[0] >= least else 0
+    last = int(held[-1]) + 1 if count - 1 - held[-1] >= least else count
+    return first / rate_hz, signals_mv[first:last]
 
 
 def refusal(recording: Recording, pieces: Cut) -> str:

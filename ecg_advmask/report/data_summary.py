@@ -71,6 +71,10 @@ def remarks(whole: DataSummary) -> list[str]:
         said.append(f"windows padded, of recordings shorter than a window: {whole.windows_padded}")
     if whole.rebuilt:
         said.append(f"recordings of which limb leads were rebuilt from others (column rebuilt): {whole.rebuilt}")
+    if whole.zeros_cut:
+        said.append(f"recordings of which zeros at the ends were cut off: {whole.zeros_cut}")
+    if whole.unit_assumed:
+        said.append(f"recordings whose files state no unit, taken in that of --source-unit: {whole.unit_assumed}")
     if whole.trailing_seconds >= 0.005:
         said.append(f"seconds at the ends of recordings that did not fill a window: {whole.trailing_seconds:.2f}")
     for name, number in whole.reported.most_common():

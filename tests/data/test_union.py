@@ -77,3 +77,22 @@ def test_an_altered_shard_is_named(members: list[DataSet]) -> None:
     union.windows_uv(range(6))
     with pytest.raises(InputError, match="two/shard-00001"):
         union.windows_uv([6])
+
+
+def test_the_account_adds_up(members: list[DataSet]) -> None:
+    """The second has R000 to R003 as well (other recordings), a copy of one of the first's and one of its own."""
+    union = DataSetUnion.of(members)
+    first, second, together = union.account()
+    assert first.startswith("one: 4 recordings, 4 windows") and second.startswith("two: 4 recordings, 4 windows")
+    assert "2 copies" in second and "copies" not in first
+    assert together.startswith("together: 8 recordings, 8 windows") and together.endswith("2 copies")
+    assert together.count(f"{union.records['patient'].nunique()} patients") == 1
+
+
+def test_patients_of_one_name_are_one_and_counted(write_data: Callable[..., Path], tmp_path: Path) -> None:
+    one = write_data(tmp_path / "one", WINDOWS_UV[:3], [3], patient=["100", "100", "7"])
+    two = write_data(tmp_path / "two", WINDOWS_UV[3:6], [3], patient=["100", "b/7", "c"])
+    union = DataSetUnion.of([DataSet.open(one), DataSet.open(two)])
+    first, second, together = union.account()
+    assert "2 patients" in first and "3 patients (1 by name in a data set before)" in second
+    assert "4 patients" in together

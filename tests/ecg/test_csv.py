@@ -91,6 +91,12 @@ FORMS: dict[str, str | bytes] = {
     "Excel's separator": "sep=,\n" + header() + BODY,
     "Excel's semicolon": "sep=;\r\n" + (header(";") + body(";")).replace("\n", "\r\n"),
     "Excel's separator, odd": "sep=|\n" + header("|") + body("|"),
+    "bars": header("|") + body("|"),
+    "quoted decimal commas": header() + "\n".join(",".join(f'"{value}"'.replace(".", ",") for value in r) for r in MV),
+    "comments of other programs": "% rate: 500 Hz\n// by hand\n! x\n" + header() + BODY,
+    "names of rows (R)": header()
+    + "".join(f'"{number}",{line}\n' for number, line in enumerate(BODY.splitlines(), 1)),
+    "names of rows (pandas, as text)": pd.DataFrame(MV, columns=STANDARD_LEADS).to_string(),
     "a row of units": header() + header(names=["mV"] * 12) + BODY,
     "a row of units in brackets": header() + header(names=["(mV)"] * 12) + BODY,
     "rdsamp": header(names=[f"'{lead.lower()}'" for lead in STANDARD_LEADS]) + header(names=["'mV'"] * 12) + BODY,
@@ -180,6 +186,16 @@ def test_missing_samples_and_rows_keep_their_place(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found[[1, 3]], [VALUES, VALUES])
 
 
+@pytest.mark.parametrize("word", ["", "NA", "nan", "None", "-", "?", "*", "#N/A", "n/d"])
+def test_words_for_missing_samples(tmp_path: Path, word: str) -> None:
+    for separator, decimal in ((",", "."), (";", ",")):
+        rows = [row.split(separator) for row in body(separator, decimal).splitlines()]
+        rows[7][3] = word
+        found = read(tmp_path, header(separator) + "\n".join(separator.join(row) for row in rows))
+        assert np.argwhere(np.isnan(found)).tolist() == [[7, 3]]
+        np.testing.assert_allclose(np.nan_to_num(found, nan=MV[7, 3]), MV, rtol=1e-6, atol=1e-7)
+
+
 def test_values_beyond_float32_become_infinite_without_a_warning(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -207,6 +223,9 @@ def timed(name: str, step: float) -> str:
         (header(";") + body(";", ",").replace(",", ".", 1), "has a cell that is no number"),
         (header(";") + "1.234,5;" * 11 + "1\n", "has a cell that is no number"),
         (header() + '"1,234",' * 11 + "1\n", "has a cell that is no number"),
+        (header() + "".join(f"{number * 3},{ROW}\n" for number in range(4)), "has 13 columns below 12 names"),
+        ("Sample Rate,500 hertz\nDate,x\n\n" + header() + BODY, "names its leads in line 4"),
+        (header(names=[f"ch{number}" for number in range(12)]) + BODY, "its columns: ch0, .*--leads"),
         (f"{ROW}\n{ROW},1\n", "cannot be read as CSV"),
         (f"{HEADER}\n{ROW},1\n", "has 13 columns below 12 names"),
         (f"{HEADER}\n1,2\n", "has 2 columns below 12 names"),

@@ -182,6 +182,8 @@ def test_fifteen_leads_of_ptb_in_two_files(tmp_path: Path) -> None:
         (["#Age: 1e1", "#Sex: 1", "# no colon", "#", "# Größe: 170"], None, "", ()),
         (["#Age: inf", "#Sex: other"], None, "", ()),
         ([], None, "", ()),
+        (["# Age (years): 61", "# Gender: Woman", "# Dx: 1;2|3"], 61, "female", ("1", "2", "3")),
+        (["# age = 61", "# sex = F", "# dx = ['1', '2']"], 61, "female", ("1", "2")),
     ],
 )
 def test_comments(
@@ -553,7 +555,7 @@ UNOPENED: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero byte": (_replace("bad.mat", "bad\0.mat"), NOT_BESIDE),
     "null signal": (_replace("bad.mat", "~"), "names ~, which does not exist"),
     "standard input": (_replace("bad.mat", "-"), "names -, which does not exist"),
-    "link out": (_link_out, f"names 'bad.mat', {NOT_BESIDE}"),
+    "link out": (_link_out, f"names 'bad.mat', which is a link that leads out of its folder"),
     "link to a device": (_signal_file(lambda path: path.symlink_to("/dev/zero")), NOT_BESIDE),
     "link to itself": (_signal_file(lambda path: path.symlink_to(path.name)), NOT_BESIDE),
     "fifo": (_signal_file(os.mkfifo), "names bad.mat, which is no signal file"),
@@ -700,3 +702,31 @@ def test_a_file_that_may_not_be_read_is_refused(
 def test_only_headers_are_taken(tmp_path: Path, name: str) -> None:
     with pytest.raises(UnreadableRecordingError, match="is not the path of a WFDB header"):
         read_wfdb(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("comment", "patient"),
+    [
+        ("# patient 1", "1"),
+        ("# Subject 5", "5"),
+        ("# Patient No. P7", "P7"),
+        ("# patient-id = 7", "7"),
+        ("# Patient Number: 12", "12"),
+        ("# subject refused", ""),
+        ("# patient: unknown", ""),
+        ("# patient age: 12", ""),
+    ],
+)
+def test_patients_in_comments(tmp_path: Path, write_wfdb: Write, comment: str, patient: str) -> None:
+    assert read_wfdb(write_wfdb(tmp_path / "a.hea", samples(), comments=[comment])).patient == patient
+
+
+def test_a_link_to_samples_elsewhere_is_refused_with_the_option_that_follows_it(
+    tmp_path: Path, write_wfdb: Write
+) -> None:
+    header = write_wfdb(tmp_path / "in/a.hea", samples())
+    (tmp_path / "in/a.mat").rename(tmp_path / "key.mat")
+    (tmp_path / "in/a.mat").symlink_to(tmp_path / "key.mat")
+    with pytest.raises(UnreadableRecordingError, match=r"a\.mat.*--follow-links"):
+        read_wfdb(header)
+    assert read_wfdb(header, follow_links=True).signals_mv.shape == (len(samples()), 12)

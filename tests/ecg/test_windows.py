@@ -94,6 +94,38 @@ def test_short_recordings_are_padded_with_the_mean_of_each_lead() -> None:
     assert len(np.unique(microvolts(window.signals_mv)[700:], axis=0)) == 1
 
 
+@pytest.mark.parametrize(("before", "after"), [(0, 0), (48, 48), (600, 0), (0, 1200), (9, 9), (9, 40), (10, 10)])
+def test_zeros_at_the_ends_are_no_recording(before: int, after: int) -> None:
+    """From a tenth of a second on, at each end by itself; windows are where they are in the recording as it came."""
+    signals = noise_mv(1000)
+    signals[0], signals[-1] = 0, 0
+    signals[0, 3] = signals[-1, 5] = 0.01
+    signals[300:500] = 0
+    padded = np.pad(signals, ((before, after), (0, 0)))
+    cut_before, cut_after = (count if count >= 10 else 0 for count in (before, after))
+    found = cut(padded, 100, Windowing(100, 500, refuse=()))
+    start = before - cut_before
+    expected = padded[cut_before : len(padded) - cut_after]
+    assert start + 1000 <= len(expected) and found.zeros_s == pytest.approx((cut_before + cut_after) / 100)
+    np.testing.assert_array_equal(found.windows[0].signals_mv, expected[:500])
+    assert [window.start_s for window in found.windows[:2]] == pytest.approx([cut_before / 100, cut_before / 100 + 5])
+
+
+def test_zeros_alone_are_a_flat_recording_and_zeros_of_some_leads_no_padding() -> None:
+    found = cut(np.zeros((1000, 12), np.float32), 100, Windowing(100, 1000))
+    assert (found.zeros_s, len(found.windows), len(found.refused)) == (0, 0, 1)
+    signals = noise_mv(1000)
+    signals[:50, :11] = 0
+    assert cut(signals, 100, Windowing(100, 1000)).zeros_s == 0
+    signals[:50] = np.nan
+    assert cut(signals, 100, Windowing(100, 1000)).zeros_s == 0
+
+
+def test_what_zeros_leave_may_be_too_short() -> None:
+    with pytest.raises(InputError, match=r"4\.00 s without the 6\.00 s of zeros"):
+        cut(np.pad(noise_mv(400), ((300, 300), (0, 0))), 100, Windowing(100, 1000, shortest_samples=500))
+
+
 def test_a_padded_window_is_judged_by_its_own_samples_alone() -> None:
     signals = noise_mv(700)
     assert cut(signals, 100, Windowing(100, 1000, shortest_samples=500)).windows[0].reported == ()
