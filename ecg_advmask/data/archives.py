@@ -91,13 +91,16 @@ def find_layout(folder: str | os.PathLike[str], exclude: Sequence[Path] = (), ig
         return by_table[0]
     top = Path(os.path.realpath(place))
     examples: dict[str, str] = {}
+    others: dict[str, str] = {}  # texts without leads or numbers, which count where there is nothing else
     sources: set[str] = set()
     source = FolderSource(folder=place, exclude=tuple(exclude), ignored=ignored or Ignored())
     for found in source.files(place, tuple(FORMATS)):
         if one := FORMATS.get(suffix_of(found.name)):
-            examples.setdefault(one.layout, found.name)
+            is_other = one.content is not None and one.content(found.path) == "notes"
+            (others if is_other else examples).setdefault(one.layout, found.name)
             if one.layout == "wfdb":
                 sources.add(source_of(top / found.name))
+    examples = examples or others
     if not examples:
         raise InputError(f"{folder}: holds no files of recordings ({', '.join(f'*{suffix}' for suffix in FORMATS)})")
     challenge = sources & FOLDERS.keys()

@@ -145,10 +145,16 @@ class RecordingSource:
         """Files below a folder (`walk`) but for those to exclude."""
         excluded = {os.path.realpath(path) for path in self.exclude}
         names = {os.path.basename(path) for path in excluded}  # noqa: PTH119
-        for found in walk(folder, suffixes, follow_links=self.options.follow_links, ignored=self.ignored):
-            if os.path.basename(found.path) in names and os.path.realpath(found.path) in excluded:  # noqa: PTH119
-                continue
-            yield found
+
+        def is_excluded(path: str) -> bool:
+            return os.path.basename(path) in names and os.path.realpath(path) in excluded  # noqa: PTH119
+
+        ignored = Ignored()
+        for found in walk(folder, suffixes, follow_links=self.options.follow_links, ignored=ignored):
+            if not is_excluded(found.path):
+                yield found
+        for kind, more in vars(ignored).items():
+            getattr(self.ignored, kind).extend(name for name in more if not is_excluded(f"{folder}/{name}"))
 
 
 def entries_of(found: Found, options: SourceOptions, stem: str, source: str = "") -> Iterator[Entry]:

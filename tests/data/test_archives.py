@@ -15,6 +15,7 @@ from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.npz import NumpyFile
 from ecg_advmask.ecg.recording import UnreadableRecordingError
 from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.walking import Ignored
 from ecg_advmask.errors import InputError
 
 Write = Callable[..., Path]
@@ -36,7 +37,16 @@ def test_a_table_or_notes_beside_recordings_do_not_count_for_the_layout(tmp_path
     write_wfdb(tmp_path / "data/1.hea", signals(0), 300)
     (tmp_path / "about.csv").write_text("ID,Sex,Age\n1,M,50\n")
     (tmp_path / "LICENSE.txt").write_text("as it is\n")
-    assert find_layout(tmp_path) == "wfdb"
+    (tmp_path / "names.csv").write_text("Acronym,Full Name\nAF,Atrial fibrillation\n")
+    ignored = Ignored()
+    assert find_layout(tmp_path, [tmp_path / "given.csv"], ignored) == "wfdb"
+    assert (ignored.tables, ignored.notes) == (["about.csv"], ["LICENSE.txt"])
+    (tmp_path / "about.csv").rename(tmp_path / "given.csv")
+    ignored = Ignored()
+    assert find_layout(tmp_path, [tmp_path / "given.csv"], ignored) == "wfdb" and ignored.tables == []
+    (tmp_path / "b.csv").write_text(",".join(STANDARD_LEADS) + "\n")
+    with pytest.raises(InputError, match="several layouts"):
+        find_layout(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -51,7 +61,7 @@ def test_a_table_or_notes_beside_recordings_do_not_count_for_the_layout(tmp_path
         (["records500/00000/00001_hr.hea", "ptbxl_database.csv"], "ptbxl"),
         (["files/p1000/a.hea", "record_list.csv"], "mimic"),
         (["exams_part0.hdf5", "exams.csv"], "code15"),
-        (["a.hea", "b.csv"], ""),
+        (["a.hea", "b.npz"], ""),
         (["georgia/E00001.hea", "mine/b.hea"], ""),
         (["JS00001.hea"], ""),  # of Chapman-Shaoxing, on its own or within CinC 2021
         (["notes.txt"], ""),
