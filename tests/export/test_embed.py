@@ -5,7 +5,8 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -343,8 +344,11 @@ def test_a_reader_that_dies_is_reported(classifier_onnx: Path, folder: Path, tmp
 
 
 @pytest.mark.slow
-def test_killed_at_random_moments(classifier_onnx: Path, folder: Path, tmp_path: Path) -> None:
-    """SIGKILL to the command, several times over: it goes on, leaves nothing behind, and the bytes are the same."""
+@pytest.mark.parametrize("finished", [(1, 5), pytest.param(range(1, 9), marks=pytest.mark.exhaustive)])
+def test_a_command_that_is_killed_goes_on(
+    classifier_onnx: Path, folder: Path, tmp_path: Path, finished: Sequence[int]
+) -> None:
+    """SIGKILL when that number of parts is finished: nothing is left behind, and the bytes are the same."""
     script = [
         "import sys, time",
         "from ecg_advmask.cli import main",
@@ -368,19 +372,16 @@ def test_killed_at_random_moments(classifier_onnx: Path, folder: Path, tmp_path:
         ]
 
     subprocess.run(command(tmp_path / "alone.npz"), check=True, capture_output=True)
-    out, rng, kills = tmp_path / "o.npz", np.random.default_rng(3), 0
-    while True:
-        process = subprocess.Popen(command(out), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        try:
-            _, errors = process.communicate(timeout=float(rng.uniform(1.0, 2.2)) * (1 + kills / 4))
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.communicate()
-            kills += 1
-            continue
-        assert process.returncode == 0, errors
-        break
-    assert kills >= 1
+    out = tmp_path / "o.npz"
+    for parts in finished:
+        process = subprocess.Popen(command(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while len(list(tmp_path.glob("o.npz.parts/part-*.npz"))) < parts:
+            assert process.poll() is None
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not out.exists()
+    subprocess.run(command(out), check=True, capture_output=True)
     assert out.read_bytes() == (tmp_path / "alone.npz").read_bytes()
     assert (tmp_path / "o.refused.csv").read_bytes() == (tmp_path / "alone.refused.csv").read_bytes()
     assert not [path for path in tmp_path.iterdir() if path.name.startswith((".", "o.npz."))]
