@@ -47,7 +47,7 @@ rm -rf "$work/data"
 mkdir -p "$work/data"
 chown 1000:1000 "$work/data"
 
-make --dry-run --old-file=.venv/installed demo ADVMASK=ecg-advmask DEMO=demo DEMO_RECORDS="${DEMO_RECORDS:-600}" \
+make --dry-run --old-file=.venv/installed demo ADVMASK=ecg-advmask DEMO=demo DEMO_RECORDS="${DEMO_RECORDS:-400}" \
     > "$work/data/demo.sh"
 for target in $trains; do
     say "the demo in $target"

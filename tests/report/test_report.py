@@ -99,7 +99,7 @@ def run(tmp_path):
     """A run directory as pretraining leaves it, without its networks."""
     folder = tmp_path / "run"
     (folder / "masks").mkdir(parents=True)
-    settings = config.load("demo", overrides=["epochs=3", "jit_compile=false"]).as_dict()
+    settings = config.load("demo", overrides=["epochs=3", "jit_compile=true"]).as_dict()
     described = {"config": settings, "dataset": {"path": "data/pre", "sha256": "e" * 64}, "versions": {"keras": "3"}}
     (folder / "config.json").write_text(json.dumps(described))
     history = pd.DataFrame({"epoch": [1, 2, 3], "loss": [4.0, 3.0, 2.5], "contrastive_accuracy": [0.1, 0.2, 0.3]})
@@ -333,7 +333,7 @@ def test_pretrain_command_gives_the_settings_back(run):
     words = pretrain_command(Run.open(run)).split()
     assert words[:6] == ["ecg-advmask", "pretrain", "data/pre", str(run), "--preset", "demo"]
     overrides = [word for before, word in itertools.pairwise(words) if before == "--set"]
-    assert sorted(overrides) == ["epochs=3", "jit_compile=false"]
+    assert sorted(overrides) == ["epochs=3", "jit_compile=true"]
     assert config.load("demo", overrides=overrides) == Run.open(run).config
 
 
