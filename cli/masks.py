@@ -67,12 +67,12 @@ def masks(
     words += ["--source", str(source)] if source else []
     words += ["--recordings", str(recordings), "--pictures", str(pictures), "--seed", str(seed)]
     result["command"] = shlex.join(words)
-    rate_hz = result["dataset"]["sampling_rate_hz"]
+    rate_hz, threshold = result["dataset"]["sampling_rate_hz"], result["protocol"]["mask_threshold"]
     for number, one in enumerate(pictured):
         name = in_file_name(one.record_id)
         title = f"{name}, from {one.start_s:g} s"
         with atomic_path(out / f"recording-{number + 1:02d}-{name}.png") as temporary:
-            temporary.write_bytes(png(mask_picture(one.signals_mv, one.masks, rate_hz, title), 100))
+            temporary.write_bytes(png(mask_picture(one.signals_mv, one.masks, rate_hz, title, threshold), 100))
     rows = result["enrichment"]
     counts = result["counts"]
     with atomic_path(out / FIGURE_FILE) as temporary:

@@ -45,7 +45,9 @@ class Config:
     projection_dim: int = _setting(128, "length of the projection that the contrastive loss sees", 2)
 
     temperature: float = _setting(0.1, "temperature of NT-Xent", 1e-3)
-    negatives: Literal["both", "other"] = _setting("both", "negatives from both views, or from the other view only")
+    negatives: Literal["both", "other", "decoupled"] = _setting(
+        "both", "candidates of the loss. both: of both views; other: of the other view; decoupled: both, no positive"
+    )
     pairing: Literal["simclr", "cmsc"] = _setting(
         "simclr", "simclr: the window and its altered copy; cmsc: its first half and its altered second half"
     )
@@ -64,7 +66,16 @@ class Config:
     mask_choice: Literal["single", "all"] = _setting(
         "single", "single: one mask per recording, at random; all: the loss summed over all masks (ADIOS)"
     )
-    mask_sharpness: float = _setting(50.0, "slope of the soft binarisation sigmoid(slope * (mask - 0.5))", 0.0)
+    masked_view: Literal["second", "first", "either", "both"] = _setting(
+        "second", "view that is masked; either: one of each pair, at random; both: each by its own mask, and penalised"
+    )
+    mask_binarisation: Literal["sigmoid", "none"] = _setting(
+        "sigmoid", "what occludes. sigmoid: sigmoid(sharpness * (mask - threshold)); none: the mask as it is (ADIOS)"
+    )
+    mask_sharpness: float = _setting(50.0, "slope of the soft binarisation", 0.0)
+    mask_threshold: Literal["half", "auto"] = _setting(
+        "half", "mask value at which the binarisation has its step. half: 0.5; auto: 1/N for a softmax over N masks"
+    )
     mask_activation: Literal["auto", "sigmoid", "softmax"] = _setting(
         "auto", "of the U-Net's logits; auto: sigmoid for 1 and 12 masks, else softmax over the masks (ADIOS)"
     )
@@ -81,6 +92,9 @@ class Config:
     ratio: float = _setting(
         1.0, "ratio in the penalty 1 / sin(pi * ratio * mask area): an area of 1 / (2 * ratio) costs least", 0.01, 5.0
     )
+    entropy_weight: float = _setting(
+        0.0, "weight of the entropy of the masks' areas, which the adversary is to keep low (ADIOS); 0: none", 0.0
+    )
     penalised_area: Literal["mask", "cover"] = _setting(
         "mask",
         "area that the penalty sees. mask: mean of the mask; cover: mean of the binarised mask, which is occluded",
@@ -89,8 +103,10 @@ class Config:
         "alternating", "alternating: encoder, then adversary through it (ADIOS); simultaneous: one reversed gradient"
     )
 
-    adversary_objective: Literal["game", "sparsity", "none"] = _setting(
-        "game", "game: the adversary plays; sparsity: only the area penalty trains it; none: it stays as initialised"
+    adversary_objective: Literal["game", "sparsity", "published-gradient", "none"] = _setting(
+        "game",
+        "game: the adversary plays; sparsity: only the area penalty trains it; published-gradient: that and what the "
+        "published code leaves of the contrastive gradient; none: it stays as initialised",
     )
     adversary_every: int = _setting(1, "updates of the encoder for one update of the adversary", 1)
     adversary_warmup_steps: int = _setting(0, "updates of the encoder before the adversary's first", 0)
@@ -150,6 +166,13 @@ class Config:
                 object.__setattr__(self, field.name, float(getattr(self, field.name)))
         if self.mask_activation == "softmax" and self.masks == 1:
             raise InputError("mask_activation = 'softmax': a single mask would be 1 everywhere, use sigmoid")
+        if self.negatives == "decoupled" and self.positives == "patient":
+            raise InputError("negatives = 'decoupled': its loss is defined for positives = 'recording' only")
+        if self.adversary_objective == "published-gradient":
+            for name, values in {"update": ("alternating",), "masks": (1, 12), "mask_lead_dropout": (0.0,)}.items():
+                if getattr(self, name) not in values:
+                    known = " or ".join(map(str, values))
+                    raise InputError(f"adversary_objective = 'published-gradient': it is derived for {name} = {known}")
         if self.patience and not self.probe_tasks:
             raise InputError("patience needs a probe: set probe_tasks, or patience = 0 for a fixed number of epochs")
         if self.learning_rate_schedule == "cosine" and 0 < self.updates <= self.warmup_steps:
@@ -207,9 +230,17 @@ class Config:
         return round(self.mask_frame_seconds * self.sampling_rate_hz / 2)
 
     @property
+    def binarisation(self) -> tuple[float | None, float]:
+        """The slope of the soft binarisation, None if masks occlude as they are; and the mask value of its step."""
+        shared_out = self.mask_activation == "softmax" or (self.mask_activation == "auto" and self.masks not in (1, 12))
+        threshold = 1 / self.masks if self.mask_threshold == "auto" and shared_out else 0.5
+        return (None if self.mask_binarisation == "none" else self.mask_sharpness), threshold
+
+    @property
     def chance_loss(self) -> float:
         """The contrastive loss of embeddings that are all the same, summed over the masks that it is taken of."""
-        candidates = 2 * self.batch_size - 1 if self.negatives == "both" else self.batch_size
+        both = 2 * self.batch_size - 1
+        candidates = {"both": both, "other": self.batch_size, "decoupled": both - 1}[self.negatives]
         summed = self.masks if self.method == "advmask" and self.mask_choice == "all" and self.masks < 12 else 1
         return summed * math.log(candidates)
 

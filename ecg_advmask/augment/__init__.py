@@ -10,7 +10,17 @@ from typing import Any
 import keras
 
 from ecg_advmask.augment.masks import block_mask, lead_mask, peak_mask, random_mask, sync_block_mask, time_mask
-from ecg_advmask.augment.noise import baseline_shift, baseline_wander, emg, gaussian, powerline
+from ecg_advmask.augment.noise import (
+    baseline_shift,
+    baseline_wander,
+    emg,
+    gaussian,
+    powerline,
+    published_emg,
+    published_gaussian,
+    published_shift,
+    published_wander,
+)
 from ecg_advmask.augment.parameters import parse
 from ecg_advmask.augment.spectral import spectral_mask
 from ecg_advmask.augment.vcg import vcg
@@ -25,6 +35,10 @@ AUGMENTATIONS: dict[str, Callable[..., Any]] = {
         baseline_shift,
         powerline,
         emg,
+        published_gaussian,
+        published_wander,
+        published_shift,
+        published_emg,
         random_mask,
         block_mask,
         sync_block_mask,

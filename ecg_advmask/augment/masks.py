@@ -106,8 +106,8 @@ def occlude(signals: Any, occluded: Any) -> Any:
     return ops.where(occluded, ops.min(signals, axis=(1, 2), keepdims=True), signals)
 
 
-def block(start: Any, length: int, samples: int) -> Any:
-    """True from ``start`` (B, 1, P) for ``length`` samples, ``(B, samples, P)``."""
+def block(start: Any, length: Any, samples: int) -> Any:
+    """True from ``start`` (B, 1, P) for ``length`` samples, one number or (B, 1, P), ``(B, samples, P)``."""
     time = ops.reshape(ops.arange(samples, dtype="int32"), (1, -1, 1))
     return ops.logical_and(time >= start, time < start + length)
 

@@ -3,7 +3,8 @@
 Every function takes and returns ``(B, L, 12)`` signals in standardised units and keeps their type. A parameter called
 ``maximum`` bounds the absolute value of what is added to any sample. The kinds of noise are those of Bo et al. 2022,
 whose published code adapts them from fairseq-signals. There, too, noise is added to standardised signals, so amplitudes
-are in the same unit, but the default amplitudes here are ours: docs/fidelity.md sets the two side by side.
+are in the same unit, but the default amplitudes here are ours: docs/fidelity.md sets the two side by side. Functions
+called ``published_...`` add the noise of that code, amplitudes included; they have no bound.
 """
 
 import math
@@ -15,7 +16,7 @@ from keras import ops
 
 from ecg_advmask.augment import draws
 from ecg_advmask.augment.masks import block
-from ecg_advmask.augment.parameters import Amplitude, Hertz, MainsHertz, Seconds
+from ecg_advmask.augment.parameters import Amplitude, Hertz, MainsHertz, Seconds, Share
 from ecg_advmask.errors import InputError
 
 _WANDERING_COSINES = 3
@@ -151,6 +152,77 @@ def emg(
     return _add(signals, _muscles(phases, maximum * draws.uniform((recordings, leads, 1), seed), first, samples))
 
 
+# ---- The noise of the published code of Bo et al. 2022, in distribution.
+
+_PUBLISHED_HZ = (0.01, 0.2)
+
+
+def published_gaussian(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,  # noqa: ARG001
+    *,
+    deviation: Amplitude = 0.05,
+) -> Any:
+    """White Gaussian noise of this deviation, one vector of it for all leads."""
+    recordings, samples = ops.shape(signals)[0], signals.shape[1]
+    return _add(signals, deviation * draws.normal((recordings, samples, 1), seed))
+
+
+def published_wander(
+    signals: Any, seed: keras.random.SeedGenerator, sampling_rate_hz: float, *, amplitude: Amplitude = 0.5
+) -> Any:
+    """Three cosines between 0.01 and 0.2 Hz, each of an amplitude uniform up to ``amplitude``, in all leads.
+
+    Each lead multiplies their sum with a number of its own, normal with mean 1 and deviation 0.5.
+    """
+    recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], ops.shape(signals)[2]
+    cosines = (recordings, 1, _WANDERING_COSINES)
+    wander = _wander(
+        draws.uniform(cosines, seed, *_PUBLISHED_HZ),
+        draws.uniform(cosines, seed, 0, 2 * math.pi),
+        amplitude * draws.uniform(cosines, seed),
+        1 + 0.5 * draws.normal((recordings, 1, leads), seed),
+        np.arange(samples) / sampling_rate_hz,
+    )
+    return _add(signals, wander)
+
+
+def published_shift(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,  # noqa: ARG001
+    *,
+    spread: Amplitude = 0.25,
+    share: Share = 0.2,
+) -> Any:
+    """A displacement of each lead by +1 or -1, with equal chance, less one number uniform up to ``spread`` for all.
+
+    It takes a stretch at a uniform place, the same in all leads, whose length is normal: ``share`` of the window
+    (0 to 0.9), with a fifth of that as deviation, at least one sample and at most the window.
+    """
+    recordings, samples, leads = ops.shape(signals)[0], signals.shape[1], ops.shape(signals)[2]
+    length = share * samples * (1 + 0.2 * draws.normal((recordings, 1, 1), seed))
+    length = ops.cast(ops.floor(ops.clip(length, 1.0, float(samples))), "int32")
+    room = ops.cast(samples - length + 1, "float32")
+    start = ops.cast(ops.floor(draws.uniform((recordings, 1, 1), seed) * room), "int32")
+    sign = 2.0 * ops.cast(draws.whole((recordings, 1, leads), seed, 2), "float32") - 1.0
+    return _add(signals, _shift(start, length, sign - spread * draws.uniform((recordings, 1, 1), seed), samples))
+
+
+def published_emg(
+    signals: Any,
+    seed: keras.random.SeedGenerator,
+    sampling_rate_hz: float,  # noqa: ARG001
+    *,
+    deviation: Amplitude = 0.1,
+) -> Any:
+    """White Gaussian noise, independent in every lead, whose deviation is uniform up to ``deviation`` in each."""
+    recordings, leads = ops.shape(signals)[0], ops.shape(signals)[2]
+    size = deviation * draws.uniform((recordings, 1, leads), seed)
+    return _add(signals, size * draws.normal(ops.shape(signals), seed))
+
+
 def _add(signals: Any, noise: Any) -> Any:
     return signals + ops.cast(noise, signals.dtype)
 
@@ -162,7 +234,7 @@ def _wander(frequencies_hz: Any, phases: Any, amplitudes: Any, gains: Any, time_
     return ops.sum(cosines, axis=2, keepdims=True) * gains
 
 
-def _shift(start: Any, length: int, amplitude: Any, samples: int) -> Any:
+def _shift(start: Any, length: Any, amplitude: Any, samples: int) -> Any:
     """(B, L, 12): ``amplitude`` (B, 1, 12) from ``start`` (B, 1, 1) on for ``length`` samples, zero elsewhere."""
     return ops.cast(block(start, length, samples), "float32") * amplitude
 

@@ -61,12 +61,12 @@ def troubles(logs: Mapping[str, float], config: Config) -> dict[str, str]:
 
 
 DrawMasks = Callable[
-    [Path, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32] | None, int, str], None
+    [Path, npt.NDArray[np.float32], npt.NDArray[np.float32], npt.NDArray[np.float32] | None, int, str, float], None
 ]
-"""(file, signals_mv (L, 12), masks, remaining_mv, sampling_rate_hz, title): writes a picture.
+"""(file, signals_mv (L, 12), masks, remaining_mv, sampling_rate_hz, title, threshold): writes a picture.
 
-In time, masks (L, N) and None; in the spectrum one binarised mask (frames, bins, 1 or 12) and what it leaves of the
-signals.
+In time, masks (L, N), which occlude above the threshold, and None; in the spectrum one binarised mask (frames, bins, 1
+or 12) and what it leaves of the signals.
 """
 
 PICTURED_RECORDINGS: Final = 3
@@ -224,13 +224,14 @@ class Pictures(keras.callbacks.Callback):  # type: ignore[misc]
             return
         views_mv = self.signals_mv[:, -config.view_samples :]
         masks = self.model.adversary(scale_to_unit(tf.constant(views_mv)), training=False)
+        _, threshold = config.binarisation
         for number, drawn, remaining_mv in self._drawn(views_mv, masks):
             for row, name in enumerate(self.ids):
                 file = f"epoch-{epoch + 1:04d}-{in_file_name(name)}" + (f"-mask-{number}" if number else "")
                 title = f"{name}, epoch {epoch + 1}" + (f", mask {number}" if number else "")
                 left_mv = None if remaining_mv is None else remaining_mv[row]
                 path = self.run.path / MASKS / f"{file}.png"
-                self.draw(path, views_mv[row], drawn[row], left_mv, config.sampling_rate_hz, title)
+                self.draw(path, views_mv[row], drawn[row], left_mv, config.sampling_rate_hz, title, threshold)
 
     def _drawn(self, views_mv: npt.NDArray[np.float32], masks: Any) -> Iterator[tuple[int, Any, Any]]:
         """What pictures show: all masks in time at once, but each mask of the spectrum with what it leaves.

@@ -5,15 +5,16 @@ from typing import Any, Literal
 
 from keras import ops
 
+Negatives = Literal["both", "other", "decoupled"]
+"""Candidates of an anchor: all other projections, those of the other view alone, or all others but its positive."""
+
 _POLE_DISTANCE = 1e-3
 """Nearer than this to a pole of 1 / sin, in units of its period, the penalty goes on along its tangent."""
 _CROSSED_POLE_DISTANCE = 0.05
 """The same where ratio is above 1: masks begin beyond the second pole, and the slope there is to stay moderate."""
 
 
-def nt_xent(
-    projections_1: Any, projections_2: Any, temperature: float = 0.1, negatives: Literal["both", "other"] = "both"
-) -> Any:
+def nt_xent(projections_1: Any, projections_2: Any, temperature: float = 0.1, negatives: Negatives = "both") -> Any:
     """Normalised temperature-scaled cross entropy of B positive pairs; Chen et al. 2020, equation 1.
 
     For each of the 2B anchors, ``-log(exp(s(anchor, positive) / t) / sum over candidates of exp(s(anchor, .) / t))``
@@ -23,17 +24,21 @@ def nt_xent(
         projections_1: (B, D); row i is the positive of row i of ``projections_2``.
         projections_2: (B, D).
         temperature: t, above 0.
-        negatives: ``both`` takes the other 2B - 1 projections as candidates; ``other`` the B of the other view, as in
-            the formula of Bo et al. 2022.
+        negatives: ``both`` takes the other 2B - 1 projections as candidates; ``other`` the B of the other view;
+            ``decoupled`` the 2B - 2 of other recordings, so that the positive is left out of the denominator (Yeh et
+            al. 2022, equation 6), as the poster of Bo et al. 2022 is reported to have it, with a temperature of 1.
 
     Returns:
-        The loss, a float32 scalar, at least 0.
+        The loss, a float32 scalar, at least 0; if ``decoupled``, it may be below, and identical embeddings give
+        ``log(2B - 2)``.
     """
     z_1, z_2 = _unit_rows(projections_1), _unit_rows(projections_2)
     across = ops.matmul(z_1, ops.transpose(z_2)) / temperature
     positives = ops.diagonal(across)
+    if negatives == "decoupled":
+        across = _without_diagonal(across)
     candidates_1, candidates_2 = across, ops.transpose(across)
-    if negatives == "both":
+    if negatives != "other":
         candidates_1 = ops.concatenate([candidates_1, _others(z_1, temperature)], axis=1)
         candidates_2 = ops.concatenate([candidates_2, _others(z_2, temperature)], axis=1)
     log_sums = ops.logsumexp(ops.stack([candidates_1, candidates_2]), axis=2)
@@ -45,7 +50,7 @@ def nt_xent_of_patients(
     projections_2: Any,
     patients: Any,
     temperature: float = 0.1,
-    negatives: Literal["both", "other"] = "both",
+    negatives: Negatives = "both",
 ) -> Any:
     """NT-Xent in which all views of one patient are positives of one another; Gopal et al. 2021 (3KG).
 
@@ -62,7 +67,12 @@ def nt_xent_of_patients(
 
     Returns:
         The loss, a float32 scalar, at least 0.
+
+    Raises:
+        ValueError: ``negatives`` is ``decoupled``: recordings of one patient alone would have no candidate.
     """
+    if negatives == "decoupled":
+        raise ValueError("negatives = 'decoupled': not defined where positives share a patient")
     z = ops.concatenate([_unit_rows(projections_1), _unit_rows(projections_2)])
     patient = ops.concatenate([patients, patients])
     view = ops.repeat(ops.arange(2), ops.shape(patients)[0])
@@ -100,6 +110,22 @@ def sparsity_penalty(masks: Any, alpha: float = 0.1, ratio: float = 1.0) -> Any:
     return alpha * ops.mean(ops.sum(penalty, axis=1))
 
 
+def area_entropy(masks: Any) -> Any:
+    """Mean over recordings of the entropy of a softmax over the areas of their masks, in nats.
+
+    The entropy term of the published code of Shi et al. 2022 (ADIOS), which sums it over the batch instead. It is
+    largest, log(N), where all N areas are equal.
+
+    Args:
+        masks: (B, L, N) in [0, 1]; an area is the mean over L.
+
+    Returns:
+        A float32 scalar.
+    """
+    areas = ops.mean(ops.cast(masks, "float32"), axis=1)
+    return -ops.mean(ops.sum(ops.softmax(areas, axis=1) * ops.log_softmax(areas, axis=1), axis=1))
+
+
 def contrastive_accuracy(projections_1: Any, projections_2: Any) -> Any:
     """Share of the recordings whose first view finds its own second view nearest among the batch's; (B, D) each."""
     similarity = ops.matmul(_unit_rows(projections_1), ops.transpose(_unit_rows(projections_2)))
@@ -113,5 +139,8 @@ def _unit_rows(projections: Any) -> Any:
 
 def _others(z: Any, temperature: float) -> Any:
     """Similarities within one view, (B, B), with minus infinity (as far as float32 goes) for an anchor with itself."""
-    itself = ops.eye(ops.shape(z)[0], dtype="float32")
-    return ops.where(itself > 0, -1e30, ops.matmul(z, ops.transpose(z)) / temperature)
+    return _without_diagonal(ops.matmul(z, ops.transpose(z)) / temperature)
+
+
+def _without_diagonal(similarity: Any) -> Any:
+    return ops.where(ops.eye(ops.shape(similarity)[0], dtype="float32") > 0, -1e30, similarity)

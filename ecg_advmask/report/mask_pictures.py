@@ -16,13 +16,17 @@ from ecg_advmask.report.ecg_picture import EcgPaper
 
 MASK_COLOURS: Final = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")
 THRESHOLD: Final = 0.5
-"""A sample counts as masked where the mask is above this, the centre of the soft binarisation."""
+"""A sample counts as masked where the mask is above this, by default the centre of the soft binarisation."""
 
 
 def mask_picture(
-    signals_mv: npt.NDArray[np.floating], masks: npt.NDArray[np.floating], sampling_rate_hz: float, title: str = ""
+    signals_mv: npt.NDArray[np.floating],
+    masks: npt.NDArray[np.floating],
+    sampling_rate_hz: float,
+    title: str = "",
+    threshold: float = THRESHOLD,
 ) -> Figure:
-    """Twelve leads below one another over the whole window, with the samples shaded where a mask is above one half.
+    """Twelve leads below one another over the whole window, with the samples shaded where a mask is above a threshold.
 
     Each lead is centred on its median. Under the leads stand the masks themselves, unless each lead has its own.
 
@@ -31,6 +35,7 @@ def mask_picture(
         masks: ``(L, N)`` in [0, 1]. With N = 12 each lead has its own mask; any other N applies to all leads alike.
         sampling_rate_hz: samples per second.
         title: shown above the picture, before the mean area of the masks.
+        threshold: the mask value above which a sample counts as masked.
 
     Raises:
         ValueError: the shapes do not fit.
@@ -48,7 +53,7 @@ def mask_picture(
         axes = figure.subplots()
     else:
         axes, strip = figure.subplots(2, 1, sharex=True, height_ratios=[height, strip_inches])
-        _mask_strip(strip, seconds, masks)
+        _mask_strip(strip, seconds, masks, threshold)
     paper.draw(axes)
     paper.draw_leads(axes, centred, sampling_rate_hz, color="black", gid="trace")
 
@@ -56,19 +61,19 @@ def mask_picture(
     for index in range(masks.shape[1]):
         bottom, top = (edges[index + 1], edges[index]) if per_lead else (0.0, paper.height_mv)
         axes.broken_barh(
-            [(start, length) for start, length in _masked_stretches(masks[:, index], sampling_rate_hz)],
+            [(start, length) for start, length in _masked_stretches(masks[:, index] > threshold, sampling_rate_hz)],
             (bottom, top - bottom),
             facecolor=MASK_COLOURS[0 if per_lead else index % len(MASK_COLOURS)],
             alpha=0.28,
             linewidth=0,
-            label=_legend(masks, index),
+            label=_legend(masks, index, threshold),
             gid=f"mask {STANDARD_LEADS[index] if per_lead else index + 1}",
         )
     handles, labels = axes.get_legend_handles_labels()
     if per_lead:
         handles, labels = (
             handles[:1],
-            [f"mask of the lead > {THRESHOLD} ({np.mean(masks > THRESHOLD):.0%} of all samples)"],
+            [f"mask of the lead > {threshold:.2g} ({np.mean(masks > threshold):.0%} of all samples)"],
         )
     figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), fontsize=9, frameon=False)
     axes.set_title(f"{title}   mean mask area {masks.mean():.2f}   ({paper.scale})".strip(), loc="left", fontsize=11)
@@ -76,9 +81,9 @@ def mask_picture(
     return figure
 
 
-def _masked_stretches(mask: npt.NDArray[np.floating], sampling_rate_hz: float) -> list[tuple[float, float]]:
+def _masked_stretches(masked: npt.NDArray[np.bool_], sampling_rate_hz: float) -> list[tuple[float, float]]:
     """Start and length in seconds of each run of masked samples, from half a sample before to half a sample after."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[False], mask > THRESHOLD, [False]]).astype(np.int8)))
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], masked, [False]]).astype(np.int8)))
     starts, stops = edges[0::2], edges[1::2]
     return [
         ((start - 0.5) / sampling_rate_hz, (stop - start) / sampling_rate_hz)
@@ -86,15 +91,17 @@ def _masked_stretches(mask: npt.NDArray[np.floating], sampling_rate_hz: float) -
     ]
 
 
-def _legend(masks: npt.NDArray[np.floating], index: int) -> str:
+def _legend(masks: npt.NDArray[np.floating], index: int, threshold: float) -> str:
     name = "mask" if masks.shape[1] == 1 else f"mask {index + 1}"
-    return f"{name} > {THRESHOLD} ({np.mean(masks[:, index] > THRESHOLD):.0%} of the samples)"
+    return f"{name} > {threshold:.2g} ({np.mean(masks[:, index] > threshold):.0%} of the samples)"
 
 
-def _mask_strip(axes: Axes, seconds: npt.NDArray[np.float64], masks: npt.NDArray[np.floating]) -> None:
+def _mask_strip(
+    axes: Axes, seconds: npt.NDArray[np.float64], masks: npt.NDArray[np.floating], threshold: float
+) -> None:
     for index in range(masks.shape[1]):
         axes.plot(seconds, masks[:, index], color=MASK_COLOURS[index % len(MASK_COLOURS)], linewidth=0.9)
-    axes.axhline(THRESHOLD, color="black", linestyle=":", linewidth=0.8)
+    axes.axhline(threshold, color="black", linestyle=":", linewidth=0.8)
     axes.set_ylim(-0.05, 1.05)
     axes.set_yticks([0, 0.5, 1])
     axes.set_ylabel("mask")
@@ -205,10 +212,11 @@ def draw_masks(
     remaining_mv: npt.NDArray[np.float32] | None,
     sampling_rate_hz: int,
     title: str,
+    threshold: float = THRESHOLD,
 ) -> None:
     """Write the picture of a recording and its masks, as `ecg_advmask.pretrain.callbacks.DrawMasks` has it."""
     if remaining_mv is None:
-        figure = mask_picture(signals_mv, masks, sampling_rate_hz, title)
+        figure = mask_picture(signals_mv, masks, sampling_rate_hz, title, threshold)
     else:
         figure = spectral_picture(signals_mv, remaining_mv, masks, sampling_rate_hz, title)
     with atomic_path(path) as temporary:

@@ -90,6 +90,81 @@ def test_muscle_noise_is_the_sum_of_the_cosines_in_the_band(samples: int) -> Non
     close_to_loop(result, signals, noise)
 
 
+def test_published_noise_is_one_vector_for_all_leads() -> None:
+    signals = standard_normal(4)
+    result, (drawn,) = recorded(AUGMENTATIONS["published_gaussian"], signals, generator(), RATE, deviation=0.3)
+    assert drawn.shape == (4, 250, 1)
+    close_to_loop(result, signals, 0.3 * np.repeat(drawn, 12, axis=2))
+    noise = noise_of("published_gaussian")
+    assert noise.std() == pytest.approx(0.05, rel=0.005)
+    assert np.mean(noise[:, 1:] * noise[:, :-1]) == pytest.approx(0.0, abs=1e-5)
+
+
+def test_published_wander_is_the_sum_of_three_cosines() -> None:
+    signals = standard_normal(3)
+    result, (frequencies, phases, sizes, normal) = recorded(
+        AUGMENTATIONS["published_wander"], signals, generator(), RATE, amplitude=0.4
+    )
+    noise = np.zeros(signals.shape)
+    for recording, sample, lead in np.ndindex(signals.shape):
+        for cosine in range(3):
+            angle = 2 * math.pi * frequencies[recording, 0, cosine] * sample / RATE + phases[recording, 0, cosine]
+            gain = 1 + normal[recording, 0, lead] / 2
+            noise[recording, sample, lead] += 0.4 * sizes[recording, 0, cosine] * math.cos(angle) * gain
+    close_to_loop(result, signals, noise)
+    assert frequencies.min() > 0.01 and frequencies.max() < 0.2 and sizes.min() >= 0 and sizes.max() <= 1
+    # cosines x mean square of amplitude, of cosine and of gain
+    assert noise_of("published_wander").var() == pytest.approx(3 * 0.5**2 / 3 / 2 * 1.25, rel=0.1)
+
+
+def test_published_shift_is_by_one_less_a_number_that_leads_share() -> None:
+    signals = standard_normal(5)
+    result, (lengths, places, signs, less) = recorded(
+        AUGMENTATIONS["published_shift"], signals, generator(), RATE, spread=0.5, share=0.4
+    )
+    noise = np.zeros(signals.shape)
+    for recording in range(5):
+        length = math.floor(100 + 20 * lengths[recording, 0, 0])
+        start = math.floor(places[recording, 0, 0] * (250 - length + 1))
+        for sample in range(start, start + length):
+            for lead in range(12):
+                sign = 1 if signs[recording, 0, lead] else -1
+                noise[recording, sample, lead] = sign - 0.5 * less[recording, 0, 0]
+    close_to_loop(result, signals, noise)
+
+
+def test_published_shift_has_its_length_its_place_and_its_sizes() -> None:
+    noise = noise_of("published_shift")
+    moved = noise != 0
+    assert (moved == moved[:, :, :1]).all(), "all leads at the same time"
+    lengths = moved[:, :, 0].sum(axis=1)
+    assert lengths.mean() == pytest.approx(49.5, abs=4 * 10 / math.sqrt(2000))
+    assert lengths.std() == pytest.approx(10, rel=0.1)
+    start = moved[:, :, 0].argmax(axis=1)
+    assert start.mean() == pytest.approx(100, abs=4 * 200 / math.sqrt(12 * 2000))
+    sizes = noise.sum(axis=1) / lengths[:, None]
+    up = sizes > 0
+    assert up.mean() == pytest.approx(0.5, abs=4 * 0.5 / math.sqrt(24000))
+    assert sizes[up].min() + 1e-5 >= 0.75 and sizes[up].max() < 1 + 1e-5
+    assert -sizes[~up].max() + 1e-5 >= 1 and -sizes[~up].min() < 1.25 + 1e-5
+    short = noise_of("published_shift", recordings=50, share=0.0)
+    assert ((short != 0).sum(axis=1) == 1).all(), "at least one sample"
+    assert (noise_of("published_shift", recordings=200, share=0.9) != 0).sum(axis=1).max() == 250
+
+
+def test_published_muscle_noise_is_white_with_a_deviation_of_each_lead() -> None:
+    signals = standard_normal(3)
+    result, (sizes, drawn) = recorded(AUGMENTATIONS["published_emg"], signals, generator(), RATE, deviation=0.6)
+    assert sizes.shape == (3, 1, 12)
+    close_to_loop(result, signals, 0.6 * sizes * drawn)
+    noise = noise_of("published_emg")
+    assert noise.var() == pytest.approx(0.1**2 / 3, rel=0.02)
+    deviations = noise.std(axis=1)
+    assert deviations.mean() == pytest.approx(0.05, rel=0.02) and deviations.max() < 0.1 * 1.2
+    assert np.mean(noise[:, 1:] * noise[:, :-1]) == pytest.approx(0.0, abs=1e-5)
+    assert np.mean(noise[:, :, 0] * noise[:, :, 1]) == pytest.approx(0.0, abs=5e-5)
+
+
 @pytest.mark.parametrize("maximum", [0.0, 0.3])
 @pytest.mark.parametrize("name", BOUNDED)
 def test_the_maximum_is_never_exceeded_and_nearly_reached(name: str, maximum: float) -> None:

@@ -90,37 +90,67 @@ def occluded(view: Any, covered: Any, masked: Any, config: Config) -> Any:
     return mean + tf.transpose(joined, (0, 2, 1))
 
 
+def binarised(masks: Any, config: Config) -> Any:
+    """As the settings have it, which the tiny adversary's softmax (none of N = 1 and 12) makes plain."""
+    if config.mask_binarisation == "none":
+        return masks
+    soft = config.masks in (2, 3, 4) and config.mask_activation != "sigmoid"
+    step = 1 / config.masks if config.mask_threshold == "auto" and soft else 0.5
+    return 1 / (1 + tf.exp(-config.mask_sharpness * (masks - step)))
+
+
+def penalty_of(masks: Any, config: Config) -> Any:
+    """Of masks (B or 2B, L, N): the area penalty, and the entropy of a softmax over areas; of two views the sum."""
+    found = sparsity_penalty(masks, config.alpha, config.ratio)
+    weights = tf.exp(tf.reduce_mean(masks, axis=1))
+    weights /= tf.reduce_sum(weights, axis=1, keepdims=True)
+    found -= config.entropy_weight * tf.reduce_mean(tf.reduce_sum(weights * tf.math.log(weights), axis=1))
+    return found * (len(masks) // config.batch_size)
+
+
+def views_of(windows: Any, drawn: Any, config: Config) -> tuple[Any, Any]:
+    """The view that stays, or the first one, and the view that is masked, which is the one that was drawn."""
+    first, second = tf.split(windows, 2, axis=1) if config.pairing == "cmsc" else (windows, windows)
+    first, second = unit_scaled(first), unit_scaled(second)
+    if config.masked_view in ("second", "both"):
+        return first, second
+    if config.masked_view == "first":
+        return second, first
+    is_first = np.abs(first - drawn).max(axis=(1, 2), keepdims=True) < 1e-6
+    return tf.where(is_first, second, first), tf.where(is_first, first, second)
+
+
 def adversary_gradient_written_out(model: Any, windows: Any, drawn: dict[str, np.ndarray]) -> list[np.ndarray]:
     """d(-L_SSL + L_sparse)/dA with the two terms differentiated by tapes of their own; nothing of the model's step."""
     config, batch = model.config, model.config.batch_size
     total: list[np.ndarray] | None = None
     before = values(model.variables)
     for first in range(0, len(windows), batch):
-        view = unit_scaled(windows[first : first + batch])
-        chosen_here, masked_here = (drawn[name][first : first + batch] for name in ("chosen", "masked"))
-        view_1, view_2 = (
-            (view, view) if config.pairing == "simclr" else tf.split(windows[first : first + batch], 2, axis=1)
+        view_1, view_2 = views_of(windows[first : first + batch], drawn["view_2"][first : first + batch], config)
+        to_mask = tf.concat([view_1, view_2], 0) if config.masked_view == "both" else view_2
+        share = len(to_mask) // batch
+        chosen_here, masked_here = (
+            drawn[name][share * first : share * (first + batch)] for name in ("chosen", "masked")
         )
-        if config.pairing == "cmsc":
-            view_1, view_2 = unit_scaled(view_1), unit_scaled(view_2)
         with tf.GradientTape() as ssl_tape, tf.GradientTape() as sparse_tape:
-            masks = model.adversary(view_2, training=True)
-            seen = masks
-            if config.penalised_area == "cover":
-                seen = tf.sigmoid(config.mask_sharpness * (masks - 0.5))
-            sparse = sparsity_penalty(tf.reshape(seen, (batch, -1, config.masks)), config.alpha, config.ratio)
+            masks = model.adversary(to_mask, training=True)
+            seen = binarised(masks, config) if config.penalised_area == "cover" else masks
+            sparse = penalty_of(tf.reshape(seen, (len(to_mask), -1, config.masks)), config)
             if config.masks in (1, 12):
                 used = [masks]
             elif config.mask_choice == "all":
                 used = [masks[..., i : i + 1] for i in range(config.masks)]
             else:
-                used = [tf.stack([masks[i, ..., int(np.argmax(chosen_here[i]))] for i in range(batch)])[..., None]]
+                used = [
+                    tf.stack([masks[i, ..., int(np.argmax(chosen_here[i]))] for i in range(len(to_mask))])[..., None]
+                ]
             loss = tf.constant(0.0)
             for mask in used:
-                covered = tf.sigmoid(config.mask_sharpness * (mask - 0.5))
-                masked = unit_scaled(occluded(view_2, covered, masked_here, config))
-                z_1 = model.projector(model.encoder(view_1, training=True), training=True)
-                z_2 = model.projector(model.encoder(masked, training=True), training=True)
+                masked = unit_scaled(occluded(to_mask, binarised(mask, config), masked_here, config))
+                z_1, z_2 = (
+                    model.projector(model.encoder(view, training=True), training=True)
+                    for view in (masked[:batch] if config.masked_view == "both" else view_1, masked[-batch:])
+                )
                 loss += nt_xent(z_1, z_2, config.temperature, config.negatives)
         ssl_gradient = ssl_tape.gradient(loss, model.adversary.trainable_variables)
         sparse_gradient = sparse_tape.gradient(sparse, model.adversary.trainable_variables)
@@ -152,7 +182,11 @@ FACTORS: dict[str, tuple[Any, ...]] = {
     "accumulation": (1, 3),
     "mask_choice": ("single", "all"),
     "pairing": ("simclr", "cmsc"),
-    "negatives": ("both", "other"),
+    "negatives": ("both", "other", "decoupled"),
+    "masked_view": ("second", "first", "either", "both"),
+    "mask_binarisation": ("sigmoid", "none"),
+    "mask_threshold": ("half", "auto"),
+    "entropy_weight": (0.0, 3.0),
     "mask_activation": ("auto", "sigmoid"),
     "mask_lead_dropout": (0.0, 0.4),
     "penalised_area": ("mask", "cover"),
@@ -212,6 +246,66 @@ def test_the_adversary_receives_the_gradient_of_its_own_objective(changes: dict[
         expected = adversary_gradient_written_out(model, windows, drawn)
     assert max(np.abs(gradient).max() for gradient in expected) > 1e-4
     close(received, expected)
+
+
+def as_published(model: Any, windows: Any, accumulation: int) -> list[np.ndarray]:
+    """What the adversary's optimizer gets in the published code: PyTorch's gradients, which add up until cleared.
+
+    Each batch has a pass for the encoder, whose loss is differentiated with respect to the masks as well, and one for
+    the adversary, which the encoder's gradient does not see; after the last batch each player moves when it had its
+    pass. Of the project's code it takes networks and losses alone.
+    """
+    config, learner_of_it, adversary = model.config, model.learner_variables, model.adversary.trainable_variables
+    gradients = {id(variable): np.zeros(variable.shape, np.float64) for variable in [*learner_of_it, *adversary]}
+
+    def backward(batch: Any, sign: float, penalty: float, variables: list[Any]) -> None:
+        view = unit_scaled(batch)
+        with tf.GradientTape() as tape:
+            masks = model.adversary(view, training=True)
+            masked = unit_scaled(view * (1 - binarised(masks, config)))
+            z_1, z_2 = (model.projector(model.encoder(x, training=True), training=True) for x in (view, masked))
+            loss = sign * nt_xent(z_1, z_2, config.temperature)
+            loss = (loss + penalty * sparsity_penalty(masks, config.alpha, config.ratio)) / accumulation
+        for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
+            gradients[id(variable)] += gradient.numpy()
+
+    batches = tf.split(windows, accumulation)
+    for number, batch in enumerate(batches, 1):
+        backward(batch, 1.0, 0.0, [*learner_of_it, *adversary])
+        if number == len(batches):
+            for variable in learner_of_it:
+                variable.assign_sub(config.learning_rate * gradients[id(variable)])
+        backward(batch, -1.0, 1.0, adversary)
+    return [gradients[id(variable)] for variable in adversary]
+
+
+@pytest.mark.parametrize(("accumulation", "masks"), [(4, 1), (1, 1), (3, 12)])
+def test_the_published_gradient_is_what_the_published_bookkeeping_leaves(accumulation: int, masks: int) -> None:
+    """The learner moves as in the game; what remains of its loss is no rounding error, and less with more batches."""
+    settings = {"accumulation": accumulation, "masks": masks, "learning_rate": 1.0, "mask_sharpness": 10.0}
+    found = {}
+    for objective in ("published-gradient", "sparsity"):
+        keras.utils.set_random_seed(7)
+        model = model_of(adversary_objective=objective, **settings)
+        windows = windows_for(model.config)
+        statistics = values(model.adversary.non_trainable_variables)
+        found[objective] = received_by(model.adversary_optimizer, lambda m=model, w=windows: m.train_step(w))
+        found[objective + ", learner"] = values(model.learner_variables)
+        assert not all_equal(statistics, values(model.adversary.non_trainable_variables))
+    keras.utils.set_random_seed(7)
+    again = model_of(**settings)
+    expected = as_published(again, windows, accumulation)
+    close(found["published-gradient"], expected)
+    close(values(again.learner_variables), found["published-gradient, learner"])
+    assert all_equal(found["published-gradient, learner"], found["sparsity, learner"])
+    remainder, penalty = (
+        np.concatenate([np.ravel(part) for part in parts])
+        for parts in (
+            [p - s for p, s in zip(found["published-gradient"], found["sparsity"], strict=True)],
+            found["sparsity"],
+        )
+    )
+    assert np.linalg.norm(remainder) > 0.02 * np.linalg.norm(penalty)
 
 
 @pytest.mark.parametrize(("accumulation", "domain"), [(1, "time"), (2, "time"), (2, "spectrum")])
@@ -278,31 +372,40 @@ def test_accumulation_averages_the_gradients_of_its_batches() -> None:
     close(received, [np.mean(gradients, axis=0) for gradients in zip(*alone, strict=True)])
 
 
+COMPILED: dict[str, tuple[Any, ...]] = {
+    "update": ("alternating", "simultaneous"),
+    "masks": (1, 4, 12),
+    "accumulation": (1, 2),
+    "mask_domain": ("time", "spectrum"),
+}
+
+
 @pytest.mark.parametrize(
-    ("update", "masks", "accumulation", "domain"),
+    "changes",
     [
-        ("alternating", 4, 2, "time"),
-        ("simultaneous", 12, 1, "spectrum"),
+        {"update": "alternating", "masks": 4, "accumulation": 2, "masked_view": "both", "entropy_weight": 3.0},
+        {"update": "simultaneous", "masks": 12, "mask_domain": "spectrum"},
+        {"adversary_objective": "published-gradient", "accumulation": 2, "learning_rate": 1.0},
         *(
-            pytest.param(*case, marks=pytest.mark.exhaustive)
-            for case in itertools.product(UPDATES, (1, 4, 12), (1, 2), ("time", "spectrum"))
+            pytest.param(dict(zip(COMPILED, case, strict=True)), marks=pytest.mark.exhaustive)
+            for case in itertools.product(*COMPILED.values())
         ),
     ],
+    ids=written,
 )
-def test_a_step_compiled_by_xla_is_the_eager_step(update: str, masks: int, accumulation: int, domain: str) -> None:
+def test_a_step_compiled_by_xla_is_the_eager_step(changes: dict[str, Any]) -> None:
     """With a soft binarisation: the sharp one turns a change of 1e-7 in the input into one of 2 % in the gradient."""
-    changes, logs = [], []
+    moved, logs = [], []
     for compiled in (False, True):
         keras.utils.set_random_seed(7)
-        changed = {"update": update, "masks": masks, "accumulation": accumulation, "mask_domain": domain}
-        model = model_of(**changed, mask_sharpness=5.0)
+        model = model_of(**changes, mask_sharpness=5.0)
         before = values(model.variables)
         step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step
         result = step(windows_for(model.config))
         logs.append({name: float(value) for name, value in result.items()})
         after = values(model.variables)
-        changes.append(np.concatenate([np.ravel(a - b.astype(a.dtype)) for a, b in zip(after, before, strict=True)]))
-    assert np.linalg.norm(changes[1] - changes[0]) < 1e-3 * np.linalg.norm(changes[0])
+        moved.append(np.concatenate([np.ravel(a - b.astype(a.dtype)) for a, b in zip(after, before, strict=True)]))
+    assert np.linalg.norm(moved[1] - moved[0]) < 1e-3 * np.linalg.norm(moved[0])
     assert logs[1] == pytest.approx(logs[0], abs=1e-3)
 
 
@@ -337,6 +440,82 @@ def test_a_soft_mask_that_occludes_all_or_nothing_is_penalised_where_the_cover_i
     assert float(by_cover) == pytest.approx(1 / np.sin(np.pi / (1 + np.exp(-50 * (value - 0.5)))), rel=1e-3)
     assert float(by_cover) > 6 * float(by_mask)
     assert float(logs["mask_cover"]) == cover
+
+
+@pytest.mark.parametrize(
+    ("changes", "binarisation"),
+    [
+        ({"masks": 4}, (50.0, 0.5)),
+        ({"masks": 4, "mask_threshold": "auto"}, (50.0, 0.25)),
+        ({"masks": 4, "mask_threshold": "auto", "mask_activation": "sigmoid"}, (50.0, 0.5)),
+        ({"masks": 12, "mask_threshold": "auto", "mask_activation": "softmax"}, (50.0, 1 / 12)),
+        ({"masks": 1, "mask_threshold": "auto", "mask_sharpness": 8}, (8.0, 0.5)),
+        ({"masks": 4, "mask_binarisation": "none"}, (None, 0.5)),
+    ],
+)
+def test_the_step_of_the_binarisation_and_the_cover_that_follows_it(
+    changes: dict[str, Any], binarisation: tuple[float | None, float]
+) -> None:
+    config = dataclasses.replace(TINY, **changes)
+    assert config.binarisation == binarisation
+    slope, threshold = binarisation
+    model = model_of(**changes)
+    values_of_masks = tf.constant(np.linspace(0, 1, 101, dtype=np.float32)[None, :, None] * np.ones(config.masks, "f"))
+    covered = np.asarray(model.binarised(values_of_masks))
+    _, logs = model.penalise(values_of_masks)
+    if slope is None:
+        np.testing.assert_array_equal(covered, values_of_masks)
+        assert float(logs["mask_cover"]) == float(logs["mask_area"]) == pytest.approx(0.5)
+    else:
+        assert float(np.interp(0.5, covered[0, :, 0], np.linspace(0, 1, 101))) == pytest.approx(threshold, abs=1e-3)
+        assert float(logs["mask_cover"]) == pytest.approx(np.mean(np.linspace(0, 1, 101) > threshold + 1e-6), abs=0.011)
+
+
+def test_masks_with_a_threshold_of_their_even_share_occlude_where_those_of_half_do_not() -> None:
+    """Four masks of a softmax that is nearly even: none exceeds one half, all that exceed a quarter occlude."""
+    logits = np.random.default_rng(0).normal(size=(6, 250, 4)).astype(np.float32) / 5
+    masks = tf.nn.softmax(logits)
+    half, even = (model_of(masks=4, mask_threshold=kind).penalise(masks)[1]["mask_cover"] for kind in ("half", "auto"))
+    assert float(half) == 0
+    assert float(even) == pytest.approx(float(np.mean(masks > 0.25)))
+    assert 0.3 < float(even) < 0.6
+
+
+@pytest.mark.parametrize(("masked_view", "share"), [("first", 1.0), ("either", 0.5), ("second", 0.0)])
+def test_the_view_that_is_masked(masked_view: str, share: float) -> None:
+    """The two halves of a window are exchanged as often as stated, and both stay what they are."""
+    model = model_of(pairing="cmsc", masked_view=masked_view, batch_size=400)
+    windows = windows_for(model.config)
+    first, second = (unit_scaled(half).numpy() for half in tf.split(windows, 2, axis=1))
+    pairs = model.pairs(windows)
+    exchanged = np.isclose(pairs["view_2"], first, atol=1e-6).all(axis=(1, 2))
+    assert exchanged.mean() == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / 400))
+    for view, of_exchanged, of_others in (("view_1", second, first), ("view_2", first, second)):
+        expected = np.where(exchanged[:, None, None], of_exchanged, of_others)
+        np.testing.assert_allclose(pairs[view], expected, atol=1e-6)
+
+
+def test_masks_of_both_views_are_their_own() -> None:
+    """What one view's mask gets of the gradient does not depend on whether the other's is differentiated."""
+    model = model_of(pairing="cmsc", masked_view="both", masks=4)
+    pairs = model.pairs(windows_for(model.config))
+    assert pairs["chosen"].shape == (12, 4) and pairs["masked"].shape == (12, 12)
+    masks = model.adversary(model.seen(pairs), training=True)
+    halves = tf.split(masks, 2)
+
+    def gradients_of(*watched: Any) -> list[Any]:
+        with tf.GradientTape() as tape:
+            for half in watched:
+                tape.watch(half)
+            loss, _ = model.contrast_masked(pairs, tf.concat(halves, 0))
+        return values(tape.gradient(loss, list(watched)))
+
+    together = gradients_of(*halves)
+    assert all(np.abs(gradient).max() > 0 for gradient in together)
+    for half, gradient in zip(halves, together, strict=True):
+        np.testing.assert_allclose(gradients_of(half)[0], gradient, atol=1e-6)
+    one = float(model_of(masks=4).penalise(masks)[0])
+    assert float(model.penalise(masks)[0]) == pytest.approx(2 * one, rel=1e-6)
 
 
 def test_masks_are_chosen_uniformly() -> None:

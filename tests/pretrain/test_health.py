@@ -45,6 +45,7 @@ def test_without_an_adversary_only_embeddings_can_fail() -> None:
 def test_chance_is_the_loss_of_identical_embeddings() -> None:
     assert CONFIG.chance_loss == pytest.approx(np.log(63))
     assert dataclasses.replace(CONFIG, negatives="other").chance_loss == pytest.approx(np.log(32))
+    assert dataclasses.replace(CONFIG, negatives="decoupled").chance_loss == pytest.approx(np.log(62))
     assert dataclasses.replace(CONFIG, masks=4, mask_choice="all").chance_loss == pytest.approx(4 * np.log(63))
     assert dataclasses.replace(CONFIG, masks=12, mask_choice="all").chance_loss == pytest.approx(np.log(63))
 

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from ecg_advmask.pretrain.losses import contrastive_accuracy, nt_xent, nt_xent_of_patients, sparsity_penalty
+from ecg_advmask.pretrain.losses import (
+    area_entropy,
+    contrastive_accuracy,
+    nt_xent,
+    nt_xent_of_patients,
+    sparsity_penalty,
+)
 
 
 def value(tensor: object) -> float:
@@ -28,14 +34,15 @@ def nt_xent_loop(z1: np.ndarray, z2: np.ndarray, temperature: float, negatives: 
             if other == anchor or (negatives == "other" and same_view):
                 continue
             cosine = z[anchor] @ z[other] / np.linalg.norm(z[anchor]) / np.linalg.norm(z[other])
-            denominator += math.exp(cosine / temperature)
             if other == positive:
                 numerator = math.exp(cosine / temperature)
+            if other != positive or negatives != "decoupled":
+                denominator += math.exp(cosine / temperature)
         total -= math.log(numerator / denominator)
     return total / (2 * pairs)
 
 
-@pytest.mark.parametrize("negatives", ["both", "other"])
+@pytest.mark.parametrize("negatives", ["both", "other", "decoupled"])
 @pytest.mark.parametrize("pairs", [2, 3, 64])
 def test_nt_xent_equals_the_loop(pairs: int, negatives: str) -> None:
     rng = np.random.default_rng(pairs)
@@ -48,6 +55,33 @@ def test_nt_xent_of_identical_embeddings_is_log_of_the_number_of_candidates(pair
     z = np.tile(np.arange(1.0, 9.0, dtype=np.float32), (pairs, 1))
     assert value(nt_xent(z, z, 0.1)) == pytest.approx(math.log(2 * pairs - 1), abs=1e-5)
     assert value(nt_xent(z, z, 0.1, "other")) == pytest.approx(math.log(pairs), abs=1e-5)
+    assert value(nt_xent(z, z, 1.0, "decoupled")) == pytest.approx(math.log(2 * pairs - 2), abs=1e-5)
+
+
+def test_a_decoupled_loss_is_not_bounded_by_zero() -> None:
+    """Two pairs, all four projections at right angles but for the positives: -1 + log(2 exp(0)) at a temperature of 1.
+
+    NT-Xent has the positive in its denominator: log(1 + 2 / e).
+    """
+    z = np.eye(2, 8, dtype=np.float32)
+    assert value(nt_xent(z, z, 1.0, "decoupled")) == pytest.approx(math.log(2) - 1, abs=1e-6)
+    assert value(nt_xent(z, z, 1.0)) == pytest.approx(math.log(1 + 2 / math.e), abs=1e-6)
+    with pytest.raises(ValueError, match="decoupled"):
+        nt_xent_of_patients(z, z, np.arange(2), 1.0, "decoupled")
+
+
+def test_entropy_of_areas() -> None:
+    """Areas 0.5, 0.25 and 0.25 of three masks; and equal ones, whose entropy is log(3), without gradient."""
+    masks = np.zeros((1, 8, 3), np.float32)
+    masks[0, :4, 0] = masks[0, 4:6, 1] = masks[0, 6:, 2] = 1
+    weights = np.exp([0.5, 0.25, 0.25]) / np.exp([0.5, 0.25, 0.25]).sum()
+    assert value(area_entropy(masks)) == pytest.approx(-np.sum(weights * np.log(weights)), abs=1e-6)
+    even = tf.constant(np.full((2, 8, 3), 1 / 3, np.float32))
+    with tf.GradientTape() as tape:
+        tape.watch(even)
+        entropy = area_entropy(even)
+    assert value(entropy) == pytest.approx(math.log(3), abs=1e-6)
+    np.testing.assert_allclose(tape.gradient(entropy, even), 0, atol=1e-7)
 
 
 def patients_loop(z1: np.ndarray, z2: np.ndarray, patients: list[int], temperature: float, negatives: str) -> float:

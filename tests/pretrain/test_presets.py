@@ -39,7 +39,7 @@ SMALL: dict[str, Any] = {
 }
 GRAPH = (
     "method", "negatives", "pairing", "augment", "positives", "masks", "mask_choice", "mask_activation", "mask_domain",
-    "penalised_area", "update", "adversary_objective", "adversary_depth",
+    "penalised_area", "update", "adversary_objective", "adversary_depth", "masked_view", "mask_binarisation",
 )  # fmt: skip
 
 

@@ -64,8 +64,11 @@ def finished(data: DataSet, tmp_path_factory: pytest.TempPathFactory) -> tuple[R
     """A finished run, and what was drawn during it."""
     drawn: dict[str, Any] = {}
 
-    def draw(path: Path, signals_mv: Any, masks: Any, remaining_mv: Any, rate: int, title: str) -> None:
+    def draw(
+        path: Path, signals_mv: Any, masks: Any, remaining_mv: Any, rate: int, title: str, threshold: float
+    ) -> None:
         assert remaining_mv is None, "a mask in time is shaded"
+        assert threshold == 0.5
         drawn[path.name] = (signals_mv, masks, rate, title)
 
     path = tmp_path_factory.mktemp("run") / "run"

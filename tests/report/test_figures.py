@@ -70,6 +70,15 @@ def test_masks_of_leads_shade_their_own_row_which_holds_the_lead():
     assert all(above[1] == pytest.approx(below[0]) for above, below in itertools.pairwise(rows))
 
 
+@pytest.mark.parametrize("masks", [4, 12])
+def test_the_threshold_of_a_mask_says_what_is_shaded(masks):
+    values = np.random.default_rng(0).random((SAMPLES, masks))
+    figure = mask_pictures.mask_picture(ecg(), values, RATE_HZ, threshold=0.25)
+    for found, mask in zip(shadings(figure).values(), values.T, strict=True):
+        assert np.array_equal(shaded_samples(found), mask > 0.25)
+    assert all("> 0.25 (" in text.get_text() for text in figure.legends[0].get_texts())
+
+
 def test_an_empty_mask_shades_nothing_and_a_full_one_everything():
     nothing, everything = (mask_pictures.mask_picture(ecg(), np.full((SAMPLES, 1), v), RATE_HZ) for v in (0.5, 1.0))
     assert not shaded_samples(shadings(nothing)["mask 1"]).any()

@@ -125,7 +125,8 @@ def measure_masks(
         "protocol": dataclasses.asdict(protocol)
         | {"waves": "marks" if source else "delineate", "asked_for_waves": protocol.waves}
         | {"delineator": None if source else delineation.METHOD, "parts": list(PARTS)}
-        | {"mask_sharpness": config.mask_sharpness, "view_samples": config.view_samples}
+        | dict(zip(("mask_sharpness", "mask_threshold"), config.binarisation, strict=True))
+        | {"view_samples": config.view_samples}
         | {"patients_for_an_interval": LEAST_PATIENTS},
         "counts": _counts(len(recordings), kept),
         "excluded": measured.excluded,
@@ -171,7 +172,7 @@ def _measure(
         good = (parts != UNKNOWN).any(axis=(1, 2))
         used[begin : begin + len(batch)] = good
         if good.any():
-            covered = binarised(masks[good], config.mask_sharpness)
+            covered = binarised(masks[good], *config.binarisation)
             for kind, tally in tallies_of(covered, parts[good], protocol.control_draws, rng).items():
                 tallies[kind].append(tally)
         for place in np.flatnonzero(good)[: protocol.pictures - len(pictured)]:

@@ -134,13 +134,17 @@ KINDS: Final = (LEARNT, BLOCK, LEAD_BLOCKS, SHIFTED)
 leads, one block in each lead, and the mask itself, shifted by a random time."""
 
 
-def binarised(masks: Floats, sharpness: float) -> npt.NDArray[np.float64]:
+def binarised(masks: Floats, slope: float | None, threshold: float = 0.5) -> npt.NDArray[np.float64]:
     """What is occluded: from masks (n, L, N) to (n, L, C, M) in [0, 1], as this module wants it.
+
+    Slope and threshold are `Config.binarisation`; without a slope the masks occlude as they are.
 
     With N = 12, a mask for each lead: C = 12, M = 1. Else C = 1 and M = N, and where N > 1 one more, the mean over the
     masks: as training takes one of them at random, it is how often a sample is occluded.
     """
-    covered = expit(sharpness * (masks.astype(np.float64) - 0.5))
+    covered: npt.NDArray[np.float64] = masks.astype(np.float64)
+    if slope is not None:
+        covered = expit(slope * (covered - threshold))
     if masks.shape[2] == 12:
         return covered[..., None]
     if masks.shape[2] > 1:

@@ -35,6 +35,9 @@ def test_binarisation_is_that_of_training_and_several_masks_get_a_mean(masks):
         assert found.shape == (3, 50, 1, masks if masks == 1 else masks + 1)
         assert np.allclose(found[:, :, 0, -1], soft.mean(axis=2))
     assert len(mask_names(masks)) == found.shape[3]
+    lower = 1 / (1 + np.exp(-50 * (values.astype(float) - 0.25)))
+    assert np.allclose(binarised(values, 50.0, 0.25).reshape(3, 50, -1)[..., :masks], lower)
+    assert np.allclose(binarised(values, None).reshape(3, 50, -1)[..., :masks], values)
 
 
 def test_a_block_has_its_length_wraps_around_and_starts_anywhere():
