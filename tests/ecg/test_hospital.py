@@ -566,6 +566,13 @@ def test_sierra_calibration_pulse_is_cut_or_tells_of_damage(save: Save, sheet: S
     np.testing.assert_allclose(recording.signals_mv, units * 0.005, atol=FLOAT32_MV)
     flat_end = np.concatenate([units, np.zeros((200, 12), int)])  # a lead that was off is no pulse
     assert read_hospital(save(sierra_with(text, flat_end))).signals_mv.shape == (5200, 12)
+    calm = units.copy()  # most leads may be the same at the end of a recording by chance, too
+    calm[-6:, :8] = 3
+    recording = read_hospital(save(sierra_with(text, calm)))
+    np.testing.assert_allclose(recording.signals_mv, calm * 0.005, atol=FLOAT32_MV)
+    calm[-6:-1, :8] = units[-6:-1, :8]
+    recording = read_hospital(save(sierra_with(text, np.concatenate([calm, pulse]))))
+    np.testing.assert_allclose(recording.signals_mv, calm * 0.005, atol=FLOAT32_MV)
     unequal = with_pulse.copy()
     unequal[5040:5140, 7] += 3
     assert "differs between the leads" in reason(save(sierra_with(text, unequal)))

@@ -30,6 +30,9 @@ from ecg_advmask.ecg.recording import parse_sex
 
 _VERSIONS: Final = ("1.03", "1.04", "1.04.01", "1.04.02")
 _PULSE_UV: Final = 1000
+_SHORTEST_PULSE: Final = 20
+_MOST_BY_CHANCE: Final = 5
+"""Samples; pulses of Philips's machines take a second."""
 _EINTHOVEN_UNITS: Final = 4
 """How far III may be from II - I in samples that are not compressed; each lead is rounded on its own."""
 
@@ -123,11 +126,16 @@ def _units(parsed: Element, leads: list[str], samples: int) -> Counts:
 
 
 def _pulse_start(units: Counts) -> int:
-    """Where most leads begin to be the same up to the end; the number of samples if they never are."""
+    """Where most leads begin to be the same up to the end; the number of samples if they never are.
+
+    Between two beats, most leads of a calm recording are the same by chance for a sample or two, also before a pulse.
+    """
     usual = np.median(units, axis=1, keepdims=True)
     alike = (units == usual).sum(axis=1) > units.shape[1] // 2
     start = len(units) - int(np.argmin(alike[::-1])) if not alike.all() else 0
-    return start if usual[start:].any() else len(units)
+    if len(units) - start < _SHORTEST_PULSE or not usual[start:].any():
+        return len(units)
+    return start + int((units == usual)[start : start + _MOST_BY_CHANCE + 1].all(axis=1).argmax())
 
 
 def _without_pulse(units: Counts, step_uv: float) -> Counts:
