@@ -1,7 +1,7 @@
 """How the encoder is trained: its rate, weight decay, the average of its weights, the number of updates."""
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,6 @@ RECIPE = dataclasses.replace(
     encoder_average=0.9,
     target_accuracy=0.3,
 )
-
-
-@pytest.fixture(autouse=True)
-def _forget_models() -> Iterator[None]:
-    yield
-    keras.backend.clear_session()
 
 
 @pytest.fixture
