@@ -199,6 +199,16 @@ class Measured:
         )
 
 
+def bounds_of(metric: str) -> tuple[float, float]:
+    """The range of a metric, of `DEFINITIONS` or of a single class or label; infinite where it has no limit."""
+    if metric == "mae":
+        return 0.0, np.inf
+    if metric == "r2":
+        return -np.inf, 1.0
+    known = metric in DEFINITIONS or metric.partition(":")[0] in ("auroc", "average_precision", "f1")
+    return (0.0, 1.0) if known else (-np.inf, np.inf)
+
+
 def measure(
     kind: Kind, names: Sequence[str], truth: npt.NDArray[Any], predicted: FloatArray, counts: Counts
 ) -> Measured:

@@ -38,8 +38,8 @@ def study_protocol(study: StudyResult) -> list[str]:
         train, validation, test = (f"{100 * share:g} %" for share in known["shares"])
         seed = f" (seed {known['split_seed']})" if "split_seed" in known else ""
         sentences.append(
-            f"The patients that no pretraining meets are split once for each task{seed}, before any training, "
-            f"stratified by label: {train} for training, {validation} for validation, {test} for the test. The test "
+            f"The patients that no pretraining meets are split once {_strata(known)}{seed}, before any "
+            f"training: {train} for training, {validation} for validation, {test} for the test. The test "
             "part is the same for every method, seed, number of labels and draw, and every metric is computed on the "
             "whole of it."
         )
@@ -66,13 +66,26 @@ def study_protocol(study: StudyResult) -> list[str]:
     strata = "" if kinds == {"number"} else " within strata of the label"
     if strata and "number" in kinds:
         strata += " (without strata where a number is predicted)"
+    patients = f"the test patients{strata}{resamples}, the same for all methods, which pairs the differences"
     sentences.append(
-        f"Intervals: {study.level_text} percentile bootstrap over the test patients{strata}{resamples}, the same for "
-        "all methods, which pairs the differences. They are of means over seeds and draws, with the encoders held "
-        "fixed: the uncertainty from the test set alone. The spread over pretraining seeds and over draws of labels "
-        "is shown apart."
+        f"Intervals: {study.level_text}, of means over seeds and draws, over pretraining seeds, draws of labels and "
+        f"test patients together: bootstrap over {patients}; to each resampled mean a deviate of Student's t is added, "
+        "times the standard error over seeds and draws, with the degrees of freedom of Welch and Satterthwaite, since "
+        "seeds are too few to resample. Seeds of two methods are independent, draws are paired. A method with one seed "
+        "has an interval over draws and patients alone. The spreads over seeds and draws are also shown apart."
+        if study.over_seeds
+        else f"Intervals: {study.level_text} percentile bootstrap over {patients}. They are of means over seeds and "
+        "draws, with the encoders held fixed: the uncertainty from the test set alone. The spread over pretraining "
+        "seeds and over draws of labels is shown apart."
     )
     return sentences
+
+
+def _strata(known: Mapping[str, Any]) -> str:
+    """How often the recordings are divided, and by what they are stratified."""
+    if known.get("stratify"):
+        return f"for all tasks, stratified by {' and '.join(known['stratify'])} together"
+    return "for each task, stratified by label"
 
 
 def task_in_words(study: StudyResult, task: JsonObject) -> str:

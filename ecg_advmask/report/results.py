@@ -91,6 +91,27 @@ class StudyResult:
         return f"{100 * self.level:g} %"
 
     @property
+    def over_seeds(self) -> bool:
+        """Whether intervals hold the spread over pretraining seeds and draws; those of earlier versions are over
+        patients alone."""
+        return "seeds" in self.content["protocol"].get("intervals_over", [])
+
+    @property
+    def interval_over(self) -> str:
+        """What intervals are over, in words."""
+        return "pretraining seeds, draws and test patients" if self.over_seeds else "the test set"
+
+    @property
+    def confirmed(self) -> tuple[JsonObject, ...]:
+        """The comparisons that the study file fixes for its endpoints; older results have none."""
+        return tuple(self.content.get("confirmed", []))
+
+    @property
+    def recommendation(self) -> JsonObject | None:
+        """What the rule of the study file picks; older results have none."""
+        return self.content.get("recommendation")
+
+    @property
     def methods(self) -> tuple[str, ...]:
         """Names of the methods, in the order of the study file."""
         return tuple(method["name"] for method in self.content["methods"])

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from ecg_advmask.files import atomic_path, in_file_name, write_text
 from ecg_advmask.report import appendix, tables
 from ecg_advmask.report.curves import curves_by_method, curves_together, forest, spread_figure
+from ecg_advmask.report.difficulty import difficulty_section
 from ecg_advmask.report.document import (
     FIGURES,
     Block,
@@ -107,7 +108,7 @@ def efficiency_picture(study: StudyResult, task: JsonObject, place: int) -> Pict
         _file_name(place, name, "curves"),
         png(curves_by_method(study, task)),
         f"{name}: {scale.axis} by number of labels ({scale.better}), mean over pretraining seeds and draws of labels, "
-        f"with its {study.level_text} interval over the test set (band). Grey in every panel: the baseline. "
+        f"with its {study.level_text} interval over {study.interval_over} (band). Grey in every panel: the baseline. "
         f"{filled}{_DOTTED if 'auroc' in task['primary'] else ''}",
         f"Label-efficiency curves of {name}, one panel for each method",
     )
@@ -180,6 +181,7 @@ def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
     yield tables.methods(study)
     for place, task in enumerate(study.tasks, 1):
         yield from task_section(study, task, place)
+    yield from difficulty_section(study)
     yield from appendix.training(study)
     yield from appendix.masks(study, folder)
     yield from appendix.data_account(study)
@@ -190,6 +192,17 @@ def _blocks(study: StudyResult, folder: Path) -> Iterator[Block]:
     yield (
         Bullets(absent) if absent else Paragraph("Nothing: every method, seed and task of the study file is evaluated.")
     )
+
+
+def _decided(study: StudyResult) -> Iterator[Block]:
+    """What the study file has decided beforehand: its confirmatory comparisons, and the method that its rule picks."""
+    if study.confirmed:
+        yield tables.confirmatory(study)
+    rule = study.recommendation
+    if rule and rule["recommended"]:
+        preliminary = " so far, as the study is not finished" if study.content["missing"] else ""
+        yield Paragraph(f"Recommended by the rule of the study file{preliminary}: {rule['recommended']}.")
+        yield tables.recommended(study, rule)
 
 
 def _answer(study: StudyResult) -> Iterator[Block]:
@@ -204,6 +217,7 @@ def _answer(study: StudyResult) -> Iterator[Block]:
         )
     yield Heading("Question and answer")
     yield Paragraph(str(study.content["question"]))
+    yield from _decided(study)
     yield Bullets(answer(study))
     for group in groups(study):
         if group.made(study):

@@ -68,8 +68,13 @@ def estimates(study: StudyResult, task: JsonObject) -> Table:
         rows.append([*cells, " × ".join(str(max(size)) for size in zip(*sizes, strict=True)) or NONE])
     caption = (
         f"{task['task']}: {scale.axis} by number of labels ({scale.better}): mean over seeds and draws, "
-        f"and its interval over the test set. {BOLD_RULE} {_SIGN_RULE.format('the baseline')} Last column: "
+        f"and its interval over {study.interval_over}. {BOLD_RULE} {_SIGN_RULE.format('the baseline')} Last column: "
         "pretraining seeds × most draws of labels for each."
+        + (
+            " Of a method with one seed, the interval is over draws and test patients alone."
+            if study.over_seeds
+            else ""
+        )
     )
     return Table(["method", *(labels_text(*column) for column in columns), "seeds × draws"], rows, caption)
 
@@ -92,6 +97,54 @@ def differences(study: StudyResult, task: JsonObject, group: Comparisons) -> Tab
         f"Bold: the interval leaves out 0. {_SIGN_RULE.format(group.role)}"
     )
     return Table([group.counted, *(labels_text(*column) for column in columns)], rows, caption)
+
+
+def confirmatory(study: StudyResult) -> Table:
+    """The comparisons fixed beforehand for the endpoints of the study, corrected for their number."""
+    tasks = {str(task["task"]): task for task in study.tasks}
+    rows: list[list[Cell | str]] = []
+    for one in study.confirmed:
+        entry = study.difference(one["task"], one["first"], one["fraction"], one["second"])
+        scale = scale_of(study, tasks[one["task"]], one["metric"])
+        seeds = " and ".join(map(str, (entry or {}).get("seeds", []))) or NONE
+        verdict = study.verdict(tasks[one["task"]], one["first"], one["fraction"], one["second"])
+        sign = SIGNS[verdict if one["p_holm"] is not None and one["p_holm"] < 1 - study.level else "open"]
+        at = f"{one['endpoint']}: {one['task']}, {labels_text(one['fraction'], one['labels'], 'labels')}"
+        difference = _estimate(scale, entry, one["metric"], signed=True)
+        p = [_p_text(one[key]) for key in ("p", "p_holm")]
+        rows.append([at, f"{one['first']} against {one['second']}", difference, *p, sign, seeds])
+    count = max((int(one["of"]) for one in study.confirmed), default=0)
+    caption = (
+        "Comparisons and endpoints fixed in the study file: paired difference of the primary metric with its "
+        f"uncorrected {study.level_text} interval, two-sided P, and P corrected by Holm's method for the {count} "
+        f"comparisons of the endpoint. ▲ better, ▼ worse: corrected P below {1 - study.level:.2g}; ○ no clear "
+        "difference. Last column: pretraining seeds of both methods."
+    )
+    titles = ["endpoint", "comparison", "difference", "P", "P (Holm)", "", "seeds"]
+    return Table(titles, rows, caption)
+
+
+def recommended(study: StudyResult, rule: JsonObject) -> Table:
+    """The figure by which one method is recommended, and how far each is behind the best one."""
+    rows: list[list[Cell | str]] = []
+    for one in rule["methods"]:
+        behind = f"{one['behind']:.3f}" if one["method"] != rule["best"] else "best"
+        limits = f"{one['low']:+.3f} to {one['high']:+.3f}".replace("-", "−") if one["method"] != rule["best"] else ""
+        chosen = one["method"] == rule["recommended"]
+        rows.append(
+            [one["method"], Cell(f"{one['mean']:.3f}", "", chosen), Cell(behind, limits), str(len(one["seeds"]))]
+        )
+    caption = (
+        f"Macro AUROC averaged over {', '.join(rule['tasks'])} and {', '.join(f'{n:g}' for n in rule['labels'])} "
+        f"labels, of the pretrained methods in the order of the study file, and how far it is below the best, with the "
+        f"{study.level_text} interval of that difference. Recommended (bold): the first method at most "
+        f"{rule['margin']:g} below the best and without a clear difference from it."
+    )
+    return Table(["method", "mean AUROC", "below the best", "seeds"], rows, caption)
+
+
+def _p_text(value: float | None) -> str:
+    return NONE if value is None else "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def spreads(study: StudyResult, task: JsonObject) -> Table:

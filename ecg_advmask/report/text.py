@@ -185,14 +185,15 @@ _RULE: Final = (
 )
 _CAUTION: Final = (
     "No correction was made for that, and comparisons that share recordings or encoders err together. What holds over "
-    "several numbers of labels carries weight; a single entry does not. The intervals hold the encoders fixed."
+    "several numbers of labels carries weight; a single entry does not."
 )
+_FIXED: Final = " The intervals hold the encoders fixed."
 
 
 def answer(study: StudyResult) -> list[str]:
     """The outcome over all tasks and numbers of labels, and how far it can be read."""
     sentences: list[str] = []
-    rule, caution = _RULE.format(study.level_text), _CAUTION
+    rule, caution = _RULE.format(study.level_text), _CAUTION + ("" if study.over_seeds else _FIXED)
     for group in groups(study):
         made = group.made(study)
         if not made:

@@ -44,6 +44,17 @@ class Method:
 
 
 @dataclass(frozen=True)
+class Recommendation:
+    """The rule by which one pretrained method is recommended (`ecg_advmask.study.results.recommendation`)."""
+
+    tasks: tuple[str, ...]
+    labels: tuple[float, ...]
+    """Numbers of labels, as the protocol states them: the figure is the mean macro AUROC over both."""
+    margin: float
+    """How far below the best a simpler method may be."""
+
+
+@dataclass(frozen=True)
 class Study:
     """A study file as it was read; ``content`` is what it says, plain."""
 
@@ -55,6 +66,9 @@ class Study:
     """The method that every other one is compared with."""
     compare: tuple[tuple[str, str], ...]
     """Further comparisons decided beforehand, the first method minus the second."""
+    endpoints: tuple[tuple[str, float], ...]
+    """Task and number of labels at which these comparisons are confirmatory, the primary one first."""
+    recommendation: Recommendation | None
     pretraining: tuple[Path, ...]
     """Folders of the data sets that methods pretrain on, all together; none if no method does."""
     evaluation: Path
@@ -135,7 +149,8 @@ def read_study(path: str | Path) -> Study:
     content = presets.read_toml(file)
     table = TomlTable(file, content)
     name, question, baseline = table.text("name"), table.text("question"), table.text("baseline")
-    compare = table.pairs("compare")
+    compare, endpoints = table.pairs("compare"), table.endpoints("endpoints")
+    recommendation = _recommendation(table)
     data, protocol, entries = table.table("data"), table.table("protocol"), table.tables("methods")
     table.end()
 
@@ -154,6 +169,8 @@ def read_study(path: str | Path) -> Study:
         question,
         baseline,
         compare,
+        endpoints,
+        recommendation,
         tuple(file.parent / path for path in pretraining),
         file.parent / evaluation,
         protocol.share("pretraining_share", 1.0),
@@ -175,6 +192,7 @@ def read_study(path: str | Path) -> Study:
     if baseline not in {method.name for method in methods}:
         raise table.error("baseline", "is the name of no method")
     _check_comparisons(table, study)
+    _check_decisions(table, study)
     if not pretraining and any(method.kind == "pretrained" for method in methods):
         raise InputError(f"{file}: data.pretraining is missing, name the data set that methods pretrain on")
     _check_file_names(protocol, "tasks", study.tasks)
@@ -257,6 +275,29 @@ def _check_comparisons(table: TomlTable, study: Study) -> None:
             raise table.error("compare", f"{both} are compared anyway, as one of them is the baseline; leave them out")
         if set(pair) in map(set, study.compare[:place]):
             raise table.error("compare", f"{both} are compared twice, leave one pair out")
+
+
+def _recommendation(table: TomlTable) -> Recommendation | None:
+    if not table.has("recommendation"):
+        return None
+    rule = table.table("recommendation")
+    found = Recommendation(rule.texts("tasks"), rule.counts_of_labels("labels"), rule.rate("margin", 0.0))
+    rule.end()
+    return found
+
+
+def _check_decisions(table: TomlTable, study: Study) -> None:
+    """Endpoints and the rule of recommendation speak of tasks and numbers of labels that the study has."""
+    rule = study.recommendation
+    asked = [("endpoints", task, labels) for task, labels in study.endpoints]
+    asked += [("recommendation", task, labels) for task in rule.tasks for labels in rule.labels] if rule else []
+    for key, task, labels in asked:
+        if task not in study.tasks or labels not in study.labels:
+            raise table.error(key, f"{task} with {labels:g} labels is not evaluated, see protocol.tasks and labels")
+    if study.endpoints and not study.compare:
+        raise table.error("endpoints", "there is nothing to compare at them, name pairs of methods in compare")
+    if len(set(study.endpoints)) < len(study.endpoints):
+        raise table.error("endpoints", "names one of them twice")
 
 
 def _check_file_names(protocol: TomlTable, key: str, names: tuple[str, ...]) -> None:

@@ -8,93 +8,26 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-import numpy as np
-
 from ecg_advmask import presets
 from ecg_advmask.data.dataset import DataSet
 from ecg_advmask.data.summary import describe
 from ecg_advmask.data.union import DataSetUnion
-from ecg_advmask.evaluate.evaluation import AtCount, defined, load_evaluation
-from ecg_advmask.evaluate.metrics import PRIMARY, bootstrap_interval
+from ecg_advmask.evaluate.evaluation import defined, load_evaluation
+from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import versions, write_csv, write_json
 from ecg_advmask.pretrain.run import Run
+from ecg_advmask.study.comparison import Evaluations, confusion_of, difference_of, labels_of, summary_of
+from ecg_advmask.study.decisions import confirmatory, recommendation
 from ecg_advmask.study.design import Method, Study
 from ecg_advmask.study.jobs import RESULTS_FILE
 from ecg_advmask.study.work import State
 
-# ---- What the evaluations of a study say together: means, intervals and spreads of each method, and paired
-# differences.
-#
-# In: the evaluations of one task at one number of labels, by pretraining seed. The interval shows how far another test
-# set might move a mean, with the encoders as they are: on each resample of the test set, metrics are averaged over
-# draws and seeds. The spread over draws of labels and the spread over seeds of pretraining are given apart.
-
-BySeed = Mapping[int, AtCount]
-
-
-def summary_of(evaluations: BySeed, level: float) -> dict[str, Any]:
-    """Each metric of a method: ``mean`` over seeds and draws, ``low`` and ``high`` of the interval of that mean,
-    ``sd_over_draws`` (within seeds, pooled; None of single draws), ``sd_over_seeds`` (of the means of seeds; None of a
-    single seed), and ``by_seed`` the mean over draws."""
-    metrics = {}
-    for name in _names(evaluations):
-        means = _means(evaluations, name)
-        values = [[draw.values[name] for draw in at.draws] for at in evaluations.values()]
-        variances = [np.var(of_seed, ddof=1) for of_seed in values if len(of_seed) > 1]
-        metrics[name] = _estimate(means, _resampled(evaluations, name), level) | {
-            "sd_over_draws": defined(float(np.sqrt(np.mean(variances)))) if variances else None,
-            "sd_over_seeds": defined(float(np.std(list(means.values()), ddof=1))) if len(means) > 1 else None,
-            "by_seed": {str(seed): defined(mean) for seed, mean in means.items()},
-        }
-    return metrics
-
-
-def difference_of(first: BySeed, second: BySeed, level: float) -> dict[str, Any]:
-    """Each metric of one method minus that of another one, paired by resample of the test set: ``mean``, ``low``,
-    ``high``, and ``by_seed`` of the seeds that both have."""
-    metrics = {}
-    for name in _names(first):
-        ours, theirs = _means(first, name), _means(second, name)
-        by_seed = {seed: mean - theirs[seed] for seed, mean in ours.items() if seed in theirs}
-        mean = float(np.mean(list(ours.values())) - np.mean(list(theirs.values())))
-        resampled = _resampled(first, name) - _resampled(second, name)
-        metrics[name] = _estimate({0: mean}, resampled, level) | {
-            "by_seed": {str(seed): defined(value) for seed, value in by_seed.items()}
-        }
-    return metrics
-
-
-def confusion_of(evaluations: BySeed) -> list[list[int]] | None:
-    """True classes in rows, likeliest ones in columns, summed over seeds and draws; None for other kinds of task."""
-    matrices = [draw.confusion for at in evaluations.values() for draw in at.draws if draw.confusion is not None]
-    total: list[list[int]] | None = np.sum(matrices, axis=0).tolist() if matrices else None
-    return total
-
-
-def _estimate(means: Mapping[int, float], resampled: Any, level: float) -> dict[str, Any]:
-    low, high = bootstrap_interval(resampled, level)
-    return {"mean": defined(float(np.mean(list(means.values())))), "low": defined(low), "high": defined(high)}
-
-
-def _names(evaluations: BySeed) -> list[str]:
-    return list(next(iter(evaluations.values())).resampled)
-
-
-def _means(evaluations: BySeed, name: str) -> dict[int, float]:
-    return {seed: at.mean.values[name] for seed, at in evaluations.items()}
-
-
-def _resampled(evaluations: BySeed, name: str) -> Any:
-    return np.mean([at.resampled[name] for at in evaluations.values()], axis=0)
-
-
 FORMAT_VERSION: Final = 1
+INTERVALS_OVER: Final = ("seeds", "draws", "patients")
+"""Results of earlier versions, which do not state it, have intervals over patients alone."""
 TABLE_FILE: Final = "results.csv"
 COLUMNS: Final = ("task", "method", "seed", "labels", "fraction", "draw", "metric", "value")
 _PACKAGES: Final = ("numpy", "pandas", "scikit-learn", "keras", "tensorflow")
-
-Evaluations = dict[tuple[str, str, float], dict[int, AtCount]]
-"""By task, method and number of labels as the study states it: the evaluations of each seed."""
 
 
 def collate(state: State) -> list[dict[str, Any]]:
@@ -136,6 +69,8 @@ def collate(state: State) -> list[dict[str, Any]]:
         "methods": [_method(state, method) for method in study.methods],
         "tasks": [_task(state, task) for task in study.tasks],
         **_numbers(state, evaluations),
+        "confirmed": confirmatory(study, evaluations),
+        "recommendation": recommendation(study, evaluations),
         "training": [_training(run, method, seed, encoders) for method, seed, run in _runs(state)],
         "missing": missing,
         "versions": versions(_PACKAGES),
@@ -148,7 +83,12 @@ def collate(state: State) -> list[dict[str, Any]]:
 def _protocol(state: State) -> dict[str, Any]:
     study = state.study
     general = dataclasses.asdict(study.protocol(study.methods[0])) | {"draws": study.draws}
-    own = {"pretraining_share": study.pretraining_share, "seeds": list(study.seeds)}
+    own = {
+        "pretraining_share": study.pretraining_share,
+        "seeds": list(study.seeds),
+        "intervals_over": [*INTERVALS_OVER],
+    }
+    own |= {"stratify": list(study.stratify)}
     whole_networks = any(method.kind in ("scratch", "finetune") for method in study.methods)
     return general | own | {"fine_tuning": dataclasses.asdict(state.fine_tuning) if whole_networks else None}
 
@@ -193,7 +133,7 @@ def _numbers(state: State, evaluations: Evaluations) -> dict[str, Any]:
     study, level = state.study, state.study.protocol(state.study.methods[0]).level
     summary, confusion = [], []
     for (task, method, fraction), by_seed in evaluations.items():
-        labels = _labels(by_seed)
+        labels = labels_of(by_seed)
         setting = {"fraction": fraction, "labels": labels}
         summary.append(
             {
@@ -205,7 +145,7 @@ def _numbers(state: State, evaluations: Evaluations) -> dict[str, Any]:
                 "metrics": summary_of(by_seed, level),
             }
         )
-        most = max(_labels(evaluations[task, method, other]) for other in study.labels)
+        most = max(labels_of(evaluations[task, method, other]) for other in study.labels)
         counts = confusion_of(by_seed)
         if counts is not None and labels == most:
             confusion.append({"task": task, "method": method, "labels": labels, "counts": counts})
@@ -220,13 +160,9 @@ def differences_of(study: Study, evaluations: Evaluations, level: float) -> Iter
         for task, (first, second), fraction in itertools.product(study.tasks, pairs, study.labels):
             ours, theirs = (evaluations.get((task, method, fraction)) for method in (first, second))
             if ours is not None and theirs is not None:
-                setting = {"fraction": fraction, "labels": _labels(ours)}
+                setting = {"fraction": fraction, "labels": labels_of(ours), "seeds": [len(ours), len(theirs)]}
                 pair = {"task": task, "first": first, "second": second}
                 yield pair | setting | {"metrics": difference_of(ours, theirs, level)}
-
-
-def _labels(by_seed: BySeed) -> int:
-    return next(iter(by_seed.values())).labels
 
 
 def _runs(state: State) -> Iterator[tuple[Method, int, Run]]:
@@ -247,9 +183,15 @@ def _training(run: Run, method: Method, seed: int, encoders: Mapping[tuple[str, 
         "method": method.name,
         "seed": seed,
         "epochs": len(history),
+        "updates": len(history) * steps_per_epoch(run),
         "history": {"epoch": [int(epoch) for epoch in history["epoch"]], **columns},
         "encoder_sha256": encoders.get((method.name, seed)),
     }
+
+
+def steps_per_epoch(run: Run) -> int:
+    """Updates of the encoder in one epoch."""
+    return int(run.dataset["windows"]) // (run.config.batch_size * run.config.accumulation)
 
 
 def _rows(evaluations: Evaluations) -> Iterable[dict[str, Any]]:

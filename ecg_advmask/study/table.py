@@ -69,6 +69,15 @@ class TomlTable:
             raise self.error(key, 'expected a list of pairs of texts, such as [["Adv Mask", "3KG"]]')
         return tuple((first, second) for first, second in values)
 
+    def endpoints(self, key: str) -> tuple[tuple[str, float], ...]:
+        """A list of pairs of a text and a number, empty if it is not there."""
+        values = self._take(key, [], "a list of pairs")
+        if not isinstance(values, list) or not all(
+            isinstance(one, list) and len(one) == 2 and isinstance(one[0], str) and _is_number(one[1]) for one in values
+        ):
+            raise self.error(key, 'expected a list of pairs of a task and a number of labels, such as [["rhythm", 25]]')
+        return tuple((text, float(number)) for text, number in values)
+
     def numbers(self, key: str, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
         """A list of different whole numbers of at least 0, not empty."""
         values = self._list(key, default)

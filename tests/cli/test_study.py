@@ -23,11 +23,13 @@ from click.testing import CliRunner, Result
 from ecg_advmask.cli import main
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.evaluation import load_evaluation
+from ecg_advmask.evaluate.metrics import bootstrap_interval
 from ecg_advmask.files import locked
 from ecg_advmask.pretrain.checkpoints import epoch_of
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.data import StudyData
 from ecg_advmask.study.design import read_study
+from ecg_advmask.study.intervals import Arm
 from ecg_advmask.study.jobs import Folder
 from ecg_advmask.study.work import State
 from pretrain.small import eager, encoder
@@ -88,6 +90,13 @@ def file(tmp_path_factory: pytest.TempPathFactory, write_data: Callable[..., Pat
 
 def study(*arguments: object) -> Result:
     return CliRunner().invoke(main, ["study", *map(str, arguments)])
+
+
+def at(folder: Path, method: str) -> list[dict[str, str]]:
+    """Rows of ``results.csv``: the MAE of a method with 12 labels."""
+    with (folder / "results.csv").open() as stream:
+        wanted = {"task": "age", "method": method, "labels": "12", "metric": "mae"}
+        return [row for row in csv.DictReader(stream) if wanted.items() <= row.items()]
 
 
 def results(folder: Path) -> dict:
@@ -181,8 +190,19 @@ def test_summary_and_differences_are_those_of_the_table(finished: SimpleNamespac
         load_evaluation(finished.path / "evaluations" / place / "age/12.npz")[0][0].resampled["mae"]
         for place in ("Tuned/seed-3", "Untrained/seed-3", "Untrained/seed-4")
     ]
-    limits = np.percentile(ours - (theirs[0] + theirs[1]) / 2, [2.5, 97.5])
+    means = {(one["task"], one["fraction"], one["method"]): one["metrics"]["mae"]["by_seed"] for one in found["summary"]
+             if one["task"] == "age"}  # fmt: skip
+    one, two = (np.array([*means["age", 12, name].values()]) for name in ("Tuned", "Untrained"))
+    draws = []
+    for name, count in (("Tuned", 1), ("Untrained", 2)):
+        rows = at(finished.path, name)
+        of_draw = [[float(row["value"]) for row in rows if row["draw"] == str(draw)] for draw in range(count)]
+        draws.append(np.mean(of_draw, axis=1))
+    plausible = Arm(one, ours[None]).plausible(draws, minus=Arm(two, np.stack(theirs)))
+    limits = bootstrap_interval(plausible)
     assert [entry["metrics"]["mae"][key] for key in ("low", "high")] == pytest.approx(limits)
+    assert entry["seeds"] == [1, 2] and found["protocol"]["intervals_over"] == ["seeds", "draws", "patients"]
+    assert (found["confirmed"], found["recommendation"]) == ([], None)
     assert list(entry["metrics"]["mae"]["by_seed"]) == ["3"]
 
 

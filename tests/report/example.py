@@ -64,7 +64,8 @@ def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=
     data = described | {"layout": "cinc2021", "sources": sources, "generated": False}
     protocol = {"pretraining_share": 0.6, "seeds": [0, 1, 2], "fractions": [c[0] for c in counts],
                 "draws": 20, "seed": 0, "shares": [0.5, 0.1, 0.4], "split_seed": 0, "resamples": _RESAMPLES,
-                "head": "lbfgs", "level": 0.95}  # fmt: skip
+                "head": "lbfgs", "penalty": "validation", "level": 0.95,
+                "intervals_over": ["seeds", "draws", "patients"], "stratify": []}  # fmt: skip
     return {
         "format_version": 1,
         "kind": "study",
@@ -80,6 +81,8 @@ def study_result(tasks=tuple(TASKS), methods=METHODS, baseline=BASELINE, counts=
         "summary": summary,
         "differences": differences,
         "confusion": confusion,
+        "confirmed": [],
+        "recommendation": None,
         "training": [_training(name, one) for name, kind, *_ in methods if kind == "pretrained" for one in range(3)],
         "missing": [],
         "versions": {"ecg-advmask": "0.1.0", "python": "3.11.7", "keras": "3.15.0", "tensorflow": "2.21.0"},
@@ -162,7 +165,7 @@ def _difference(task, name, other, fraction, labels, first, second):
             "by_seed": {str(one): float(value) for one, value in enumerate(by_seed)},
         }
     about = {"task": task, "first": name, "second": other, "fraction": fraction, "labels": labels}
-    return about | {"metrics": metrics}
+    return about | {"seeds": [len(one[metric][0]) for one in (first, second)], "metrics": metrics}
 
 
 def _confusion(name, classes):
@@ -211,4 +214,5 @@ def _training(name, seed, epochs=20):
     }
     plain["probe_auroc"][0::2] = [None] * len(plain["probe_auroc"][0::2])
     sha256 = f"{zlib.crc32(name.encode()) + seed:064x}"
-    return {"method": name, "seed": seed, "epochs": epochs, "history": plain, "encoder_sha256": sha256}
+    about = {"method": name, "seed": seed, "epochs": epochs, "updates": 11 * epochs, "history": plain}
+    return about | {"encoder_sha256": sha256}

@@ -69,7 +69,7 @@ def test_page_loads_nothing_and_runs_nothing(page):
     assert not {"script", "link", "iframe", "object", "embed", "base", "form", "svg"} & set(page.tags)
     references = [value for _, name, value in page.attributes if name in {"src", "href", "srcset", "data", "action"}]
     anchors = {value for _, name, value in page.attributes if name == "id"}
-    assert sum(value.startswith("data:image/png;base64,") for value in references) == 2 * 5 + 1 + 3 + 1
+    assert sum(value.startswith("data:image/png;base64,") for value in references) == 2 * 5 + 1 + 3 + 1 + 1
     assert all(value.startswith("data:image/png;base64,") or value[1:] in anchors for value in references)
     assert not [name for _, name, _ in page.attributes if name.startswith("on") or name == "style"]
     styles = "".join(re.findall(r"<style>(.*?)</style>", page.rawdata, re.DOTALL)) if page.rawdata else ""
@@ -126,6 +126,64 @@ def test_table_of_differences_holds_those_of_the_result_and_marks_them_by_the_in
         all_signs |= signs
         assert counted == "pair" or {"▼", ""} <= signs
     assert {"▲", ""} <= all_signs
+
+
+DECIDED = {
+    "confirmed": [
+        {"endpoint": place, "task": "rhythm", "fraction": labels, "labels": int(labels), "metric": "macro_auroc",
+         "first": "Adv Mask + 3KG", "second": "Adv Mask", "p": p, "p_holm": corrected, "of": 2}
+        for place, labels, p, corrected in (("primary", 25.0, 0.0004, 0.0008), ("secondary", 100.0, 0.03, 0.06))
+    ],
+    "recommendation": {
+        "tasks": ["rhythm"], "labels": [25], "margin": 0.01, "best": "Adv Mask + 3KG", "recommended": "Adv Mask",
+        "methods": [
+            {"method": "Adv Mask", "seeds": [0, 1], "mean": 0.801, "behind": 0.007, "low": -0.002, "high": 0.016},
+            {"method": "Adv Mask + 3KG", "seeds": [0], "mean": 0.808, "behind": 0.0, "low": 0.0, "high": 0.0},
+        ],
+    },
+}  # fmt: skip
+
+
+def test_what_was_decided_beforehand_comes_first_with_corrected_p_values(result, tmp_path):
+    folder = save(tmp_path, result | DECIDED)
+    write_study_report(folder)
+    page = Page((folder / "report.html").read_text(encoding="utf-8"))
+    (table,) = (one for one in page.tables if one[0][0] == "endpoint")
+    entry = StudyResult(result).difference("rhythm", "Adv Mask + 3KG", 25.0, "Adv Mask")
+    assert f"{entry['metrics']['macro_auroc']['mean']:+.3f}".replace("-", "−") in table[1][2]
+    assert [row[3:5] for row in table[1:]] == [["< 0.001", "< 0.001"], ["0.030", "0.060"]]
+    assert table[2][5] == "○" and table[1][6] == "3 and 3"
+    (table,) = (one for one in page.tables if one[0][1] == "mean AUROC")
+    assert [row[0] for row in table[1:]] == ["Adv Mask", "Adv Mask + 3KG"]
+    assert figures(table[1][2]) == ["0.007", "−0.002", "+0.016"] and table[2][2] == "best"
+    assert "Recommended by the rule of the study file: Adv Mask." in page.text
+
+
+def test_results_of_earlier_versions_say_that_encoders_are_held_fixed(result, tmp_path):
+    old = copy.deepcopy(result)
+    del old["confirmed"], old["recommendation"], old["protocol"]["intervals_over"], old["protocol"]["stratify"]
+    for one in old["training"]:
+        del one["updates"]
+    for one in old["differences"]:
+        del one["seeds"]
+    texts = []
+    for content in (old, result):
+        write_study_report(save(tmp_path, content))
+        texts.append(Page((tmp_path / "report.html").read_text(encoding="utf-8")).text)
+    assert ["encoders held fixed" in text for text in texts] == [True, False]
+    assert ["Student" in text for text in texts] == [False, True]
+
+
+def test_the_end_of_pretraining_is_in_a_table_and_a_figure(page, result):
+    (table,) = (one for one in page.tables if one[0][2] == "updates")
+    pretrained = [one[0] for one in FEW if one[1] == "pretrained"]
+    assert [row[:3] for row in table[1:]] == [[name, "3", "220"] for name in pretrained]
+    for row in table[1:]:
+        ends = [one["history"]["contrastive_accuracy"][-1] for one in result["training"] if one["method"] == row[0]]
+        losses = [one["history"]["loss"][-1] for one in result["training"] if one["method"] == row[0]]
+        assert figures(row[3]) == [f"{np.mean(ends):.3f}", f"{np.std(ends, ddof=1):.3f}"]
+        assert figures(row[4]) == [f"{np.mean(losses):.3f}", f"{np.std(losses, ddof=1):.3f}"]
+        assert (row[6] == "–") == ("Adv" not in row[0])
 
 
 def test_markdown_holds_the_same_numbers_and_headings_as_the_page(report, page):
