@@ -153,7 +153,7 @@ def test_what_was_decided_beforehand_comes_first_with_corrected_p_values(result,
     assert f"{entry['metrics']['macro_auroc']['mean']:+.3f}".replace("-", "−") in table[1][2]
     assert [row[3:5] for row in table[1:]] == [["< 0.001", "< 0.001"], ["0.030", "0.060"]]
     assert table[2][5] == "○" and table[1][6] == "3 and 3"
-    (table,) = (one for one in page.tables if one[0][1] == "mean AUROC")
+    (table,) = (one for one in page.tables if "mean AUROC" in one[0])
     assert [row[0] for row in table[1:]] == ["Adv Mask", "Adv Mask + 3KG"]
     assert figures(table[1][2]) == ["0.007", "−0.002", "+0.016"] and table[2][2] == "best"
     assert "Recommended by the rule of the study file: Adv Mask." in page.text
@@ -175,7 +175,7 @@ def test_results_of_earlier_versions_say_that_encoders_are_held_fixed(result, tm
 
 
 def test_the_end_of_pretraining_is_in_a_table_and_a_figure(page, result):
-    (table,) = (one for one in page.tables if one[0][2] == "updates")
+    (table,) = (one for one in page.tables if "updates" in one[0])
     pretrained = [one[0] for one in FEW if one[1] == "pretrained"]
     assert [row[:3] for row in table[1:]] == [[name, "3", "220"] for name in pretrained]
     for row in table[1:]:
