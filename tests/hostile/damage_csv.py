@@ -41,8 +41,8 @@ NAMES = ",".join(STANDARD_LEADS)
 
 rewritten("csv_cut_anywhere", "stated", lambda text, random: text[: random.randrange(len(text))])
 rewritten("csv_characters_altered", "stated", lambda text, random: _altered(text, random))  # noqa: PLW0108 (defined below)
-rewritten("csv_separated_otherwise", "kept", lambda text, random: text.replace(",", random.choice(";\t ")))
-rewritten("csv_separated_by_other_characters", "refused", lambda text, random: text.replace(",", random.choice("|:/")))
+rewritten("csv_separated_otherwise", "kept", lambda text, random: text.replace(",", random.choice(";\t| ")))
+rewritten("csv_separated_by_other_characters", "refused", lambda text, random: text.replace(",", random.choice(":/")))
 rewritten("csv_decimal_commas", "kept", lambda text, _: text.replace(",", ";").replace(".", ","))
 rewritten("csv_decimal_commas_and_commas", "refused", lambda text, _: text.replace(".", ","))
 rewritten(
