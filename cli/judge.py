@@ -10,7 +10,7 @@ from ecg_advmask.cli.evaluate import command_line, numbers, write_evaluation
 from ecg_advmask.cli.prepare import parse_sex_codes
 from ecg_advmask.cli.source_options import source_options
 from ecg_advmask.errors import InputError
-from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, HeadKind, Protocol
+from ecg_advmask.evaluate.protocol import FRACTIONS, HEADS, PENALTIES, HeadKind, PenaltyChoice, Protocol
 from ecg_advmask.files import in_file_name
 
 if TYPE_CHECKING:
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 @click.option("--draws", type=click.IntRange(1), default=5, show_default=True, help="Draws of each number of labels.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the first draw.")
 @click.option("--head", type=click.Choice(HEADS), default="lbfgs", show_default=True, help="As of linear-eval.")
+@click.option(
+    "--penalty", type=click.Choice(PENALTIES), default="validation", show_default=True, help="As of linear-eval."
+)
 @click.option(
     "--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the split by patient."
 )
@@ -69,6 +72,7 @@ def judge(
     draws: int,
     seed: int,
     head: HeadKind,
+    penalty: PenaltyChoice,
     split_seed: int,
     split: Path | None,
     seen: tuple[Path, ...],
@@ -100,7 +104,7 @@ def judge(
     if target.suffix != ".json":
         raise InputError(f"--out {target}: the result is written to a file that ends in .json")
     check_writable(target)
-    protocol = Protocol(numbers(labels), draws=draws, seed=seed, head=head, split_seed=split_seed)
+    protocol = Protocol(numbers(labels), draws=draws, seed=seed, head=head, penalty=penalty, split_seed=split_seed)
     options = SourceOptions(
         sampling_rate_hz=source_rate, unit=source_unit, leads=LeadNames.parse(leads), follow_links=follow_links
     )
@@ -123,7 +127,13 @@ def judge(
         "--draws": draws,
         "--seed": seed,
     }
-    given |= {"--head": head, "--split-seed": split_seed, "--split": split, "--sex-codes": sex_codes}
+    given |= {
+        "--head": head,
+        "--penalty": penalty,
+        "--split-seed": split_seed,
+        "--split": split,
+        "--sex-codes": sex_codes,
+    }
     given |= {"--source-rate": source_rate, "--source-unit": source_unit, "--leads": leads or None}
     words = shlex.join(word for one in seen for word in ("--seen", str(one)))
     result["command"] = f"{command_line('judge', (*embeddings, labels_path), given)} {words}".strip()

@@ -198,3 +198,10 @@ def test_what_needs_no_tensorflow_is_imported_without_it() -> None:
 def test_embedding_takes_the_base_install_alone() -> None:
     names = ["cli", "cli.embed", "export.embed", "export.encoder", "export.from_run"]
     assert imported_without(ONLY_FOR_TRAINING, [f"ecg_advmask.{name}" for name in names]) == ""
+
+
+def test_judging_takes_the_extra_of_that_name_alone() -> None:
+    brought = {"google_crc32c", "matplotlib", "onnx", "sklearn", "threadpoolctl", "tqdm"}
+    names = ["cli.judge", "evaluate.judge", "report.judge_report", "export.fit"]
+    blocked = tuple(name for name in ONLY_FOR_TRAINING if name not in brought)
+    assert imported_without(blocked, [f"ecg_advmask.{name}" for name in names]) == ""

@@ -24,8 +24,10 @@ from ecg_advmask.errors import InputError, some_of
 from ecg_advmask.evaluate.eligibility import account_of, labelled_targets, new_split, recordings_of, stored_split
 from ecg_advmask.evaluate.embedding_table import EmbeddingTable, Float32
 from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate
+from ecg_advmask.evaluate.forecast import forecast
 from ecg_advmask.evaluate.held_out import HeldOut, columns_of, held_out, held_out_figures
 from ecg_advmask.evaluate.linear import linear_fit
+from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.evaluate.protocol import Protocol
 from ecg_advmask.evaluate.split import PARTS, Split
 from ecg_advmask.files import sha256_of, versions
@@ -126,8 +128,10 @@ class Judged:
     def result(self, protocol: Protocol) -> dict[str, Any]:
         """Every table evaluated, and each compared with each other on the same test patients, as plain values.
 
-        Beside what ``linear-eval`` states, ``held_out`` holds of each table `held_out_figures`.
+        Beside what ``linear-eval`` states, ``held_out`` holds of each table `held_out_figures`, and ``forecast`` what
+        more labels would bring (`ecg_advmask.evaluate.forecast.forecast`).
         """
+        primary = PRIMARY[self.split.targets.kind]
         fits = {name: linear_fit(self.embeddings(name), self.split, protocol) for name in self.tables}
         with tqdm(
             total=draws_of(self.split, protocol) * len(fits), desc="linear heads", unit="fit", disable=None
@@ -154,6 +158,7 @@ class Judged:
             "encoders": {name: {"name": name, "sha256": table.sha256()} for name, table in self.tables.items()},
             "remarks": list(self.remarks),
             "held_out": {name: self.held_out(name, protocol)[1] for name in self.tables},
+            "forecast": {name: forecast(one, primary, protocol.level) for name, one in evaluations.items()},
             **compared,
         }
 

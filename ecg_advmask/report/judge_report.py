@@ -37,6 +37,7 @@ def _blocks(result: JsonObject) -> Iterator[Block]:
     )
     yield Bullets([headline(study) for study in as_studies([result])])
     yield from evaluation_section([result])
+    yield from _forecast(result)
     yield from held_out_section(result)
     yield Heading("How to repeat it")
     if result.get("remarks"):
@@ -47,6 +48,25 @@ def _blocks(result: JsonObject) -> Iterator[Block]:
     for title, values in (("Versions", result["versions"]), ("Hashes (SHA-256)", hashes)):
         yield folded(title, f"{title}.", [[name, value_text(value)] for name, value in values.items()])
     yield Paragraph(f"Written on {date.today().isoformat()}.")
+
+
+def _forecast(result: JsonObject) -> Iterator[Block]:
+    """What more labels would bring."""
+    (study,) = as_studies([result])
+    (task,) = study.tasks
+    scale, found = scale_of(study, task, task["primary"]), result["forecast"]
+    yield Heading("What more labels would bring", 3)
+    rows = [[name, f"{at['labels']:,}", scale.estimate(at)] for name, one in found.items() for at in one["forecasts"]]
+    if rows:
+        caption = (
+            f"Forecast of {scale.axis}: a power law of the number of labels through the curve above, fitted to "
+            f"resamples of test patients and draws; median and {study.level_text} interval. It holds only as far as "
+            "the curve goes on as it began."
+        )
+        yield Table(["embeddings", "labels", scale.axis], rows, caption)
+    reasons = [f"{name}: no forecast, {one['reason']}." for name, one in found.items() if one["reason"]]
+    if reasons:
+        yield Bullets(reasons)
 
 
 def held_out_section(result: JsonObject) -> Iterator[Block]:
