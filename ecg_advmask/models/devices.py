@@ -12,7 +12,7 @@ _BFLOAT16_SINCE = (8, 0)
 def has_bfloat16() -> bool:
     """Whether TensorFlow sees GPUs, and all of them compute in bfloat16.
 
-    Some processors do, too; there float32 is as fast for these networks, or faster, once XLA has compiled them.
+    Processors that have it are not counted: whether it pays there was not measured for these networks.
     """
     gpus = tf.config.list_physical_devices("GPU")
     return bool(gpus) and all(_details(gpu).get("compute_capability", (0, 0)) >= _BFLOAT16_SINCE for gpu in gpus)
