@@ -118,6 +118,7 @@ def cut(signals_mv: FloatSignals, from_hz: float, windowing: Windowing) -> Cut:
         InputError: the recording is too short, or a rate makes no sense.
     """
     to_hz, length = windowing.sampling_rate_hz, windowing.window_samples
+    step = 1 / resampling_ratio(from_hz, to_hz)
     whole = len(signals_mv)
     first_s, signals_mv = _without_zeros(signals_mv, from_hz)
     zeros_s = (whole - len(signals_mv)) / from_hz
@@ -128,7 +129,6 @@ def cut(signals_mv: FloatSignals, from_hz: float, windowing: Windowing) -> Cut:
         of_what = "a window" if least == length else "the least"
         cut_off = f" without the {zeros_s:.2f} s of zeros at its ends" if zeros_s else ""
         raise InputError(f"length: {seconds:.2f} s{cut_off}, shorter than {of_what} of {least / to_hz:g} s")
-    step = 1 / resampling_ratio(from_hz, to_hz)
     kept, refused = [], []
     count = max(len(resampled) // length, 1)
     for index in range(count):
