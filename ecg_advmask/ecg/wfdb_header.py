@@ -254,7 +254,8 @@ def _file_beside(path: Path, name: str, follow_links: bool) -> Path:
             file = inside(path.parent, name)
     except (InputError, OSError, RuntimeError) as error:  # the last two: a circle of links
         leads_out = "/" not in name and "\0" not in name and file.is_symlink() and file.is_file()
-        what = "a link that leads out of its folder, --follow-links follows it" if leads_out else "not a file beside it"
+        link = "not a file beside it but a link out of its folder, --follow-links follows it"
+        what = link if leads_out else "not a file beside it"
         raise UnreadableRecordingError(path, f"names {name!r}, which is {what}") from error
     if not file.exists():
         raise UnreadableRecordingError(path, f"names {name}, which does not exist")

@@ -555,7 +555,7 @@ UNOPENED: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero byte": (_replace("bad.mat", "bad\0.mat"), NOT_BESIDE),
     "null signal": (_replace("bad.mat", "~"), "names ~, which does not exist"),
     "standard input": (_replace("bad.mat", "-"), "names -, which does not exist"),
-    "link out": (_link_out, "names 'bad.mat', which is a link that leads out of its folder"),
+    "link out": (_link_out, "names 'bad.mat', which is not a file beside it but a link out of its folder"),
     "link to a device": (_signal_file(lambda path: path.symlink_to("/dev/zero")), NOT_BESIDE),
     "link to itself": (_signal_file(lambda path: path.symlink_to(path.name)), NOT_BESIDE),
     "fifo": (_signal_file(os.mkfifo), "names bad.mat, which is no signal file"),

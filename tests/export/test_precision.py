@@ -203,7 +203,7 @@ def test_same_bytes_in_another_process(
         "from ecg_advmask.export.onnx import export_encoder\n"
         "windows, encoder = np.load('windows.npy'), keras.saving.load_model('encoder.keras', compile=False)\n"
         "config = Config('test', sampling_rate_hz=100, window_seconds=2.5, encoder_width=4, embedding_dim=8)\n"
-        "for precision in ('int8', 'float16', 'float32'):\n"
+        f"for precision in {tuple(reversed(PRECISIONS))}:\n"
         "    export_encoder(encoder, config, precision + '.onnx', precision=precision, calibration_mv=windows[::2],\n"
         "                   signals_mv=windows[1::2], source='generated recordings')\n"
     )
