@@ -154,9 +154,9 @@ def test_a_run_that_masks_the_spectrum_is_pictured_and_resumed(data: DataSet, tm
     adversary = straight.adversary()
     assert adversary is not None
     assert len(drawn) == 6
-    for name, (signals_mv, covered, remaining_mv, rate, title) in drawn.items():
+    for name, (signals_mv, covered, remaining_mv, rate, title, threshold) in drawn.items():
         record, number = re.fullmatch(r"epoch-0002-(.+)-mask-([12])", name).groups()
-        assert (rate, title) == (100, f"{record}, epoch 2, mask {number}")
+        assert (rate, title, threshold) == (100, f"{record}, epoch 2, mask {number}", 0.5)
         scaled = (signals_mv - signals_mv.min()) / np.ptp(signals_mv)
         mask = keras.ops.convert_to_numpy(adversary(scaled[None]))[0, :, :, int(number) - 1 : int(number)]
         assert mask.shape == (11, 26, 1)
