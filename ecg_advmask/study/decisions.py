@@ -13,7 +13,7 @@ from ecg_advmask.study.design import Study
 from ecg_advmask.study.intervals import holm, p_value
 
 
-def confirmatory(study: Study, evaluations: Evaluations) -> list[dict[str, Any]]:
+def corrected_comparisons(study: Study, evaluations: Evaluations) -> list[dict[str, Any]]:
     """The comparisons of the study file at its endpoints, as far as they are evaluated, with P values corrected by
     Holm's method within each endpoint, for all ``of`` comparisons that the file fixes."""
     found = []

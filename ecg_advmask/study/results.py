@@ -17,7 +17,7 @@ from ecg_advmask.evaluate.metrics import PRIMARY
 from ecg_advmask.files import versions, write_csv, write_json
 from ecg_advmask.pretrain.run import Run
 from ecg_advmask.study.comparison import Evaluations, confusion_of, difference_of, labels_of, summary_of
-from ecg_advmask.study.decisions import confirmatory, recommendation
+from ecg_advmask.study.decisions import corrected_comparisons, recommendation
 from ecg_advmask.study.design import Method, Study
 from ecg_advmask.study.jobs import RESULTS_FILE
 from ecg_advmask.study.work import State
@@ -69,7 +69,7 @@ def collate(state: State) -> list[dict[str, Any]]:
         "methods": [_method(state, method) for method in study.methods],
         "tasks": [_task(state, task) for task in study.tasks],
         **_numbers(state, evaluations),
-        "confirmed": confirmatory(study, evaluations),
+        "confirmed": corrected_comparisons(study, evaluations),
         "recommendation": recommendation(study, evaluations),
         "training": [_training(run, method, seed, encoders) for method, seed, run in _runs(state)],
         "missing": missing,
@@ -175,7 +175,7 @@ def _runs(state: State) -> Iterator[tuple[Method, int, Run]]:
 
 
 def _training(run: Run, method: Method, seed: int, encoders: Mapping[tuple[str, int], str]) -> dict[str, Any]:
-    history = run.history().drop(columns="seconds", errors="ignore")
+    history, windows = run.history().drop(columns="seconds", errors="ignore"), int(run.dataset["windows"])
     columns = {
         str(name): [defined(float(value)) for value in history[name]] for name in history.columns if name != "epoch"
     }
@@ -183,15 +183,10 @@ def _training(run: Run, method: Method, seed: int, encoders: Mapping[tuple[str, 
         "method": method.name,
         "seed": seed,
         "epochs": len(history),
-        "updates": len(history) * steps_per_epoch(run),
+        "updates": min(len(history) * run.config.steps_of(windows), run.config.updates_of(windows)),
         "history": {"epoch": [int(epoch) for epoch in history["epoch"]], **columns},
         "encoder_sha256": encoders.get((method.name, seed)),
     }
-
-
-def steps_per_epoch(run: Run) -> int:
-    """Updates of the encoder in one epoch."""
-    return int(run.dataset["windows"]) // (run.config.batch_size * run.config.accumulation)
 
 
 def _rows(evaluations: Evaluations) -> Iterable[dict[str, Any]]:

@@ -56,9 +56,9 @@ def runs_on_gpu(node: Any) -> bool:
 @pytest.mark.parametrize(
     ("method", "settings"),
     [
-        ("cmsc-vcg-advmask", RECIPE),
         ("advmask-spectrum", {"update": "simultaneous"}),
-        ("3kg", {"mixed_precision": True, "accumulation": 2}),
+        pytest.param("cmsc-vcg-advmask", RECIPE, marks=pytest.mark.exhaustive),
+        pytest.param("3kg", {"mixed_precision": True, "accumulation": 2}, marks=pytest.mark.exhaustive),
     ],
 )
 def test_every_operation_of_a_step_has_a_kernel_for_gpus(method: str, settings: dict[str, Any]) -> None:

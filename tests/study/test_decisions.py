@@ -8,7 +8,7 @@ import pytest
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.evaluation import AtCount, Draw
 from ecg_advmask.study.comparison import Evaluations, plausible_differences
-from ecg_advmask.study.decisions import confirmatory, recommendation
+from ecg_advmask.study.decisions import corrected_comparisons, recommendation
 from ecg_advmask.study.design import Study, read_study
 from ecg_advmask.study.intervals import holm, p_value
 
@@ -64,7 +64,7 @@ def evaluations(study: Study, spread: float = 0.002, levels: dict[str, float] = 
 def test_each_endpoint_has_its_comparisons_and_its_own_correction(tmp_path: Path) -> None:
     study = read(tmp_path)
     given = evaluations(study)
-    found = confirmatory(study, given)
+    found = corrected_comparisons(study, given)
     assert [(one["endpoint"], one["task"], one["fraction"], one["second"]) for one in found] == [
         ("primary", "sex", 10, "Cheap"),
         ("primary", "sex", 10, "Middle"),
@@ -82,7 +82,7 @@ def test_what_is_not_evaluated_yet_counts_in_the_correction(tmp_path: Path) -> N
     study = read(tmp_path)
     given = evaluations(study)
     del given["sex", "Cheap", 10.0]
-    (one, *_) = confirmatory(study, given)
+    (one, *_) = corrected_comparisons(study, given)
     assert (one["second"], one["of"]) == ("Middle", 2) and one["p_holm"] == pytest.approx(2 * one["p"])
 
 
