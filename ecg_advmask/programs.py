@@ -6,7 +6,6 @@ instructions of the processor that they were compiled for, so each kind of machi
 """
 
 import hashlib
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -158,7 +157,9 @@ def _machine() -> str:
 
 
 def _version(package: str) -> str:
+    from importlib import metadata  # here, because it takes longer to import than ``--help`` may
+
     try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
         return "none"
