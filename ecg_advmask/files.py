@@ -5,7 +5,6 @@ import csv
 import errno
 import gzip
 import hashlib
-import importlib.metadata
 import json
 import os
 import platform
@@ -188,5 +187,7 @@ def locked(path: Path, *, wait_for_it: bool = False) -> Iterator[bool]:
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
     """Versions of this package, of Python and of the installed ``packages``."""
-    installed = {name: importlib.metadata.version(name) for name in packages}
+    from importlib import metadata  # here, because it takes longer to import than ``--help`` may
+
+    installed = {name: metadata.version(name) for name in packages}
     return {"ecg-advmask": __version__, "python": platform.python_version(), **installed}
