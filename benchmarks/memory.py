@@ -24,7 +24,7 @@ VIEWS = {"Reshape", "ExpandDims", "Squeeze", "Identity", "Cast", "Placeholder"}
 
 
 def values_of(network: keras.Model, samples: int) -> int:
-    """How many numbers the operations of a network give out for one view of so many samples."""
+    """The number of values that the operations of a network give out for one view."""
     step = tf.function(lambda views: network(views, training=True))
     graph = step.get_concrete_function(tf.TensorSpec((RECORDINGS, samples, 12))).graph
     total = 0

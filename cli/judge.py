@@ -20,6 +20,18 @@ if TYPE_CHECKING:
     from ecg_advmask.evaluate.embedding_table import EmbeddingTable
 
 
+_seen = click.option(
+    "--seen",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Recordings that an encoder has met in pretraining, such as RUN/seen.csv: they and their patients are left "
+    "out. Repeat it for several files.",
+)
+_sex_codes = click.option(
+    "--sex-codes", metavar="CODES", help="What numbers in a column of the sex mean, such as 0=male,1=female."
+)
+
+
 @click.command()
 @click.argument("embeddings", nargs=-1, required=True)
 @click.argument("labels_path", metavar="LABELS", type=click.Path(path_type=Path))
@@ -48,14 +60,8 @@ if TYPE_CHECKING:
 @click.option(
     "--split", type=click.Path(path_type=Path), help="Split to use, as an earlier evaluation stored it (.split.csv)."
 )
-@click.option(
-    "--seen",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Recordings that an encoder has met in pretraining, such as RUN/seen.csv: they and their patients are left "
-    "out. Repeat it for several encoders.",
-)
-@click.option("--sex-codes", metavar="CODES", help="What numbers in a column of the sex mean, such as 0=male,1=female.")
+@_seen
+@_sex_codes
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -157,14 +163,8 @@ def judge(
 @click.option(
     "--split-seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the folds of patients."
 )
-@click.option(
-    "--seen",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Recordings that the encoder has met in pretraining, such as RUN/seen.csv: they and their patients are left "
-    "out.",
-)
-@click.option("--sex-codes", metavar="CODES", help="What numbers in a column of the sex mean, such as 0=male,1=female.")
+@_seen
+@_sex_codes
 @source_options
 def fit(
     encoder: str,

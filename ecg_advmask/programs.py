@@ -67,7 +67,7 @@ def share(place: Path | None = None) -> None:
 
 
 def trim(place: Path, most_bytes: int) -> None:
-    """Remove the programs that were used longest ago, until the others take at most so many bytes, and damaged ones.
+    """Remove the programs that were used longest ago, until the others fit into the limit, and damaged ones.
 
     TensorFlow takes the end of a file that was cut short, as a power failure may do it, for that of the training data.
     """
@@ -110,7 +110,7 @@ def _files(place: Path) -> Iterator[tuple[Path, float, int]]:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a file is a message of protocol buffers up to its end: fields of a key, a length and so many bytes.
+    """Whether a file is a message of protocol buffers up to its end: fields of a key, a length and its bytes.
 
     Of other files, such as those being written, this is not asked.
     """

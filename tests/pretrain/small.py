@@ -138,13 +138,13 @@ class Kill(keras.callbacks.Callback):  # type: ignore[misc]
     def __init__(self, epoch: int) -> None:
         super().__init__()
         self.epoch = epoch
-        self.begun = 0
+        self.current = 0
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:  # noqa: ARG002
-        self.begun = epoch + 1
+        self.current = epoch + 1
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:  # noqa: ARG002
-        if self.begun == self.epoch:
+        if self.current == self.epoch:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
