@@ -90,8 +90,8 @@ def read_entry(entry: Entry, source: RecordingSource, windowing: Windowing) -> O
 
 
 def _refused(reason: str, pieces: Cut | None = None) -> Outcome:
-    summary = DataSummary(recordings_in=1, recordings_refused=1, trailing_seconds=pieces.trailing_s if pieces else 0.0)
-    summary.reasons[kind(reason)] += 1
+    summary = DataSummary(trailing_seconds=pieces.trailing_s if pieces else 0.0)
+    summary.add_refused(reason)
     return Outcome([], [], [(None, reason)], summary)
 
 
@@ -147,20 +147,16 @@ def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
     path = _shard_path(job.folder, shard)
     with atomic_path(path) as temporary, WindowWriter(temporary) as writer:
         for entry in entries:
+            if entry.refusal:  # known from the listing: a table may name ten thousand recordings that are not there
+                refused.append(_row_of_refused(entry, entry.refusal))
+                summaries.setdefault(entry.source, DataSummary()).add_refused(entry.refusal)
+                continue
             outcome = read_entry(entry, job.source, job.windowing)
             for window_uv in outcome.windows_uv:
                 writer.write(window_uv)
             rows += outcome.rows
             labels += [{"id": entry.record_id} | dict(entry.labels)] if outcome.rows else []
-            refused += [
-                {
-                    "id": entry.record_id,
-                    "file": entry.name,
-                    "reason": reason,
-                    "window": "" if window is None else window,
-                }
-                for window, reason in outcome.refused
-            ]
+            refused += [_row_of_refused(entry, reason, window) for window, reason in outcome.refused]
             summaries.setdefault(entry.source, DataSummary()).add(outcome.summary)
     stated = {
         "shard": {"name": path.name, "windows": len(rows), "bytes": path.stat().st_size, "sha256": sha256_of(path)},
@@ -171,6 +167,15 @@ def make_part(job: Job, shard: int, entries: Sequence[Entry]) -> int:
     }
     write_text(_account_path(job.folder, shard), json.dumps(stated))
     return len(entries)
+
+
+def _row_of_refused(entry: Entry, reason: str, window: int | None = None) -> dict[str, Any]:
+    return {
+        "id": entry.record_id,
+        "file": entry.name,
+        "reason": reason,
+        "window": "" if window is None else window,
+    }
 
 
 def load_part(folder: Path, shard: int, *, verify: bool = True) -> FinishedShard | None:
@@ -234,6 +239,9 @@ def make_parts(job: Job, work: Iterator[Work], workers: int) -> Iterator[int]:
     with worker_pool(workers) as pool:
         running: set[Future[int]] = set()
         for shard, entries in work:
+            if all(entry.refusal for entry in entries):  # no recording to read
+                yield make_part(job, shard, entries)
+                continue
             running.add(pool.submit(make_part, job, shard, entries))
             if len(running) > workers:
                 done, running = wait(running, return_when=FIRST_COMPLETED)

@@ -8,6 +8,7 @@ database on disk, so that an archive of a million recordings needs no more memor
 import dataclasses
 import hashlib
 import json
+import operator
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -45,22 +46,21 @@ class Plan:
     def __init__(self, entries: Iterable[Entry]) -> None:
         """Take in entries in any order; of several with one id all but the first, by name, are refused."""
         self._database = sqlite3.connect("")  # on disk, without a name, gone with the process
-        self._database.execute("CREATE TABLE listed (key, id, name, number, entry)")
-        self._database.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?)", map(_row, map(_in_utf8, entries)))
-        self._database.execute("CREATE TABLE dealt (place INTEGER PRIMARY KEY, entry)")
-        ordered = self._database.execute("SELECT entry FROM listed ORDER BY key, id, name, number")
+        self._database.execute("CREATE TABLE listed (key, id, name, number, file, entry)")
+        self._database.executemany("INSERT INTO listed VALUES (?, ?, ?, ?, ?, ?)", map(_row, map(_in_utf8, entries)))
+        self._database.execute("CREATE TABLE dealt (place INTEGER PRIMARY KEY, file, entry)")
+        ordered = self._database.execute("SELECT id, name, file, entry FROM listed ORDER BY key, id, name, number")
         digest = hashlib.sha256()
         self.recordings = 0
-        last: Entry | None = None
-        for (text,) in ordered:
-            entry = _entry(text)
-            if last is not None and last.record_id == entry.record_id:
-                if not entry.refusal:
-                    entry = dataclasses.replace(entry, refusal=f"repeated id: it is also that of {last.name}")
-            else:
-                last = entry
-            digest.update(_text(entry, with_file=False).encode())
-            self._database.execute("INSERT INTO dealt VALUES (?, ?)", (self.recordings, _text(entry)))
+        last_id = last_name = None
+        for record_id, name, file, listed in ordered:
+            text = listed
+            if record_id != last_id:
+                last_id, last_name = record_id, name
+            elif not (entry := _entry(listed)).refusal:
+                text = _text(dataclasses.replace(entry, refusal=f"repeated id: it is also that of {last_name}"))
+            digest.update(text.encode())
+            self._database.execute("INSERT INTO dealt VALUES (?, ?, ?)", (self.recordings, file, text))
             self.recordings += 1
         self._database.execute("DROP TABLE listed")
         self.digest = digest.hexdigest()
@@ -75,9 +75,10 @@ class Plan:
         """The entries of a shard, in order."""
         first = shard * self._per_shard
         rows = self._database.execute(
-            "SELECT entry FROM dealt WHERE place >= ? AND place < ? ORDER BY place", (first, first + self._per_shard)
+            "SELECT entry, file FROM dealt WHERE place >= ? AND place < ? ORDER BY place",
+            (first, first + self._per_shard),
         )
-        return [_entry(text) for (text,) in rows]
+        return [_entry(text, os.fsdecode(file)) for text, file in rows]
 
 
 def _in_utf8(entry: Entry) -> Entry:
@@ -98,22 +99,31 @@ def _encodes(text: str) -> bool:
     return True
 
 
-def _row(entry: Entry) -> tuple[bytes, str, str, int, str]:
+def _row(entry: Entry) -> tuple[bytes, str, str, int, bytes, str]:
     key = hashlib.sha256(entry.record_id.encode()).digest()
-    return key, entry.record_id, entry.name, -1 if entry.number is None else entry.number, _text(entry)
+    number = -1 if entry.number is None else entry.number
+    return key, entry.record_id, entry.name, number, os.fsencode(entry.file), _text(entry)
 
 
 _FIELDS: Final = tuple(field.name for field in dataclasses.fields(Entry))
+_values: Final = operator.attrgetter(*_FIELDS)
+_FILE: Final = _FIELDS.index("file")
 
 
-def _text(entry: Entry, *, with_file: bool = True) -> str:
-    return json.dumps([getattr(entry, name) if with_file or name != "file" else "" for name in _FIELDS])
+def _text(entry: Entry) -> str:
+    """All of an entry but the path of its file, which is another where the archive has moved."""
+    values = list(_values(entry))
+    values[_FILE] = ""
+    return json.dumps(values)
 
 
-def _entry(text: str) -> Entry:
+def _entry(text: str, file: str = "") -> Entry:
     values = dict(zip(_FIELDS, json.loads(text), strict=True))
-    labels = tuple((name, value) for name, value in values.pop("labels"))
-    return Entry(**values | {"codes": tuple(values["codes"]), "unknown": tuple(values["unknown"]), "labels": labels})
+    labels = tuple((name, value) for name, value in values["labels"])
+    return Entry(
+        **values
+        | {"file": file, "codes": tuple(values["codes"]), "unknown": tuple(values["unknown"]), "labels": labels}
+    )
 
 
 # ---- From an archive of recordings to a data set: dealt to shards, made by several processes, put together at the end.

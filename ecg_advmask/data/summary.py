@@ -77,6 +77,12 @@ class DataSummary:
             else:
                 own[name] += value
 
+    def add_refused(self, reason: str) -> None:
+        """Count a recording that is refused as a whole."""
+        self.recordings_in += 1
+        self.recordings_refused += 1
+        self.reasons[kind(reason)] += 1
+
     def as_dict(self) -> dict[str, Any]:
         """Plain values, counters sorted by name; what older versions did not count is absent if it is 0."""
         plain = {name: dict(sorted(v.items())) if isinstance(v, Counter) else v for name, v in vars(self).items()}

@@ -82,6 +82,11 @@ def test_names_that_are_not_utf8_are_refused() -> None:
     assert (entry.record_id, entry.name) == ("b\\udcff", "b\\udcff.hea")
 
 
+def test_a_folder_that_is_not_utf8_keeps_its_path() -> None:
+    (entry,) = all_of(Plan([Entry("b", "/a\udcff/b.hea", "b.hea", "a")]))
+    assert (entry.file, entry.refusal) == ("/a\udcff/b.hea", "")
+
+
 def test_memory_does_not_grow_with_the_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "RECORDINGS_PER_SHARD", 8)
     peaks = []

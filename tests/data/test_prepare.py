@@ -388,6 +388,40 @@ def test_chapman_layout(tmp_path: Path) -> None:
     assert counts["chapman"].reasons == {"missing file": 1}
 
 
+def test_recordings_that_the_listing_refuses_are_counted_and_never_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = tmp_path / "in" / "ECGDataDenoised"
+    signals.mkdir(parents=True)
+    np.savetxt(signals / "M7.csv", np.random.default_rng(0).normal(0, 300, (5000, 12)), delimiter=",", fmt="%.2f")
+    table = [f"M{number},SB,59,MALE" for number in range(300)]
+    (tmp_path / "in" / "Diagnostics.csv").write_text("\n".join(["FileName,Rhythm,PatientAge,Gender", *table]))
+    read: list[str] = []
+
+    def note(entry: Entry, *rest: Any) -> Outcome:
+        read.append(entry.record_id)
+        return read_entry(entry, *rest)
+
+    monkeypatch.setattr(parts, "read_entry", note)
+    counts = counted(tmp_path / "in", tmp_path / "out", "chapman", workers=1)["chapman"]
+    assert read == ["M7"]
+    assert (counts.recordings_in, counts.recordings_kept, counts.recordings_refused) == (300, 1, 299)
+    assert counts.reasons == {"missing file": 299}
+    rows = refused(tmp_path / "out")
+    assert rows.keys() == {f"M{number}" for number in range(300)} - {"M7"}
+    reason = "missing file: Diagnostics.csv has a row for it, but there is no ECGDataDenoised/M0.csv"
+    assert rows["M0"] == [{"id": "M0", "file": "ECGDataDenoised/M0.csv", "reason": reason, "window": ""}]
+
+
+def test_shards_without_a_recording_to_read_need_no_process(tmp_path: Path) -> None:
+    job = parts.Job(tmp_path, Deadly(), Windowing(100, 100))  # type: ignore[arg-type]
+    entries = [Entry("a", "", "a", "a", refusal="missing file: a"), Entry("b", "", "b", "a", refusal="missing file: b")]
+    assert list(make_parts(job, iter([(0, entries), (1, entries[:1])]), workers=2)) == [2, 1]
+    part = parts.load_part(tmp_path, 0)
+    assert part is not None
+    assert [row["id"] for row in part.refused] == ["a", "b"]
+
+
 def test_nothing_usable_leaves_nothing(tmp_path: Path, write_wfdb: Write) -> None:
     for name in ("a", "b"):
         write_wfdb(tmp_path / "in" / "src" / f"{name}.hea", np.full((1000, 12), 7, np.int16), 100)
@@ -435,6 +469,8 @@ def test_impossible_settings_are_refused(
 class Deadly:
     """Ends the process that it is sent to."""
 
+    refusal = ""
+
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[int]]:
         return os._exit, (9,)
 
@@ -442,7 +478,7 @@ class Deadly:
 @pytest.mark.parametrize("when", ["at the start", "with the second shard"])
 def test_a_process_that_dies_is_reported(tmp_path: Path, when: str) -> None:
     job = parts.Job(tmp_path, Deadly() if when == "at the start" else FileSource(), Windowing(100, 100))  # type: ignore[arg-type]
-    entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
+    entries = [Entry("a", "a", "a", "a", "a")]
     second: Any = [Deadly()]
     with pytest.raises(InputError, match="a reading process died"):
         list(make_parts(job, iter([(0, entries), (1, second), (2, entries), (3, entries)]), workers=2))
@@ -451,7 +487,7 @@ def test_a_process_that_dies_is_reported(tmp_path: Path, when: str) -> None:
 def test_an_error_in_a_process_is_that_of_the_whole(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way of a folder")
     job = parts.Job(tmp_path / "file", FileSource(), Windowing(100, 100))
-    entries = [Entry("a", "a", "a", "a", "a", refusal="left out: a")]
+    entries = [Entry("a", "a", "a", "a", "a")]
     with pytest.raises(OSError, match="file") as raised:
         list(make_parts(job, iter([(0, entries), (1, entries)]), workers=2))
     assert raised.value.filename is not None
