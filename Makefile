@@ -41,7 +41,7 @@ test: lint
 	$(MAKE) --no-print-directory --jobs 2 types pytest
 
 test-all: lint
-	$(MAKE) --no-print-directory --jobs 2 types pytest PYTEST_OPTIONS='$(PYTEST_OPTIONS) -m ""'
+	$(MAKE) --no-print-directory --jobs 2 types pytest PYTEST_OPTIONS='$(PYTEST_OPTIONS) --hypothesis-profile=default -m ""'
 
 pytest: .venv/installed
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)

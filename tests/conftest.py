@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from filelock import FileLock
+from hypothesis import settings
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 
@@ -22,6 +23,11 @@ os.environ["ECG_ADVMASK_CACHE"] = "off"  # neither that of the user nor that of 
 os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true")
 # networks are small, and the tests of other modules run beside
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+# the same examples in each run, so that a change is never blamed for what was wrong before it
+settings.register_profile("same", derandomize=True, database=None)
+settings.load_profile("same")
 
 
 def pytest_collection_finish() -> None:

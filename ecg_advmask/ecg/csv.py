@@ -246,7 +246,7 @@ def _text(path: str | os.PathLike[str]) -> str:
         raise UnreadableRecordingError(path, f"cannot be read as CSV ({one_line(error)})") from error
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    text = text.strip("\n")
+    text = text.lstrip("\n").rstrip("\n ")
     if "\0" in text:
         raise UnreadableRecordingError(path, "cannot be read as CSV (it holds zero bytes, so it is no text)")
     _check_lines(text, path)
@@ -309,6 +309,7 @@ def _layout(comments: Sequence[str], text: str, leads: LeadNames, path: str | os
     if len(separator) != 1 or separator.isalnum() or separator in '."\n':
         raise UnreadableRecordingError(path, f"states the separator {separator[:20]!r}, expected one character")
     cells, below = _cells(first, separator, path), _cells(second, separator, path)
+    _check_whole([first, second, third], separator, path)
     if len(below) == len(cells) + 1 and not all(map(is_number, cells)):
         cells = _with_row_names(cells, below, _cells(third, separator, path))
     units = [""] * len(cells)
@@ -338,6 +339,21 @@ def _layout(comments: Sequence[str], text: str, leads: LeadNames, path: str | os
     else:
         comma = not pointed and text.find(",", len(first) + 1 if header_rows else 0) >= 0
     return _Layout(separator, "," if comma else ".", header_rows, tuple(names), tuple(units))
+
+
+def _check_whole(lines: Sequence[str], separator: str, path: str | os.PathLike[str]) -> None:
+    """Refuse a text of at most one row below its names that ends so early that these could be misunderstood.
+
+    Numbers that count the columns, but for the last of them, are names that are cut. One row does not show whether the
+    names of rows that stand in front (below a blank, as pandas writes text, or in quotes, as R does) count as a cell.
+    """
+    first, second, third = lines
+    cells = [cell for cell in re.split(rf"[\"'\s{re.escape(separator)}]+", first) if cell]
+    is_numbered = len(cells) > 2 and all(map(is_number, cells)) and _is_numbered(cells[:-1])
+    are_below_blank = separator == " " and first.startswith(" ") and not second.startswith(" ")
+    are_quoted = second.startswith('"') and second.count('"') == 2
+    if not third and (are_below_blank or are_quoted if second else is_numbered and not _is_numbered(cells)):
+        raise UnreadableRecordingError(path, "ends within its first rows, the file is cut or damaged")
 
 
 def _with_row_names(cells: list[str], second: Sequence[str], third: Sequence[str]) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ecg_advmask.ecg.csv import read_csv
@@ -291,7 +291,13 @@ def test_no_text_makes_another_error(tmp_path: Path, noise: str, data: st.DataOb
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.sampled_from(sorted(FORMS)), st.integers(0, 10**6))
+@given(st.sampled_from(sorted(FORMS)), st.integers(0, 10**6) | st.integers(0, 350))
+@example("names of rows (pandas, as text)", 183)
+@example("names of rows (R)", 120)
+@example("an index without a name", 22)
+@example("numbers from 1", 25)
+@example("numbers from 0, as floats", 46)
+@example("blanks at both ends", 310)
 def test_a_file_that_is_cut_gives_its_first_rows_or_is_refused(tmp_path: Path, form: str, place: int) -> None:
     """Nothing can tell of a cut within the last cell of a row, so the last sample of V6 alone may be another number."""
     text = FORMS[form]
