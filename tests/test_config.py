@@ -114,6 +114,15 @@ def test_a_window_under_cmsc_must_have_two_good_halves() -> None:
         Config(pairing="cmsc", sampling_rate_hz=125, window_seconds=1.0)
 
 
+@pytest.mark.parametrize(("written", "rate"), [("1", 1.0), ("0", 0.0), ("0.5", 0.5), ("1e-3", 0.001)])
+def test_rates_may_be_whole_numbers(tmp_path: Path, written: str, rate: float) -> None:
+    (tmp_path / "c.toml").write_text(f'base = "demo"\nlearning_rate = {written}\nadversary_learning_rate = {written}\n')
+    of_file = configuration.load(file=tmp_path / "c.toml")
+    of_overrides = configuration.load("demo", overrides=[f"learning_rate={written}"])
+    for value in (of_file.learning_rate, of_file.adversary_learning_rate, of_overrides.learning_rate):
+        assert value == rate and isinstance(value, float)  # Keras takes no whole numbers for a rate
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

@@ -40,11 +40,6 @@ class FolderSource(RecordingSource):
             raise InputError(
                 f"{self.folder}: {kind.meaning} do not state their sampling rate, give it (--source-rate HZ)"
             )
-        if all((self.folder / name).exists() for name in (ptbxl.TABLE, *ptbxl.FOLDERS)):
-            raise InputError(
-                f"{self.folder}: is PTB-XL, with each recording at two rates; choose --format ptbxl, which reads "
-                f"one, or give one of the folders {' and '.join(ptbxl.FOLDERS)}"
-            )
         source, empty = _name(self.folder), True
         for found in self.files(self.folder, tuple(formats)):
             empty = False
@@ -127,8 +122,27 @@ def open_source(
         exclude: files that are no recordings whatever their names.
 
     Raises:
-        InputError: there is no such layout. What is wrong with the folder comes when the entries are listed.
+        InputError: there is no such layout, or the folder is plainly of another one. What else is wrong with it comes
+            when the entries are listed.
     """
     if layout not in LAYOUTS:
         raise InputError(f"layout {layout!r} is not known, there are: {', '.join(LAYOUTS)}")
-    return LAYOUTS[layout](options, folder=Path(folder), exclude=tuple(exclude))
+    place = Path(folder)
+    if layout == "wfdb" and all((place / name).exists() for name in (ptbxl.TABLE, *ptbxl.FOLDERS)):
+        raise InputError(
+            f"{place}: is PTB-XL, with each recording at two rates; choose --format ptbxl, which reads one, or give "
+            f"one of the folders {' and '.join(ptbxl.FOLDERS)}"
+        )
+    return LAYOUTS[layout](options, folder=place, exclude=tuple(exclude))
+
+
+def check_labels(path: str | os.PathLike[str], folder: str | os.PathLike[str], layout: str | None) -> None:
+    """Refuse the table of an archive as one of labels.
+
+    Raises:
+        InputError: the layout, or that of the folder if it is None, reads the table itself.
+    """
+    table = Path(path).name
+    own = _LAYOUT_OF_TABLE.get(table)
+    if own is not None and layout in (None, own) and (Path(folder) / table).is_file():
+        raise InputError(f"{path}: is read by --format {own} itself, choose that without --labels")

@@ -12,9 +12,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from ecg_advmask.data.cells import class_key, names_of, plain_cell, rows_of
+from ecg_advmask.data.cells import class_key, names_of, rows_of
+from ecg_advmask.data.ids import IdMatcher
 from ecg_advmask.ecg.recording import (
     RATES_HZ,
     Sex,
@@ -41,11 +42,7 @@ _NAMES: Final[Mapping[str, tuple[str, ...]]] = {
 """Columns with a meaning: their names without case, blanks, dashes, underscores and brackets."""
 
 _EXPECTED: Final = {"age": "ages in years (or with a unit, such as 18M)", "sex": "male and female, or m and f"}
-_SUFFIXES: Final = re.compile(
-    r"(\.(hea|dat|mat|csv|npz|npy|xml|dcm|ecg|scp|edf|h5|hdf5|json|txt))?(\.gz|\.zip)?$", re.IGNORECASE
-)
 _NAMES_SHOWN: Final = 3
-_LISTED: Final = 100
 
 
 class Row(NamedTuple):
@@ -69,95 +66,21 @@ class Row(NamedTuple):
 class LabelTable:
     """An opened table; ``columns`` are the names of the label columns, ``remarks`` lines on how cells were taken.
 
-    It remembers which rows have named a recording and which recordings had none, to be reported at the end.
+    ``ids`` finds the row of a recording, and reports at the end which rows and recordings had no counterpart.
     """
 
     path: str
     columns: tuple[str, ...]
     rows: Mapping[str, Row]
     remarks: tuple[str, ...] = ()
-    without_row: int = 0
-    _without_row: list[str] = field(default_factory=list, repr=False)
-    _named: dict[str, str] = field(default_factory=dict, repr=False)
-    _by_key: dict[str, list[str]] = field(default_factory=dict, repr=False)
-    _by_last_part: dict[str, list[str]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        for name in self.rows:
-            key = id_key(name)
-            self._by_key.setdefault(key, []).append(name)
-            if "/" in key:
-                self._by_last_part.setdefault(key.rpartition("/")[2], []).append(name)
+        self.ids = IdMatcher(self.path, {name: (row.line, row[1:]) for name, row in self.rows.items()})
 
     @property
     def states_rates(self) -> bool:
         """Whether it gives the sampling rate of any recording."""
         return any(row.sampling_rate_hz is not None for row in self.rows.values())
-
-    def row(self, record_id: str) -> Row | None:
-        """The row of a recording, by its whole id or the last part of it, as `id_key` compares them.
-
-        Raises:
-            InputError: several rows may be meant; or the row has no more than the last part, which is that of another
-                recording too.
-        """
-        name = self._name_of(record_id)
-        if name is None:
-            self.without_row += 1
-            if len(self._without_row) < _LISTED:
-                self._without_row.append(record_id)
-            return None
-        found = self.rows[name]
-        if self._named.setdefault(name, record_id) != record_id:
-            raise InputError(
-                f"{self.path}: line {found.line} names {name}, which may be {self._named[name]} or {record_id}; "
-                "write the whole path in the table"
-            )
-        return found
-
-    def unused(self) -> list[str]:
-        """Names in the table that were no recording's so far, in the order of the table."""
-        return [name for name in self.rows if name not in self._named]
-
-    def unmatched(self) -> dict[str, dict[str, Any]]:
-        """How many rows named no recording and how many recordings had no row, and the first of each.
-
-        Raises:
-            InputError: no row named a recording.
-        """
-        unused = self.unused()
-        if len(unused) == len(self.rows):
-            first = f", the recordings {some_of(self._without_row[:1])}" if self._without_row else ""
-            raise InputError(
-                f"{self.path}: names none of the {self.without_row} recordings, check its ids: the table has "
-                f"{unused[0]}{first}"
-            )
-        return {
-            "rows_without_recording": {"count": len(unused), "first": unused[:_LISTED]},
-            "recordings_without_row": {"count": self.without_row, "first": list(self._without_row)},
-        }
-
-    def _name_of(self, record_id: str) -> str | None:
-        """The id in the table that means a recording."""
-        if record_id in self.rows:
-            return record_id
-        key = id_key(record_id)
-        last_part = key.rpartition("/")[2]
-        longer = [name for name in self._by_last_part.get(last_part, ()) if id_key(name).endswith(f"/{key}")]
-        names = self._by_key.get(key) or self._by_key.get(last_part) or longer
-        if len({self.rows[name][1:] for name in names}) > 1:
-            lines = " and ".join(str(self.rows[name].line) for name in names[:2])
-            raise InputError(f"{self.path}: lines {lines} may both mean {record_id} and differ, remove one of them")
-        return names[0] if names else None
-
-
-def id_key(name: str) -> str:
-    """What ids are compared by: without a file's suffix, a leading ``./`` and a final ``.0``, one slash."""
-    key = plain_cell(name).replace("\\", "/")
-    while key.startswith("./"):
-        key = key[2:]
-    key = _SUFFIXES.sub("", key) or key
-    return re.sub(r"(^|/)(\d+)\.0+$", r"\1\2", key)
 
 
 def completed(entry: Entry, table: LabelTable) -> Entry:
@@ -166,9 +89,10 @@ def completed(entry: Entry, table: LabelTable) -> Entry:
     Raises:
         InputError: the table does not say which of two recordings it means.
     """
-    row = table.row(entry.record_id)
-    if row is None:
+    name = table.ids.find(entry.record_id)
+    if name is None:
         return entry
+    row = table.rows[name]
     labels = {name: cell for name, cell in zip(table.columns, row.labels, strict=True) if not is_missing(cell)}
     no_rate = "sampling rate: that in the table of labels is no number of Hz" if "rate" in row.not_understood else ""
     return replace(

@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 from ecg_advmask import __version__
-from ecg_advmask.data.archives import find_layout, open_source
+from ecg_advmask.data.archives import check_labels, find_layout, open_source
 from ecg_advmask.data.dataset import DATASET_FILE, DataSet
 from ecg_advmask.data.finish import complete, finish
-from ecg_advmask.data.label_table import completed, read_label_table
+from ecg_advmask.data.label_table import LabelTable, completed, read_label_table
 from ecg_advmask.data.parts import PLAN_FILE, WORK, Job, load_part, make_parts, take_part
 from ecg_advmask.ecg.leads import AS_NAMED
 from ecg_advmask.ecg.quality import REFUSED
 from ecg_advmask.ecg.recording import Sex
-from ecg_advmask.ecg.sources import Entry, SourceOptions
+from ecg_advmask.ecg.sources import Entry, RecordingSource, SourceOptions
 from ecg_advmask.ecg.walking import Ignored
 from ecg_advmask.ecg.windows import Windowing
 from ecg_advmask.errors import InputError
@@ -186,21 +186,22 @@ def prepare(
     if not 1 <= number <= of:
         raise InputError(f"shard {number}/{of}: must be from 1/{of} to {of}/{of}")
     target = _free(destination)
-    table = None if labels is None else read_label_table(labels, sex_codes)
+    if layout is not None:
+        opened = open_source(source, layout, options, tables)
+    table = None if labels is None else _table(labels, sex_codes, source, layout)
     ignored = Ignored()
     if layout is None:
         layout = find_layout(source, tables, ignored)
         log(f"{source}: layout {layout}")
-    opened = open_source(source, layout, options, tables)
+        opened = open_source(source, layout, options, tables)
     if table is not None and table.states_rates:
         opened = dataclasses.replace(opened, has_rates=True)
-    entries = opened.entries()
-    plan = Plan(entries if table is None else (completed(entry, table) for entry in entries))
+    plan, opened, remarks = _planned(opened, table)
     for line in (opened.ignored if ignored == Ignored() else ignored).lines():
         log(line)
     if plan.recordings == 0:
         raise InputError(f"{source}: holds no recordings in the layout {layout}")
-    unmatched = {} if table is None else table.unmatched()
+    unmatched = {} if table is None else table.ids.unmatched()
     stated = {
         "made_by": f"ecg-advmask {__version__}",
         "layout": layout,
@@ -222,7 +223,7 @@ def prepare(
         },
         "label_columns": list(dict.fromkeys([*opened.label_columns, *(() if table is None else table.columns)])),
         "labels_without_recording": unmatched.get("rows_without_recording", {}).get("count", 0),
-        **({"label_remarks": list(table.remarks), "unmatched": unmatched} if table is not None else {}),
+        **({"label_remarks": remarks, "unmatched": unmatched} if table is not None else {}),
         "recordings": plan.recordings,
         "listing_sha256": plan.digest,
         "shards": plan.shards,
@@ -285,6 +286,24 @@ def merge(destination: str | Path, parts: Sequence[str | Path] = ()) -> DataSet:
 def partial_folder(target: Path) -> Path:
     """Where a data set is made until it is complete."""
     return target.with_name(f"{target.name}.partial")
+
+
+def _table(
+    labels: str | Path, sex_codes: Mapping[str, Sex] | None, source: str | Path, layout: str | None
+) -> LabelTable:
+    check_labels(labels, source, layout)
+    return read_label_table(labels, sex_codes)
+
+
+def _planned(source: RecordingSource, table: LabelTable | None) -> tuple[Plan, RecordingSource, list[str]]:
+    """The plan of a source's recordings, completed by a table; the source as it was listed; and remarks."""
+    if table is None:
+        return Plan(source.entries()), source, []
+    plan, remarks = Plan(completed(entry, table) for entry in source.entries()), list(table.remarks)
+    if restored := table.ids.restore_zeros():
+        source, remarks = dataclasses.replace(source, ignored=Ignored()), [*remarks, restored]
+        plan = Plan(completed(entry, table) for entry in source.entries())
+    return plan, source, remarks
 
 
 def _windowing(

@@ -16,7 +16,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from ecg_advmask.data.dataset import DATASET_FILE, DataSet
-from ecg_advmask.data.label_table import LabelTable, Row, read_label_table
+from ecg_advmask.data.ids import IdMatcher, id_key
+from ecg_advmask.data.label_table import read_label_table
 from ecg_advmask.data.summary import describe, mentions_generated
 from ecg_advmask.data.targets import Targets
 from ecg_advmask.ecg.recording import Sex, is_missing
@@ -96,9 +97,8 @@ class Judged:
         keys = list(dict.fromkeys(records["id"]))
         places: dict[str, dict[str, int]] = {}
         for name, table in by_name.items():
-            places[name], unmatched = _matched(table, keys, path)
-            if unmatched:
-                remarks.append(f"{table.path}: {unmatched} of {len(table.ids)} recordings are not in {path}")
+            places[name], matching = _matched(table, keys, path)
+            remarks += matching
         shared = [key for key in keys if all(key in found for found in places.values())]
         if not shared:
             raise InputError(f"{path}: no recording is in every table of embeddings ({', '.join(by_name)})")
@@ -106,6 +106,10 @@ class Judged:
             if len(found) > len(shared):
                 remarks.append(f"{name}: {len(found) - len(shared)} recordings are not in every other table, left out")
         seen = pd.concat([_seen(Path(one)) for one in seen_paths]) if seen_paths else None
+        if seen is not None:  # ids as the labels have them
+            of_tables = {id_key(str(by_name[name].ids[k])): key for name in places for key, k in places[name].items()}
+            key_of = of_tables | {id_key(key): key for key in keys}
+            seen = seen.assign(id=[key_of.get(id_key(one), one) for one in seen["id"]])
         recordings = recordings_of(records[records["id"].isin(shared)], seen)
         targets = labelled_targets(task, recordings, labels, path)
         if split_path is None:
@@ -197,21 +201,26 @@ def _labels_of(
     return records, labels, stated, list(table.remarks)
 
 
-def _matched(table: EmbeddingTable, keys: Sequence[str], path: Path) -> tuple[dict[str, int], int]:
-    """The place in a table of each recording of the labels that it has, by its id there; how many have no labels."""
-    rows = {key: Row(place, "", None, "", (), None, (key,), ()) for place, key in enumerate(keys, 2)}
-    lookup = LabelTable(str(path), ("id",), rows)
-    found: dict[str, int] = {}
-    for place, name in enumerate(table.ids):
-        row = lookup.row(str(name))
-        if row is not None:
-            found[row.labels[0]] = place
+def _matched(table: EmbeddingTable, keys: Sequence[str], path: Path) -> tuple[dict[str, int], list[str]]:
+    """The place in a table of each recording of the labels that it has, by its id there; and remarks."""
+    ids = IdMatcher(str(path), {key: (line, key) for line, key in enumerate(keys, 2)})
+    found = _places(table, ids)
+    remarks = [f"{table.path}: {line}"] if (line := ids.restore_zeros()) else []
+    if remarks:
+        found = _places(table, ids)
     if not found:
         raise InputError(
             f"{table.path}: none of its {len(table.ids)} recordings is in {path}, check the ids: it has "
             f"{table.ids[0]}, the labels {some_of(keys[:1])}"
         )
-    return found, len(table.ids) - len(found)
+    if unmatched := len(table.ids) - len(found):
+        remarks.append(f"{table.path}: {unmatched} of {len(table.ids)} recordings are not in {path}")
+    return found, remarks
+
+
+def _places(table: EmbeddingTable, ids: IdMatcher) -> dict[str, int]:
+    found = {ids.find(str(name)): place for place, name in enumerate(table.ids)}
+    return {key: place for key, place in found.items() if key is not None}
 
 
 def _seen(path: Path) -> pd.DataFrame:

@@ -12,6 +12,8 @@ from click.testing import CliRunner, Result
 
 from ecg_advmask.cli import main
 from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.evaluate.embedding_table import EmbeddingTable
+from ecg_advmask.evaluate.judge import Judged
 from ecg_advmask.evaluate.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
@@ -92,7 +94,6 @@ def test_figures_are_those_of_linear_eval(
 ) -> None:
     """Number for number: a data set with patients, copies and seen recordings, embedded by the same encoder."""
     from ecg_advmask.evaluate import experiment
-    from ecg_advmask.evaluate.embedding_table import EmbeddingTable
 
     read = EmbeddingTable.read(table)
     of_id = dict(zip(read.ids, read.embeddings, strict=True))
@@ -153,6 +154,21 @@ def test_what_is_in_one_place_only_is_counted(table: Path, labels: Path, tmp_pat
     assert f"{table}: 10 of {RECORDINGS} recordings are not in {short}" in done.output
     assert "first: 1 recordings are not in every other table" in done.output
     assert json.loads((tmp_path / "out.json").read_text())["counts"]["recordings"] == RECORDINGS - 11
+
+
+def test_ids_that_lost_their_zeros_match_also_those_of_what_was_seen(tmp_path: Path) -> None:
+    """Embeddings of 00001, labels of 1 as a spreadsheet saves them, and pretraining on c/00003 of which 3 is known."""
+    table, labels, seen = (tmp_path / name for name in ("e.npz", "t.csv", "seen.csv"))
+    values = np.array([*SIGNAL_OF.values()], np.float32)
+    np.savez(table, ids=np.array([f"c/{number:05d}" for number in range(RECORDINGS)]), embeddings=values)
+    rows = (f"{number},P{number // 2},{'F' if FEMALE[number] else 'M'}\n" for number in range(RECORDINGS))
+    labels.write_text("id,patient,sex\n" + "".join(rows))
+    seen.write_text("id,patient,signal_hash\nc/00003,,\n")
+    opened = Judged.open([EmbeddingTable.read(table)], labels, "sex", PROTOCOL, seen_paths=[seen])
+    assert any("leading zeros" in line and str(table) in line for line in opened.remarks)
+    assert opened.recordings.set_index("id")["seen"].to_dict() == {str(n): n == 3 for n in range(RECORDINGS)}
+    for key, embedding in zip(opened.split.ids, opened.embeddings("e"), strict=True):
+        np.testing.assert_array_equal(embedding, values[int(key)])
 
 
 def test_an_encoder_is_judged_on_recordings(lead_means_onnx: Path, labels: Path, tmp_path: Path) -> None:

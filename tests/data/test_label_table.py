@@ -43,7 +43,7 @@ def test_a_row_completes_its_recording(tmp_path: Path) -> None:
     assert third.unknown == ("age",)
     assert dict(third.labels) == {"Ward": 'say "yes"'}
     assert completed(entry("d"), table) == entry("d")
-    assert table.unused() == []
+    assert table.ids.unused() == []
 
 
 def test_the_old_table_of_patients_is_one(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_last_part_of_a_path_is_enough_where_it_is_clear(tmp_path: Path) -> 
     table = read_label_table(written(tmp_path / "t.csv", "id,x\ng1/a,1\nb,2\nc,3\ng9/d,4\n"))
     found = {name: dict(completed(entry(name), table).labels) for name in ("g1/a", "g2/a", "g1/b", "g1/b", "c")}
     assert found == {"g1/a": {"x": "1"}, "g2/a": {}, "g1/b": {"x": "2"}, "c": {"x": "3"}}
-    assert table.unused() == ["g9/d"]
+    assert table.ids.unused() == ["g9/d"]
     for order in (("g2/c", "g3/c"), ("c", "g3/c"), ("g3/c", "c")):
         table = read_label_table(tmp_path / "t.csv")
         completed(entry(order[0]), table)
@@ -276,7 +276,7 @@ def test_ids_are_compared_without_what_programs_add(tmp_path: Path, written_as: 
     quoted = written_as.replace('"', '""')
     table = read_label_table(written(tmp_path / "t.csv", f'id,x\n"{quoted}",1\nother,2\n'))
     assert dict(completed(entry(record_id), table).labels) == {"x": "1"}
-    assert table.unused() == ["other"]
+    assert table.ids.unused() == ["other"]
 
 
 def test_an_id_as_it_stands_overrides_one_that_is_alike(tmp_path: Path) -> None:
@@ -290,13 +290,13 @@ def test_what_the_table_and_the_archive_do_not_share_is_counted_and_listed(tmp_p
     table = read_label_table(written(tmp_path / "t.csv", "id,x\na,1\nb,2\nc,3\n"))
     for name in ("a", "d", "e"):
         completed(entry(name), table)
-    unmatched = table.unmatched()
+    unmatched = table.ids.unmatched()
     assert unmatched["rows_without_recording"] == {"count": 2, "first": ["b", "c"]}
     assert unmatched["recordings_without_row"] == {"count": 2, "first": ["d", "e"]}
     table = read_label_table(tmp_path / "t.csv")
     completed(entry("HR00001"), table)
     with pytest.raises(InputError, match=r"names none of the 1 recordings.* a, the recordings HR00001"):
-        table.unmatched()
+        table.ids.unmatched()
 
 
 def test_a_column_of_rates_is_that_of_the_files(tmp_path: Path) -> None:

@@ -369,6 +369,21 @@ def test_labels_come_along(archive: Path, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "out" / "dataset.json").read_text())["labels_without_recording"] == 1
 
 
+def test_ids_without_their_leading_zeros_match_and_it_is_stated(tmp_path: Path, write_wfdb: Write) -> None:
+    for number in (1, 2, 10):
+        write_wfdb(tmp_path / "in" / f"{number:05d}.hea", samples(1000, number), 100)
+    (tmp_path / "t.csv").write_text("id,patient,x\n1,p,a\n2,p,b\n10,q,c\n")
+    data = prepare(
+        tmp_path / "in", tmp_path / "out", sampling_rate_hz=100, refuse=(), labels=tmp_path / "t.csv", workers=1
+    )
+    assert data is not None
+    assert data.labels.set_index("id")["x"].to_dict() == {"00001": "a", "00002": "b", "00010": "c"}
+    assert data.records.set_index("id")["patient"].to_dict() == {"00001": "p", "00002": "p", "00010": "q"}
+    stated = json.loads((tmp_path / "out" / "dataset.json").read_text())
+    assert any("leading zeros" in line and "00001" in line for line in stated["label_remarks"])
+    assert stated["unmatched"]["recordings_without_row"]["count"] == stated["labels_without_recording"] == 0
+
+
 def test_chapman_layout(tmp_path: Path) -> None:
     signals = tmp_path / "in" / "ECGDataDenoised"
     signals.mkdir(parents=True)

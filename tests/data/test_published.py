@@ -94,6 +94,17 @@ def test_ptbxl_is_not_taken_for_records_of_two_rates(small_ptbxl: Path) -> None:
     assert len(entries_of(small_ptbxl / "records100", "wfdb")) == 4
 
 
+@pytest.mark.parametrize("layout", [None, "ptbxl"])
+def test_the_table_of_a_layout_is_no_table_of_labels(small_ptbxl: Path, tmp_path: Path, layout: str | None) -> None:
+    """Whatever else is wrong with it as one: the sexes 0 and 1, ids that are no record's."""
+    with pytest.raises(InputError, match=r"ptbxl_database.csv: .*--format ptbxl .*without --labels"):
+        prepare(small_ptbxl, tmp_path / "out", layout, labels=small_ptbxl / "ptbxl_database.csv", workers=1)
+    copy = tmp_path / "copy.csv"
+    copy.write_text((small_ptbxl / "ptbxl_database.csv").read_text().replace("filename_hr", "id", 1))
+    with pytest.raises(InputError, match="two rates; choose --format ptbxl"):
+        prepare(small_ptbxl, tmp_path / "out", "wfdb", labels=copy, workers=1)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
