@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +31,9 @@ from ecg_advmask.ecg.recording import (
     parse_sex,
     positive_rate,
 )
+
+if TYPE_CHECKING:
+    from ecg_advmask.ecg.hdf5 import Hdf5Groups
 
 NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "signals": (
@@ -316,7 +319,7 @@ def _rate(path: str | os.PathLike[str], others: Mapping[str, Sequence[str]], giv
 
 def opened(
     path: str, sampling_rate_hz: float | None, unit: str, rebuild_leads: bool = False, leads: LeadNames | None = None
-) -> ArrayFile:
+) -> "ArrayFile | Hdf5Groups":
     """A file that recordings are read from one by one: it is opened again only when it has changed, or after others.
 
     Raises:
@@ -338,7 +341,7 @@ SUFFIXES: Final = (".npz", ".npy", ".mat", ".h5", ".hdf5")
 
 
 @functools.lru_cache(maxsize=OPEN_FILES)
-def _opened(path: str, given: Given, *_stamp: int) -> ArrayFile:
+def _opened(path: str, given: Given, *_stamp: int) -> "ArrayFile | Hdf5Groups":
     suffix = Path(path).suffix.lower()
     if suffix == ".mat":
         from ecg_advmask.ecg.mat import open_mat

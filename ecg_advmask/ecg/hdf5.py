@@ -1,7 +1,8 @@
 """Recordings in HDF5 files (``.h5``, ``.hdf5``) and in MATLAB's of version 7.3, which are HDF5 as well.
 
 The arrays of `ecg_advmask.ecg.arrays` are data sets of the file's first group; what is beside the signals may be
-attributes of the file or of the signals as well. Samples are read recording by recording. Data that lie in other files
+attributes of the file or of the signals as well. A file of groups has a recording in each, under the group's name; what
+stands above them holds for all. Samples are read recording by recording. Data that lie in other files
 (external or virtual) are refused. The package h5py is imported when a file is opened.
 """
 
@@ -9,17 +10,19 @@ import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from ecg_advmask.ecg.arrays import MOST_NAMES, ArrayFile, Given, array_named_signals, described, is_beside, kind_of
-from ecg_advmask.ecg.recording import UnreadableRecordingError, check_samples, one_line
+from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, check_samples, one_line
+from ecg_advmask.errors import printable, some_of
 
 _MOST_ITEMS: Final = 1000
 _MOST_IDS: Final = 10_000_000
+_OF_EACH: Final = {"ids", "patient", "age", "sex"}
 _MATLAB_CLASS: Final = "MATLAB_class"
 
 
@@ -38,20 +41,58 @@ class Hdf5File(ArrayFile):
         return np.asarray(values.T if self._reversed else values)
 
 
-def open_hdf5(path: str | os.PathLike[str], given: Given) -> Hdf5File:
+@dataclass
+class Hdf5Groups:
+    """An HDF5 file with one recording in each of its groups, which are looked into when they are read."""
+
+    path: str
+    given: Given
+    _names: list[str]
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def stated_id(self, number: int) -> str:
+        """The name of a group; empty if there is only one."""
+        return self._names[number] if len(self) > 1 else ""
+
+    def read(self, number: int) -> Recording:
+        """The recording of a group, by its place.
+
+        Raises:
+            UnreadableRecordingError: the group does not hold one recording, or the file is damaged or gone.
+        """
+        name = self._names[number]
+        with _file(self.path) as file, _errors(self.path):
+            described = _described(self.path, file[name], self.given, above=file)
+        if len(described) > 1:
+            raise UnreadableRecordingError(
+                self.path, f"group {name[:80]} holds {len(described)} recordings, save each group as a file of its own"
+            )
+        recording = described.read(0)
+        return replace(recording, record_id=self.stated_id(number) or recording.record_id)
+
+
+def open_hdf5(path: str | os.PathLike[str], given: Given) -> Hdf5File | Hdf5Groups:
     """Read everything but the samples.
 
     Raises:
         UnreadableRecordingError: h5py is not installed, or the file is missing, damaged, or does not hold these arrays
             in these shapes.
     """
-    with _file(path) as file:
-        try:
-            return _described(path, file, given)
-        except UnreadableRecordingError:
-            raise
-        except Exception as error:  # h5py raises errors of many kinds on damaged files
-            raise UnreadableRecordingError(path, f"cannot be read as HDF5 ({one_line(error)})") from error
+    with _file(path) as file, _errors(path):
+        groups = _groups(path, file)
+        return Hdf5Groups(os.fspath(path), given, groups) if groups else _described(path, file, given)
+
+
+@contextmanager
+def _errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except UnreadableRecordingError:
+        raise
+    except Exception as error:  # h5py raises errors of many kinds on damaged files
+        raise UnreadableRecordingError(path, f"cannot be read as HDF5 ({one_line(error)})") from error
 
 
 @contextmanager
@@ -68,13 +109,43 @@ def _file(path: str | os.PathLike[str]) -> Iterator[Any]:
         yield file
 
 
-def _described(path: str | os.PathLike[str], file: Any, given: Given) -> Hdf5File:
+def _local(group: Any, kind: Any) -> list[str]:
+    """Names of the items of a kind that lie in a group itself; links are not followed."""
+    import h5py
+
+    names = [name for name in group if isinstance(group.get(name, getlink=True), h5py.HardLink)]
+    return [name for name in names if group.get(name, getclass=True) is kind]
+
+
+def _groups(path: str | os.PathLike[str], file: Any) -> list[str]:
+    """Names of the groups of a file that has its recordings in groups; none if it has signals above them.
+
+    Raises:
+        UnreadableRecordingError: there are neither signals nor groups of them.
+    """
+    import h5py
+
+    if any(file[name].ndim > 1 for name in _local(file, h5py.Dataset)):
+        return []
+    groups = [name for name in _local(file, h5py.Group) if not name.startswith("#")]  # MATLAB's own
+    if groups and not any(file[groups[0]][name].ndim > 1 for name in _local(file[groups[0]], h5py.Dataset)):
+        found: list[str] = []
+        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+        raise UnreadableRecordingError(
+            path,
+            f"has its arrays deeper in groups ({printable(some_of(sorted(found)))[:200]}), save the signals as "
+            "/signals, or as /ID/signals for each recording",
+        )
+    return groups
+
+
+def _described(path: str | os.PathLike[str], file: Any, given: Given, above: Any = None) -> Hdf5File:
+    """What a file, or a group within the file ``above``, holds."""
     import h5py
 
     if len(file) > _MOST_ITEMS:
         raise UnreadableRecordingError(path, f"holds {len(file)} items, of at most {_MOST_ITEMS}")
-    local = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-    arrays = {name: file[name] for name in local if file.get(name, getclass=True) is h5py.Dataset}
+    arrays = {name: file[name] for name in _local(file, h5py.Dataset)}
     name = array_named_signals({name: array.shape for name, array in arrays.items()}, path)
     signals = arrays.pop(name)
     if signals.is_virtual or signals.external:
@@ -91,13 +162,16 @@ def _described(path: str | os.PathLike[str], file: Any, given: Given) -> Hdf5Fil
     check_samples(math.prod(shape[-2:]), path)
     others: dict[str, list[str]] = {}
     stated = [*signals.attrs.items(), *file.attrs.items()]
+    if above is not None:
+        shared = [*above.attrs.items(), *((other, above[other]) for other in _local(above, h5py.Dataset))]
+        stated += [(other, value) for other, value in shared if kind_of(other) not in _OF_EACH]
     for other, value in [*stated, *arrays.items()]:
         if is_beside(other, math.prod(getattr(value, "shape", ()) or ()), _is_text(value)):
             values = _texts(path, file, other, value)
             if others.setdefault(other, values) != values:
                 raise UnreadableRecordingError(path, f"states {other} twice, and not alike")
     fields = described(path, shape, others, given, whole_numbers=signals.dtype.kind in "iu")
-    return Hdf5File(os.fspath(path), **fields, _name=name, _reversed=is_reversed)
+    return Hdf5File(os.fspath(path), **fields, _name=signals.name, _reversed=is_reversed)
 
 
 def _is_text(value: Any) -> bool:

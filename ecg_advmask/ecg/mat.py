@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecg_advmask.ecg.arrays import MOST_NAMES, ArrayFile, Given, array_named_signals, described, is_beside, kind_of
-from ecg_advmask.ecg.hdf5 import Hdf5File, is_hdf5, open_hdf5
+from ecg_advmask.ecg.hdf5 import Hdf5File, Hdf5Groups, is_hdf5, open_hdf5
 from ecg_advmask.ecg.mat5 import read_mat5
 from ecg_advmask.ecg.recording import (
     MOST_SAMPLES,
@@ -39,7 +39,7 @@ class MatFile(ArrayFile):
         return self._signals[number] if self._signals.ndim == 3 else self._signals
 
 
-def open_mat(path: str | os.PathLike[str], given: Given) -> MatFile | Hdf5File:
+def open_mat(path: str | os.PathLike[str], given: Given) -> MatFile | Hdf5File | Hdf5Groups:
     """Read a file; one of version 7.3 without its samples.
 
     Raises:

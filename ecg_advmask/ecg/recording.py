@@ -146,9 +146,15 @@ def recording_column(names: Sequence[str]) -> str | None:
     return next((bare[one] for one in _RECORDING if one in bare), None)
 
 
+_NOBODY: Final = re.compile(r"anon(ym(ous|i[sz]ed)?)?|de-?identified|removed|redacted|x{3,}", re.IGNORECASE)
+"""What programs write in place of an id that they remove: of many patients the same."""
+
+
 def parse_patient(text: str) -> str:
-    """Name of a patient: 100, 100.0 and " 100 " are one; empty where it is missing."""
-    return "" if is_missing(text) else re.sub(r"(?<=\d)\.0+$", "", text.strip())
+    """Name of a patient: 100, 100.0 and " 100 " are one; empty where it is missing or was replaced by a word."""
+    if is_missing(text) or _NOBODY.fullmatch(text.strip()):
+        return ""
+    return re.sub(r"(?<=\d)\.0+$", "", text.strip())
 
 
 def parse_age(text: str) -> float | None:

@@ -108,6 +108,49 @@ def test_rates_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
                 opened(str(path), None, "mV")
 
 
+def test_a_recording_in_each_group(tmp_path: Path) -> None:
+    """Rate and leads stand above, once; in a group what is its own. A group that is none is refused when it is read."""
+    arrays = {f"{name}/ecg": VALUES[place, :, ORDER].T for place, name in enumerate(("r1", "b/c", "a7"))}
+    arrays["a8/notes"], arrays["both/ecg"] = "none", VALUES
+    path = write(tmp_path / "a.h5", {**arrays, "lead_names": NAMES, "exam_id": [4, 5]}, fs=400.0)
+    with h5py.File(path, "r+") as file:
+        file.move("b/c", "r2")
+        del file["b"]
+        file["r1"].attrs.update({"age": 40, "sex": "F", "units": "uV"})
+        file["linked"] = h5py.ExternalLink("other.h5", "/r1")
+        for name in ("r2", "a7"):
+            file[name]["ecg"].attrs["units"] = "mV"
+    container = opened(str(path), None, "mV")
+    ids = [container.stated_id(number) for number in range(len(container))]
+    assert ids == ["a7", "a8", "both", "r1", "r2"]
+    found = {name: container.read(ids.index(name)) for name in ("r1", "r2", "a7")}
+    assert {name: (one.record_id, one.sampling_rate_hz) for name, one in found.items()} == {
+        name: (name, 400) for name in found
+    }
+    assert (found["r1"].age_years, found["r1"].sex, found["r2"].age_years) == (40, "female", None)
+    np.testing.assert_array_equal(found["r1"].signals_mv, IN_MV[0])
+    np.testing.assert_array_equal(found["r2"].signals_mv, VALUES[1].astype(np.float32))
+    np.testing.assert_array_equal(found["a7"].signals_mv, VALUES[2].astype(np.float32))
+    for name, message in (("a8", "no array named signals"), ("both", "both holds 3 recordings")):
+        with pytest.raises(UnreadableRecordingError, match=message):
+            container.read(ids.index(name))
+    with h5py.File(path, "r+") as file:
+        file["r1"].attrs["fs"] = 250.0
+    with pytest.raises(UnreadableRecordingError, match="states fs twice"):
+        opened(str(path), None, "mV").read(ids.index("r1"))
+
+
+def test_the_only_group_has_the_name_of_the_file(tmp_path: Path) -> None:
+    container = opened(str(write(tmp_path / "a17.h5", {"ecg/data": VALUES[0], "ecg/fs": 500})), None, "uV")
+    assert (len(container), container.stated_id(0), container.read(0).record_id) == (1, "", "a17")
+
+
+def test_arrays_that_lie_deeper_are_named(tmp_path: Path) -> None:
+    arrays = {"p1/visit/ecg": VALUES[0], "p1/visit/fs": 500, "p2/visit/ecg": VALUES[1]}
+    with pytest.raises(UnreadableRecordingError, match=r"p1/visit/ecg, p1/visit/fs.*/ID/signals"):
+        opened(str(write(tmp_path / "a.h5", arrays)), 500, "mV")
+
+
 def test_data_in_other_files_are_not_read(tmp_path: Path) -> None:
     write(tmp_path / "other.h5", {"signals": VALUES})
     layout = h5py.VirtualLayout(VALUES.shape, "i2")

@@ -515,6 +515,70 @@ def test_dicom_scales_baselines_and_padding(save: Save, sheet: Sheet, files: dic
     assert np.nanmax(np.abs(recording.signals_mv - 0.25 - sheet.signals_mv)) <= 0.00125
 
 
+@pytest.mark.parametrize(
+    ("dtype", "interpretation", "stored", "expected"),
+    [
+        ("<i2", "SS", 12, None),  # the sign is continued
+        ("<i2", "SS", 11, "11 bits"),
+        ("<i2", "SS", 17, "17 bits"),
+        ("<i2", "SS", 0, "0 bits"),
+        ("<u2", "SS", 12, "12 bits"),  # it is not: -1 is 4095
+        ("<u2", "US", 12, None),
+        ("<u2", "US", 11, "11 bits"),
+        ("<i4", "SL", 12, None),
+    ],
+)
+def test_dicom_bits_that_are_stored(
+    save: Save,
+    sheet: Sheet,
+    files: dict[str, bytes],
+    dtype: str,
+    interpretation: str,
+    stored: int,
+    expected: str | None,
+) -> None:
+    units = np.rint(sheet.signals_mv * 1000).astype(int).clip(-2048, 2047)
+    offset = 2048 if interpretation == "US" else 0
+
+    def change(dataset: Any) -> None:
+        del dataset.WaveformSequence[1]
+        group = dataset.WaveformSequence[0]
+        numbers = units & 0xFFF if (dtype, interpretation) == ("<u2", "SS") else units + offset
+        group.WaveformData = numbers.astype(dtype).tobytes()
+        group.WaveformSampleInterpretation, group.WaveformBitsAllocated = interpretation, 8 * np.dtype(dtype).itemsize
+        for channel in group.ChannelDefinitionSequence:
+            channel.ChannelSensitivity, channel.ChannelBaseline = "1", str(-offset)
+            channel.WaveformBitsStored = stored
+
+    assert np.abs(units).max() > 1024 and units.min() < 0
+    path = save(changed_dicom(files["dicom"], change))
+    if expected:
+        assert f"do not fit into the {expected}" in reason(path)
+    else:
+        np.testing.assert_allclose(read_hospital(path).signals_mv, units * 0.001, atol=FLOAT32_MV)
+
+
+@pytest.mark.parametrize("of_label", [False, True])
+def test_dicom_leads_of_own_codes_are_those_that_they_are_called(
+    save: Save, files: dict[str, bytes], of_label: bool
+) -> None:
+    def change(dataset: Any) -> None:
+        for channel, lead in zip(dataset.WaveformSequence[0].ChannelDefinitionSequence, STANDARD_LEADS, strict=True):
+            source = channel.ChannelSourceSequence[0]
+            source.CodeValue, source.CodingSchemeDesignator = f"{lead}-1", "99OWN"
+            source.CodeMeaning, channel.ChannelLabel = ("", lead) if of_label else (lead, "")
+
+    expected = read_hospital(save(files["dicom"])).signals_mv
+    np.testing.assert_array_equal(read_hospital(save(changed_dicom(files["dicom"], change))).signals_mv, expected)
+
+    def contradict(dataset: Any) -> None:
+        change(dataset)
+        channel = dataset.WaveformSequence[0].ChannelDefinitionSequence[7]
+        channel.ChannelLabel, channel.ChannelSourceSequence[0].CodeMeaning = "V1", "V2"
+
+    assert "different leads" in reason(save(changed_dicom(files["dicom"], contradict)))
+
+
 def test_dicom_that_could_grow_and_of_two_rhythms(save: Save, files: dict[str, bytes]) -> None:
     deflated = files["dicom"].replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99"[:20])
     assert "transfer syntax" in reason(save(deflated))
@@ -612,6 +676,16 @@ def test_edf_contradictions(save: Save, sheet: Sheet, files: dict[str, bytes]) -
     assert "unit" in reason(save(edf(sheet, unit="mmHg")))
     assert "bytes, states" in reason(save(files["edf"][:-1]))
     assert "bytes, states" in reason(save(files["edf"] + b"\0"))
+    assert "control characters" in reason(save(files["edf"][:20] + b"\x02" + files["edf"][21:]))
+    at = 256 + 13 * (16 + 80 + 8 + 8 + 8)  # the least digital value of I, before those of the others and the greatest
+    for low, high, expected in (
+        ("-99999", "32767", "limits of a lead"),
+        ("-32768", "99999", "limits of a lead"),
+        ("-100", "100", "beyond the digital limits"),
+    ):
+        content = bytearray(files["edf"])
+        content[at : at + 8], content[at + 104 : at + 112] = low.ljust(8).encode(), high.ljust(8).encode()
+        assert expected in reason(save(bytes(content)))
     recording = read_hospital(save(edf(sheet, kind="")))  # of plain EDF, what is said of the patient is free text
     assert (recording.patient, recording.age_years, recording.sex) == ("", None, "")
 
@@ -704,6 +778,21 @@ def test_damaged_copies_are_refused_or_hold_what_was_there(save: Save, files: di
 
 
 PLANTED = (SURNAME, GIVEN_NAME, "2020", "0615", "06-15", "15.06", "JUN", "MAR", "0321", "03-21")
+
+
+@pytest.mark.parametrize("word", ["UNKNOWN", "NA", "-", "Anonymous", "ANONYMIZED", "DE-IDENTIFIED", "XXXXXXXX"])
+@pytest.mark.parametrize("form", ["aecg", "muse", "sierra", "edf", "cardiosoft"])
+def test_words_in_place_of_an_id_are_no_patient(
+    save: Save, sheet: Sheet, files: dict[str, bytes], form: str, word: str
+) -> None:
+    """They are those of many, and all of them would be one patient."""
+    if form == "edf":
+        content = edf(sheet._replace(patient=word))
+    else:
+        encoding = "utf-16" if form == "sierra" else "latin-1"
+        content = files[form].decode(encoding).replace(sheet.patient, word).encode(encoding)
+    recording = read_hospital(save(content))
+    assert (recording.patient, recording.sex) == ("", sheet.sex)
 
 
 @pytest.mark.parametrize("form", [*FORMATS, "edf", "cardiosoft"])

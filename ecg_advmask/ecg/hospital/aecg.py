@@ -47,8 +47,8 @@ def read_aecg(root: Element) -> Waveform:
     complete = [pair for pair in sets if set(STANDARD_LEADS) <= {_standard(name) for name in _lead_names(pair[1])}]
     candidates = complete or sets
     if len(candidates) != 1:
-        what = "complete rhythm recordings" if complete else "rhythm recordings with a part of the leads"
-        raise RefusedError(f"holds {len(candidates) or 'no'} {what}, expected one")
+        what = " with a part of the leads" if sets and not complete else ""
+        raise RefusedError(f"holds {len(candidates) or 'no'} rhythm recordings{what}, expected one")
     series, sequences = candidates[0]
     leads = [sequence for sequence in sequences.findall("component/sequence") if _lead_name(sequence)]
     columns = [whole_numbers_in(text_at(lead, "value/digits"), "the samples of a lead") for lead in leads]

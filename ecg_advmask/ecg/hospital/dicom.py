@@ -12,6 +12,7 @@ from logging import getLogger
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 
 from ecg_advmask.ecg.hospital.waveform import (
     SCP_LEADS,
@@ -25,7 +26,7 @@ from ecg_advmask.ecg.hospital.waveform import (
     patient_id,
     whole_number_in,
 )
-from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.leads import STANDARD_LEADS, standard_lead
 from ecg_advmask.ecg.recording import parse_sex
 from ecg_advmask.errors import InputError
 
@@ -131,9 +132,21 @@ def _signals(group: Any) -> tuple[list[str], Floats]:
         *(_channel(channel, rate_hz) for channel in group.ChannelDefinitionSequence), strict=True
     )
     signals_mv = units * np.array(factors) + np.array(offsets)
-    if padding := bytes(group.get("WaveformPaddingValue") or b""):
-        signals_mv[units == np.frombuffer(padding[: dtype.itemsize], dtype)[0]] = np.nan
+    padding = bytes(group.get("WaveformPaddingValue") or b"")
+    is_missing = units == np.frombuffer(padding[: dtype.itemsize], dtype)[0] if padding else np.zeros(units.shape, bool)
+    signals_mv[is_missing] = np.nan
+    for channel, column, missing in zip(group.ChannelDefinitionSequence, units.T, is_missing.T, strict=True):
+        _check_bits(channel, column[~missing])
     return list(names), signals_mv
+
+
+def _check_bits(channel: Any, units: npt.NDArray[np.integer]) -> None:
+    """Refuse numbers that do not fit into the bits that are stored: the others may not continue the sign."""
+    most = 8 * units.itemsize
+    bits = whole_number_in(_text(channel, "WaveformBitsStored") or str(most), "bits that are stored")
+    least, beyond = (-(1 << bits >> 1), 1 << bits >> 1) if units.dtype.kind == "i" else (0, 1 << bits)
+    if not 0 < bits <= most or (len(units) and not least <= units.min() <= units.max() < beyond):
+        raise RefusedError(f"holds samples that do not fit into the {bits} bits that it states")
 
 
 def _channel(channel: Any, rate_hz: float) -> tuple[str, float, float]:
@@ -166,6 +179,10 @@ def _lead_name(channel: Any) -> str:
             names.add(SCP_LEADS.get(int(code[1]), "").lower())
         if meaning := _LEAD_NAME.match(_text(source, "CodeMeaning")):
             names.add(meaning[1].lower())
+    if not names:  # of own codes, the plain name
+        texts = [_text(source, "CodeMeaning") for source in channel.get("ChannelSourceSequence") or []]
+        leads = map(standard_lead, (*texts, _text(channel, "ChannelLabel")))
+        names = {STANDARD_LEADS[lead].lower() for lead in leads if lead is not None}
     if len(names) > 1:
         raise RefusedError("holds a channel whose code and name are those of different leads")
     return next(iter(names), "")

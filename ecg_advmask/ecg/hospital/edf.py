@@ -52,6 +52,8 @@ def read_edf(content: bytes) -> Waveform:
     names = content[256 : 256 * (count + 1)].decode("latin-1")
     if whole_number_in(header[184:192], "size of its header") != 256 * (count + 1) or len(names) != 256 * count:
         raise RefusedError(f"states another size of its header than that of {count} signals")
+    if re.search(r"[\x01-\x1f\x7f]", header + names):
+        raise RefusedError("holds control characters in its header, it is damaged")
     kind = header[192:197]
     if kind == "EDF+D":
         raise RefusedError("has gaps (EDF+D), cut it into continuous recordings")
@@ -62,8 +64,10 @@ def read_edf(content: bytes) -> Waveform:
     if len(content) != stated or record_samples == 0:
         raise RefusedError(f"has {len(content)} bytes, states {stated}")
     leads = [signal for signal in signals if standard_lead(signal.label) is not None]
-    if not leads or record_s <= 0:
+    if not leads:
         raise RefusedError("holds none of the 12 standard leads")
+    if record_s <= 0:
+        raise RefusedError("states a duration of a data record that is not positive")
     samples = int(one_of([signal.samples for signal in leads], "sampling rate"))
     units = np.frombuffer(content, "<i2", offset=256 * (count + 1)).reshape(-1, record_samples)
     columns = [_millivolts(signal, units[:, signal.start : signal.start + samples].ravel()) for signal in leads]
@@ -94,8 +98,10 @@ def _signals(names: str, count: int) -> list[_Signal]:
 
 def _millivolts(signal: _Signal, units: npt.NDArray[np.int16]) -> Floats:
     (low, high), (digital_low, digital_high) = signal.physical, signal.digital
-    if digital_low >= digital_high or low == high:
+    if digital_low >= digital_high or low == high or digital_low < -(2**15) or digital_high >= 2**15:
         raise RefusedError("states limits of a lead from which no value follows")
+    if units.min() < digital_low - 1 or units.max() > digital_high + 1:  # -32768 occurs where -32767 is stated
+        raise RefusedError("holds samples beyond the digital limits that it states")
     scale = (high - low) / (digital_high - digital_low)
     return ((units - digital_low) * scale + low) * millivolts_of(signal.unit)
 

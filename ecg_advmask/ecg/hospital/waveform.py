@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from ecg_advmask.ecg.recording import Sex, parse_age
+from ecg_advmask.ecg.recording import Sex, parse_age, parse_patient
 from ecg_advmask.ecg.units import millivolts
 
 Floats = npt.NDArray[np.floating[Any]]
@@ -187,6 +187,6 @@ def _date(text: str) -> datetime.date | None:
 
 
 def patient_id(text: str) -> str:
-    """An id as a file states it; empty if it is longer than any id or cannot be printed."""
+    """An id as a file states it; empty if it is none, is longer than any id or cannot be printed."""
     text = " ".join(text.split())
-    return text if len(text) <= _LONGEST_ID and text.isprintable() else ""
+    return parse_patient(text) if len(text) <= _LONGEST_ID and text.isprintable() else ""
