@@ -1,5 +1,5 @@
-# `make demo`: the whole way on generated ECGs. `make test`: everything that CI checks; `make test-all`: also the tests
-# marked `exhaustive`. All of them create .venv first.
+# `make demo`: the whole way on generated ECGs. `make test`: lint, types and tests, for every change; `make test-slow`: the
+# tests marked `slow`, which CI runs as well; `make test-all`: all tests. All of them create .venv first.
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -9,7 +9,7 @@ DEMO_RECORDS ?= 400
 DEMO_SETTINGS ?=
 PYTEST_OPTIONS ?= --numprocesses 2 --dist worksteal
 
-.PHONY: demo test test-all pytest lint types constraints clean
+.PHONY: demo test test-slow test-all pytest lint types constraints clean
 
 # ---- environment
 
@@ -39,6 +39,9 @@ demo: .venv/installed
 
 test: lint
 	$(MAKE) --no-print-directory --jobs 2 types pytest
+
+test-slow: .venv/installed
+	$(MAKE) --no-print-directory pytest PYTEST_OPTIONS='$(PYTEST_OPTIONS) -m "slow and not exhaustive"'
 
 test-all: lint
 	$(MAKE) --no-print-directory --jobs 2 types pytest PYTEST_OPTIONS='$(PYTEST_OPTIONS) --hypothesis-profile=default -m ""'

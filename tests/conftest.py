@@ -36,11 +36,17 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+def resident_bytes() -> int:
+    """The memory of this process; 0 where the system does not say it in the way of Linux."""
+    state = Path("/proc/self/statm")
+    return int(state.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if state.exists() else 0
+
+
 @pytest.fixture(scope="module", autouse=True)
 def forgets_networks() -> Iterator[None]:
-    """The networks of one module of tests are not kept during the next."""
+    """The networks of earlier modules of tests are not kept where they take much; to look for them takes seconds."""
     yield
-    if "keras" in sys.modules:
+    if "keras" in sys.modules and resident_bytes() > 1.5e9:
         sys.modules["keras"].backend.clear_session()
 
 

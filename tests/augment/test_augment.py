@@ -11,13 +11,21 @@ from ecg_advmask.errors import InputError
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
-def test_shape_dtype_seed_and_xla(name: str) -> None:
+def test_shape_dtype_and_seed(name: str) -> None:
     signals = tf.constant(standard_normal(300, 125))
     eager = AUGMENTATIONS[name](signals, generator(5), RATE)
     assert eager.shape == signals.shape
     assert eager.dtype == signals.dtype
     np.testing.assert_array_equal(eager, AUGMENTATIONS[name](signals, generator(5), RATE))
     assert np.abs(eager - AUGMENTATIONS[name](signals, generator(6), RATE)).max() > 0
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] * (name != "random_mask")) for name in AUGMENTATIONS]
+)
+def test_xla_draws_new_numbers_in_every_call_and_the_same_from_a_seed(name: str) -> None:
+    signals = tf.constant(standard_normal(300, 125))
+    eager = AUGMENTATIONS[name](signals, generator(5), RATE)
     seeds, shape = generator(5), tf.TensorSpec((None, 125, 12))
     step = tf.function(lambda x: AUGMENTATIONS[name](x, seeds, RATE), jit_compile=True, input_signature=[shape])
     compiled = []  # XLA draws other numbers from the same seed, but always the same ones

@@ -54,6 +54,7 @@ def test_run_to_encoder_file(run: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(encoder.embed(signals[0], 100).embeddings, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_generated_signals_where_no_recordings_are_given(run: Path, tmp_path: Path) -> None:
     result = export(run, tmp_path / "encoder.onnx")
     assert result.exit_code == 0, result.output

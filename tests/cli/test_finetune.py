@@ -110,6 +110,7 @@ def test_a_report_tells_how_the_networks_were_trained(sex):
     assert "sex on data, fine-tuned" in html and "SimCLR, fine-tuned − from scratch" in html
 
 
+@pytest.mark.slow
 def test_the_command_in_the_result_repeats_it(sex, folders):
     words = sex.result["command"].split()
     assert words[:4] == ["ecg-advmask", "finetune", str(folders.run), str(folders.data)]
@@ -119,6 +120,7 @@ def test_the_command_in_the_result_repeats_it(sex, folders):
     assert json.loads(out.read_text()) == sex.result
 
 
+@pytest.mark.slow
 def test_training_from_scratch_alone_gives_what_it_gives_beside_a_run(sex, folders, monkeypatch):
     """The preset of the test has the settings of the run; the split is the one that was stored."""
     monkeypatch.setattr("ecg_advmask.evaluate.experiment.load", lambda preset: {"tiny": SETTINGS}[preset])

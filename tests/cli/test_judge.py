@@ -123,6 +123,7 @@ def test_a_label_table_gives_the_same_as_a_data_set(data: Path, table: Path, lab
     assert [result["counts"]["seen"] for result in results] == [1, 1]
 
 
+@pytest.mark.slow
 def test_tables_are_compared_on_the_same_patients(table: Path, second: Path, labels: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     done = judge(table, f"weak={second}", f"again={table}", labels, "--task", "sex", "--out", out)

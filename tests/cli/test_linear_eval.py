@@ -182,6 +182,7 @@ def test_the_stored_split_lists_every_recording_used(sex, folders):
     )
 
 
+@pytest.mark.slow
 def test_a_stored_split_gives_the_same_result_and_serves_another_run(sex, folders):
     stored, out = sex.path.with_suffix(".split.csv"), folders.root / "stored.json"
     again = invoke(folders.run, folders.data, "--task", "sex", *QUICK, "--split", stored, "--out", out)

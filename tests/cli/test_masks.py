@@ -36,7 +36,7 @@ def invoke(*arguments):
     return CliRunner().invoke(main, ["masks", *map(str, arguments)])
 
 
-@pytest.mark.parametrize("masks", [1, 4, 12])
+@pytest.mark.parametrize("masks", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (4, 12))])
 def test_files_and_table_agree(generated_data, tmp_path, masks):
     run = write_run(tmp_path / "run", generated_data, masks, adversary=unet1d(8, 0, masks))
     out = tmp_path / "out"
@@ -76,6 +76,7 @@ def test_files_and_table_agree(generated_data, tmp_path, masks):
     assert sorted(path.name for path in out.iterdir()) == sorted([*pictures, "masks.json", "enrichment.csv"])
 
 
+@pytest.mark.slow
 def test_ids_cannot_lead_out_of_the_folder(write_data, generated_data, tmp_path):
     windows_uv = DataSet.open(generated_data).windows_uv(np.arange(5))
     ids = [f"../../{'x' * 200}/{number}" for number in range(5)]

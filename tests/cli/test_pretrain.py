@@ -39,6 +39,7 @@ def eagerly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer, "build", eager)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eagerly")
 def test_masks_in_the_spectrum_from_the_command_line(write_data: Callable[..., Path], tmp_path: Path) -> None:
     """Two steps, and the pictures; the measure of masks in time refuses such a run."""
@@ -116,7 +117,9 @@ def at_the_second_checkpoint(monkeypatch: pytest.MonkeyPatch, what: Callable[[],
     monkeypatch.setattr(np, "savez", happens)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_when_stopped_it_says_how_to_go_on(
     small: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, code: int
 ) -> None:

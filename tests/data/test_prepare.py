@@ -297,6 +297,7 @@ def test_other_settings_or_another_archive_do_not_go_on(archive: Path, tmp_path:
         merge(tmp_path / "absent")
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_it_ends_with_the_same_bytes(generated_cinc: Path, tmp_path: Path) -> None:
     """In processes that are forked from one that has imported the package, so that all their time is at work."""
     forks = multiprocessing.get_context("forkserver")

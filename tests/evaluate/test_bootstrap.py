@@ -48,6 +48,7 @@ def two_classes(scores):
     return np.stack([1 - probabilities, probabilities], axis=1)
 
 
+@pytest.mark.slow
 def test_intervals_of_classes_and_of_paired_differences_cover_the_truth():
     """Two normal classes, two recordings per patient.
 
@@ -74,6 +75,7 @@ def test_intervals_of_classes_and_of_paired_differences_cover_the_truth():
     assert all(0.92 <= share <= 0.98 for share in shares.values()), shares
 
 
+@pytest.mark.slow
 def test_intervals_of_the_calibration_error_cover_its_mean_over_test_sets_of_this_size():
     """Of a calibrated predictor: percentiles of the resamples themselves would lie above it nearly one time in five."""
     rng = np.random.default_rng(3)

@@ -40,6 +40,7 @@ def few_curves(monkeypatch):
     monkeypatch.setattr("ecg_advmask.evaluate.forecast._CURVES", 40)
 
 
+@pytest.mark.slow
 def test_intervals_hold_what_comes_about_as_often_as_they_say():
     def law(n):
         return 0.9 - 0.8 * n**-0.4

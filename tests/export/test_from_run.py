@@ -70,6 +70,7 @@ def logits(head: LinearHead, embeddings: Array) -> Array:
     return np.asarray(embeddings.astype(np.float64) @ head.weights + head.intercepts)
 
 
+@pytest.mark.slow
 def test_the_change_of_auroc_is_that_of_the_head_on_the_test_part(
     run: Path, generated_data: Path, exported: tuple[Path, str]
 ) -> None:

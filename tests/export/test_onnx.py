@@ -162,6 +162,7 @@ def test_same_bytes_twice_in_one_process(encoder: keras.Model, exported: Path, t
     assert (tmp_path / "again.onnx").read_bytes() == exported.read_bytes()
 
 
+@pytest.mark.slow
 def test_mixed_precision_encoder_is_exported_in_float32(tmp_path: Path) -> None:
     keras.config.set_dtype_policy("mixed_float16")
     try:

@@ -172,6 +172,7 @@ def test_int8_needs_windows(encoder: keras.Model, config: Config, tmp_path: Path
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_same_bytes_after_other_exports(
     small_encoder: keras.Model, config: Config, ecgs_mv: Array, tmp_path: Path
 ) -> None:

@@ -90,8 +90,17 @@ def one_damage(name: str, random: Random) -> None:
         check_ends(place, layout, damage, result)
 
 
-@pytest.mark.parametrize("name", DAMAGES)
+SOME = list(DAMAGES)[::3]
+
+
+@pytest.mark.parametrize("name", SOME)
 def test_one_damage(name: str) -> None:
+    one_damage(name, Random(0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in DAMAGES if name not in SOME])
+def test_one_damage_of_the_others(name: str) -> None:
     one_damage(name, Random(0))
 
 

@@ -222,7 +222,8 @@ def written(case: Mapping[str, Any]) -> str:
 @pytest.mark.parametrize(
     "changes",
     [
-        *pairwise(FACTORS),
+        *pairwise(FACTORS)[:8],  # hold most pairs
+        *(pytest.param(case, marks=pytest.mark.slow) for case in pairwise(FACTORS)[8:]),
         *(pytest.param(case, marks=pytest.mark.exhaustive) for case in pairwise(FACTORS | {"seed": tuple(range(10))})),
     ],
     ids=written,
@@ -279,7 +280,9 @@ def as_published(model: Any, windows: Any, accumulation: int) -> list[np.ndarray
     return [gradients[id(variable)] for variable in adversary]
 
 
-@pytest.mark.parametrize(("accumulation", "masks"), [(4, 1), (1, 1), (3, 12)])
+@pytest.mark.parametrize(
+    ("accumulation", "masks"), [(4, 1), *(pytest.param(*case, marks=pytest.mark.slow) for case in ((1, 1), (3, 12)))]
+)
 def test_the_published_gradient_is_what_the_published_bookkeeping_leaves(accumulation: int, masks: int) -> None:
     """The learner moves as in the game; what remains of its loss is no rounding error, and less with more batches."""
     settings = {"accumulation": accumulation, "masks": masks, "learning_rate": 1.0, "mask_sharpness": 10.0}
@@ -383,9 +386,14 @@ COMPILED: dict[str, tuple[Any, ...]] = {
 @pytest.mark.parametrize(
     "changes",
     [
-        {"update": "alternating", "masks": 4, "accumulation": 2, "masked_view": "both", "entropy_weight": 3.0},
         {"update": "simultaneous", "masks": 12, "mask_domain": "spectrum"},
-        {"adversary_objective": "published-gradient", "accumulation": 2, "learning_rate": 1.0},
+        *(
+            pytest.param(case, marks=pytest.mark.slow)
+            for case in (
+                {"update": "alternating", "masks": 4, "accumulation": 2, "masked_view": "both", "entropy_weight": 3.0},
+                {"adversary_objective": "published-gradient", "accumulation": 2, "learning_rate": 1.0},
+            )
+        ),
         *(
             pytest.param(dict(zip(COMPILED, case, strict=True)), marks=pytest.mark.exhaustive)
             for case in itertools.product(*COMPILED.values())
@@ -570,7 +578,10 @@ def test_dropout_spares_leads_at_the_stated_rate() -> None:
     assert np.ptp(occluded[:, :, 4], axis=1).min() > 0.5
 
 
-@pytest.mark.parametrize(("update", "compiled"), [("alternating", True), ("simultaneous", False)])
+@pytest.mark.parametrize(
+    ("update", "compiled"),
+    [pytest.param("alternating", True, marks=pytest.mark.slow), ("alternating", False), ("simultaneous", False)],
+)
 def test_the_adversary_moves_when_it_is_its_turn(update: str, compiled: bool) -> None:
     model = model_of(update=update, adversary_warmup_steps=2, adversary_every=3)
     step = tf.function(model.train_step, jit_compile=True) if compiled else model.train_step

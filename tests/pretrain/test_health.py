@@ -50,6 +50,7 @@ def test_chance_is_the_loss_of_identical_embeddings() -> None:
     assert dataclasses.replace(CONFIG, masks=12, mask_choice="all").chance_loss == pytest.approx(np.log(63))
 
 
+@pytest.mark.slow
 def test_a_run_that_is_set_to_collapse_warns(
     tmp_path: Path, write_data: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -154,7 +154,7 @@ def test_a_saved_model_is_loaded_and_goes_on_as_if_it_had_not_been(model_class: 
     assert not keras.models.load_model(tmp_path / "model.keras", compile=False).compiled
 
 
-@pytest.mark.parametrize("positives", ["recording", "patient"])
+@pytest.mark.parametrize("positives", [pytest.param("recording", marks=pytest.mark.slow), "patient"])
 def test_batches_of_a_data_set_are_those_of_a_pretraining(
     positives: Any, write_data: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -100,7 +100,7 @@ def logs_of(model: Any, batch: Any) -> dict[str, float]:
     ("name", "networks"),
     [
         *((name, small) for name in distinct()),
-        ("cpu-cmsc", build),
+        pytest.param("cpu-cmsc", build, marks=pytest.mark.slow),
         ("cpu-advmask", with_unet),
         *(
             pytest.param(name, build, marks=pytest.mark.exhaustive)
@@ -146,6 +146,7 @@ def test_players_move_by_their_own_gradients_alone_and_a_restored_model_takes_th
     assert not any(changed(after, model.state))
 
 
+@pytest.mark.slow
 def test_models_of_one_seed_are_the_same() -> None:
     config = dataclasses.replace(configuration.load("cpu-advmask"), **SMALL | {"adversary_depth": 0})
     one, other = values(build(config).state), values(build(config).state)

@@ -128,6 +128,7 @@ def test_a_run_ends_when_the_probe_gains_no_more_and_keeps_the_best_encoder(data
     assert len(again.history()) == 5
 
 
+@pytest.mark.slow
 def test_a_resumed_run_remembers_what_the_probe_said(data: DataSet, tmp_path: Path) -> None:
     run_with(data, tmp_path / "run", [0.6, 0.8, 0.7], patience=3, epochs=3)
     run = run_with(data, tmp_path / "run", [0.7, 0.75], patience=3, epochs=6, resume=True)

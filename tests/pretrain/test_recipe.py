@@ -125,6 +125,7 @@ def test_the_average_of_the_encoder(tmp_path: Path) -> None:
     assert len(model.learner_variables) == len(eager(TINY).learner_variables)
 
 
+@pytest.mark.slow
 def test_a_run_of_updates_ends_within_an_epoch_and_is_resumed(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

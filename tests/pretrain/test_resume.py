@@ -139,6 +139,7 @@ def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(
         assert not half_written(killed)
 
 
+@pytest.mark.slow
 def test_a_process_that_was_killed_while_it_trained_leaves_a_run_that_goes_on(
     data: DataSet, alone: Path, tmp_path: Path
 ) -> None:

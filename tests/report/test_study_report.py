@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from ecg_advmask.errors import InputError
@@ -58,6 +59,12 @@ def report(result, tmp_path_factory):
     (folder / "study.toml").write_text("name = 'as it was written'  # with its comments\n")
     assert write_study_report(folder) == (folder / "report.html", folder / "report.md")
     return folder
+
+
+@pytest.fixture
+def no_pictures(monkeypatch):
+    """Figures are made, but not drawn, which takes most of the time."""
+    monkeypatch.setattr(Figure, "savefig", lambda _, stream, **__: Image.new("RGB", (1, 1)).save(stream, "png"))
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +151,7 @@ DECIDED = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_what_was_decided_beforehand_comes_first_with_corrected_p_values(result, tmp_path):
     folder = save(tmp_path, result | DECIDED)
     write_study_report(folder)
@@ -159,6 +167,7 @@ def test_what_was_decided_beforehand_comes_first_with_corrected_p_values(result,
     assert "Recommended by the rule of the study file: Adv Mask." in page.text
 
 
+@pytest.mark.usefixtures("no_pictures")
 def test_results_of_earlier_versions_say_that_encoders_are_held_fixed(result, tmp_path):
     old = copy.deepcopy(result)
     del old["confirmed"], old["recommendation"], old["protocol"]["intervals_over"], old["protocol"]["stratify"]
