@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 PLACES = {"ecg_advmask": "ecg_advmask", "cli": "ecg_advmask.cli", "export": "ecg_advmask.export"}
 
@@ -200,6 +202,7 @@ def test_embedding_takes_the_base_install_alone() -> None:
     assert imported_without(ONLY_FOR_TRAINING, [f"ecg_advmask.{name}" for name in names]) == ""
 
 
+@pytest.mark.slow
 def test_judging_takes_the_extra_of_that_name_alone() -> None:
     brought = {"google_crc32c", "matplotlib", "onnx", "sklearn", "threadpoolctl", "tqdm"}
     names = ["cli.judge", "evaluate.judge", "report.judge_report", "export.fit"]

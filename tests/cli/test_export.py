@@ -61,6 +61,7 @@ def test_generated_signals_where_no_recordings_are_given(run: Path, tmp_path: Pa
     assert "compared on: generated signals" in result.output
 
 
+@pytest.mark.slow
 def test_encoder_that_does_not_agree_is_a_failure(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     found = {1: {"embedding": Agreement(1e-3, 1e-4, 1.0, 1.0, 0.0, 1.0)}}
     monkeypatch.setattr(export_onnx, "agreements", lambda *_: found)

@@ -73,6 +73,7 @@ def sex(folders):
     return SimpleNamespace(path=path, result=json.loads(path.read_text()), output=done.output)
 
 
+@pytest.mark.slow
 def test_the_run_stands_beside_training_from_scratch_on_the_same_draws(sex, folders):
     result = sex.result
     assert result["kind"] == "fine-tuning" and result["counts"]["eligible"] == RECORDINGS - SEEN

@@ -87,6 +87,7 @@ def test_a_folder_that_is_not_utf8_keeps_its_path() -> None:
     assert (entry.file, entry.refusal) == ("/a\udcff/b.hea", "")
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_archive(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan_module, "RECORDINGS_PER_SHARD", 8)
     peaks = []

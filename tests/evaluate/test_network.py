@@ -139,6 +139,7 @@ def test_weights_are_copies_that_can_be_put_back():
     np.testing.assert_array_equal(network.predict(windows_uv()), predictions)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("eager")
 def test_mixed_precision_keeps_weights_outputs_and_loss_in_float32():
     settings = config.load("demo", overrides=["encoder_width=2", "embedding_dim=4", "mixed_precision=true"])
@@ -152,6 +153,7 @@ def test_mixed_precision_keeps_weights_outputs_and_loss_in_float32():
     assert np.isfinite(network.predict(windows_uv())).all() and network.predict(windows_uv()).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_compiled_once_for_all_fits_with_the_results_of_eager_steps():
     network, truth = started(), np.array([0, 0, 0, 1, 1, 2])
 

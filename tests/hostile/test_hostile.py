@@ -111,7 +111,12 @@ def test_one_damage_with_other_seeds(name: str) -> None:
         one_damage(name, Random(seed))
 
 
-@pytest.mark.parametrize("name", [name for name, damage in DAMAGES.items() if damage.claims])
+CLAIMS = [name for name, damage in DAMAGES.items() if damage.claims]
+
+
+@pytest.mark.parametrize(
+    "name", [*CLAIMS[::3], *(pytest.param(name, marks=pytest.mark.slow) for name in CLAIMS if name not in CLAIMS[::3])]
+)
 def test_what_claims_much_takes_little_memory(name: str) -> None:
     damage, random = DAMAGES[name], Random(1)
     with archive(damage, random) as (place, layout):

@@ -93,9 +93,13 @@ def trainable(model: Any) -> int:
     return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
 
 
-def test_parameter_counts_are_those_of_the_paper() -> None:
+def test_parameter_counts_are_those_of_the_published_networks() -> None:
     assert trainable(resnet18_1d(64, 512)) == 4_111_488
     assert trainable(unet1d(16)) == 157_509
     assert trainable(unet1d(32)) == 610_697
+
+
+@pytest.mark.slow
+def test_parameter_counts_of_the_adversary_are_those_of_the_paper() -> None:
     assert trainable(unet1d(512, masks=1)) == 151_697_537
     assert trainable(unet1d(512, masks=4)) == 151_705_220

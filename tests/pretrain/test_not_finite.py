@@ -47,7 +47,9 @@ def silent(_: str) -> None:
     pass
 
 
-@pytest.mark.parametrize(("batch_size", "what"), [(4, "loss is"), (8, "weights are")])
+@pytest.mark.parametrize(
+    ("batch_size", "what"), [(4, "loss is"), pytest.param(8, "weights are", marks=pytest.mark.slow)]
+)
 def test_the_last_good_epoch_is_kept(data: DataSet, tmp_path: Path, batch_size: int, what: str) -> None:
     config, path = dataclasses.replace(CONFIG, batch_size=batch_size), tmp_path / "run"
     with pytest.raises(InputError, match=f"^{path}: the {what} not finite in epoch 2, .*learning_rate$"):

@@ -183,7 +183,8 @@ def test_a_run_with_a_cosine_is_as_long_as_it_was_started(
 
 
 @pytest.mark.parametrize(
-    ("update", "compiled"), [("alternating", True), ("alternating", False), ("simultaneous", False)]
+    ("update", "compiled"),
+    [pytest.param("alternating", True, marks=pytest.mark.slow), ("alternating", False), ("simultaneous", False)],
 )
 def test_the_adversary_waits_while_the_encoder_recognises_too_little(update: Any, compiled: bool) -> None:
     """With the accuracy set by hand, in one program where XLA compiles the step."""

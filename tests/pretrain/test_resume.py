@@ -106,7 +106,11 @@ def after(epochs: int, alone: Path, path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(None, marks=pytest.mark.exhaustive)], ids=["some", "any"])
+@pytest.mark.parametrize(
+    "kills",
+    [2, pytest.param(4, marks=pytest.mark.slow), pytest.param(None, marks=pytest.mark.exhaustive)],
+    ids=["two", "some", "any"],
+)
 def test_killed_before_any_change_on_disk_it_ends_as_one_left_alone(
     data: DataSet, tmp_path: Path, kills: int | None
 ) -> None:
@@ -238,6 +242,7 @@ def test_the_checkpoint_that_the_probe_likes_best_is_kept_and_gives_lost_network
     assert outcome(run) == expected
 
 
+@pytest.mark.slow
 def test_the_probe_decides_by_the_digits_that_the_history_keeps(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,6 +256,7 @@ def test_the_probe_decides_by_the_digits_that_the_history_keeps(
         assert Run.open(tmp_path / name).history()["probe_auroc"].tolist() == [0.7, 0.7, 0.6]
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_two_probes_is_not_over(
     data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -312,7 +318,11 @@ def test_other_data_and_other_settings_are_refused_and_named(
 
 @pytest.mark.parametrize(
     ("limit_bytes", "picture_bytes", "file"),
-    [(10_000, 0, "encoder.keras"), (40_000, 50_000, "masks/epoch-0002-"), (60_000, 0, "checkpoints/epoch-00002.npz")],
+    [
+        pytest.param(10_000, 0, "encoder.keras", marks=pytest.mark.slow),
+        pytest.param(40_000, 50_000, "masks/epoch-0002-", marks=pytest.mark.slow),
+        (60_000, 0, "checkpoints/epoch-00002.npz"),
+    ],
 )
 def test_without_room_it_ends_with_one_line_and_goes_on_later(
     data: DataSet, alone: Path, tmp_path: Path, limit_bytes: int, picture_bytes: int, file: str

@@ -194,6 +194,7 @@ def test_simclr_runs_without_an_adversary(data: DataSet, tmp_path: Path) -> None
     assert not (run.path / "adversary.keras").exists()
 
 
+@pytest.mark.slow
 def test_mixed_precision_computes_in_bfloat16_and_gives_float32(tmp_path: Path) -> None:
     """Networks of the method, eagerly, for one step; the policy stays theirs when they are saved."""
     config = dataclasses.replace(TINY, mixed_precision=True, batch_size=2)

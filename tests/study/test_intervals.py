@@ -68,6 +68,7 @@ def covered(seeds: tuple[int, ...], of_seeds: float, of_patients: float, trials:
     return found / trials
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [(3,), (5,), (3, 3), (10, 5)])
 @pytest.mark.parametrize("errors", [(1.0, 0.3), (0.7, 0.7), (0.3, 1.0)])
 def test_a_95_per_cent_interval_holds_the_truth_as_often(seeds: tuple[int, ...], errors: tuple[float, float]) -> None:

@@ -114,6 +114,7 @@ def test_regular_rhythms_keep_to_their_rates(rhythm: str) -> None:
     assert max(rates) < high * 1.04
 
 
+@pytest.mark.slow
 def test_classes_differ_in_rate() -> None:
     rates = {name: [record(name, seed)[1].heart_rate_bpm for seed in range(60)] for name in ("SB", "SR", "ST", "SVT")}
     assert max(rates["SB"]) < 60 < min(rates["SR"])
@@ -121,6 +122,7 @@ def test_classes_differ_in_rate() -> None:
     assert min(rates["SVT"]) > 125
 
 
+@pytest.mark.slow
 def test_fibrillation_is_irregular_at_a_plausible_rate() -> None:
     gaps = {
         rhythm: [np.diff(record(rhythm, seed, duration_s=20.0)[1].r_peaks_s) for seed in range(40)]
@@ -224,6 +226,7 @@ def test_outside_the_waves_nothing_happens() -> None:
     assert np.median(size[outside]) < 0.002
 
 
+@pytest.mark.slow
 def test_sex_shows_but_does_not_decide() -> None:
     rng = np.random.default_rng(0)
     subjects = [draw_subject(rng, RHYTHM["SR"]) for _ in range(240)]
