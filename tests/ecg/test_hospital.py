@@ -677,6 +677,9 @@ def test_edf_contradictions(save: Save, sheet: Sheet, files: dict[str, bytes]) -
     assert "bytes, states" in reason(save(files["edf"][:-1]))
     assert "bytes, states" in reason(save(files["edf"] + b"\0"))
     assert "control characters" in reason(save(files["edf"][:20] + b"\x02" + files["edf"][21:]))
+    for date, age_years in (("15.06.20", sheet.age_years), ("15.06.21", None), ("01.01.85", None)):
+        recording = read_hospital(save(files["edf"][:168] + date.encode() + files["edf"][176:]))
+        assert (recording.patient, recording.age_years) == (sheet.patient, age_years)
     at = 256 + 13 * (16 + 80 + 8 + 8 + 8)  # the least digital value of I, before those of the others and the greatest
     for low, high, expected in (
         ("-99999", "32767", "limits of a lead"),

@@ -107,11 +107,15 @@ def _millivolts(signal: _Signal, units: npt.NDArray[np.int16]) -> Floats:
 
 
 def _person(header: str) -> tuple[str, str, float | None]:
-    """Id, sex and age from the identification of EDF+: code, sex, birth date, name; X stands for unknown."""
+    """Id, sex and age from the identification of EDF+: code, sex, birth date, name; X stands for unknown.
+
+    The date of the recording is stated twice; where the two differ, the age is unknown.
+    """
     code, sex, birth, *_ = [*header[8:88].split(), "", "", ""]
     recorded = re.match(r"Startdate (\S+)", header[88:168])
-    age_years = age_between(_numeric_date(birth), _numeric_date(recorded[1])) if recorded else None
-    return "" if code == "X" else code, sex, age_years
+    date = _numeric_date(recorded[1]) if recorded else ""
+    is_sure = date[2:] == "".join(reversed(header[168:176].split(".")))  # of dd.mm.yy
+    return "" if code == "X" else code, sex, age_between(_numeric_date(birth), date) if is_sure else None
 
 
 def _numeric_date(text: str) -> str:
