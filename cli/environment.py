@@ -12,6 +12,22 @@ import click
 
 from ecg_advmask import programs
 
+_OPTIONAL_IN_KERAS: Final = ("matplotlib", "sklearn")
+"""Packages that Keras imports, where they are installed, for pictures and wrappers that are not used here."""
+
+
+@contextlib.contextmanager
+def _as_if_not_installed(*packages: str) -> Iterator[None]:
+    """Imports of these packages fail, unless they are imported already; afterwards they succeed."""
+    hidden = [package for package in packages if package not in sys.modules]
+    for package in hidden:
+        sys.modules[package] = None  # type: ignore[assignment]  # which Python takes for a package that is missing
+    try:
+        yield
+    finally:
+        for package in hidden:
+            del sys.modules[package]
+
 
 def import_tensorflow() -> None:
     """Import TensorFlow, to use the compiled programs of earlier runs, and without notes on processors and drivers.
@@ -19,7 +35,7 @@ def import_tensorflow() -> None:
     It writes these at import, whatever the log level.
 
     They come from C++ code before TensorFlow's logging is set up, so the stream itself is turned away while the import
-    runs; what goes wrong still arrives as an exception.
+    runs; what goes wrong still arrives as an exception. Keras comes without packages that take a quarter of the time.
     """
     programs.share()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -27,7 +43,8 @@ def import_tensorflow() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        import tensorflow  # noqa: F401
+        with _as_if_not_installed(*_OPTIONAL_IN_KERAS):
+            import tensorflow  # noqa: F401
     finally:
         os.dup2(screen, 2)
         os.close(screen)

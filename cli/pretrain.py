@@ -3,6 +3,7 @@
 import dataclasses
 import shlex
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -66,7 +67,11 @@ def pretrain(
         import_tensorflow()
         from ecg_advmask.data.union import DataSetUnion, open_data_sets
         from ecg_advmask.pretrain import distribute, trainer
-        from ecg_advmask.report.mask_pictures import draw_masks
+
+        def draw_masks(*picture: Any) -> None:
+            from ecg_advmask.report.mask_pictures import draw_masks  # when the first is due: the start need not wait
+
+            draw_masks(*picture)
 
         opened = open_data_sets(data)
         for line in opened.account() if isinstance(opened, DataSetUnion) else ():

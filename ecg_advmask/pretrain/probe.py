@@ -12,10 +12,6 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from ecg_advmask.config import Config
 from ecg_advmask.data.batches import ordered
@@ -79,6 +75,12 @@ class _Task:
 
     def auroc(self, embeddings: npt.NDArray[np.float32]) -> float:
         """Macro AUROC of a logistic regression on the embeddings (all of the probe's recordings, D)."""
+        # imported here, so that the first step of a run does not wait for them
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.metrics import roc_auc_score
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
         own = embeddings[self.places]
         head = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=200))
         head.fit(own[self.fitted], self.labels[self.fitted])
