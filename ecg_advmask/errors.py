@@ -15,6 +15,8 @@ class InputError(Exception):
 
 def printable(text: str) -> str:
     """The text itself, with escapes for what is not text (bytes that are no UTF-8, control characters)."""
+    if text.isprintable():
+        return text
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode() for character in text
     )

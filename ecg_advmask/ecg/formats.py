@@ -130,11 +130,12 @@ FORMATS: Final[dict[str, Format]] = {
 
 def suffix_of(name: str) -> str:
     """The suffix in `FORMATS` that a file's name ends in, in lower case; empty if there is none."""
-    lower, found = name.lower(), ""
-    for suffix in FORMATS:
-        if lower.endswith(suffix) and len(suffix) > len(found):
-            found = suffix
-    return found
+    lower = name.lower()
+    last = lower.rfind(".")
+    for start in (lower.rfind(".", 0, max(last, 0)), last):
+        if start >= 0 and lower[start:] in FORMATS:
+            return lower[start:]
+    return ""
 
 
 def suffixes_of(layout: str) -> tuple[str, ...]:

@@ -158,22 +158,27 @@ def find_leads(names: Sequence[str], *, rebuild: bool = False) -> LeadColumns:
         InputError: a lead is there twice, whatever it is called; one is there in reverse only (``-aVR``); or one is
             missing that does not follow from the others.
     """
+    return _find_leads(tuple(map(str, names)), rebuild)
+
+
+@functools.lru_cache(maxsize=256)  # the recordings of an archive name their leads alike
+def _find_leads(names: tuple[str, ...], rebuild: bool) -> LeadColumns:
     found: dict[int, int] = {}
     for column, name in enumerate(names):
-        lead = standard_lead(str(name))
+        lead = standard_lead(name)
         if lead is None:
             continue
         if lead in found:
-            other = str(names[found[lead]]).strip()
-            calls = "" if other == str(name).strip() else f" (as {other} and {str(name).strip()})"
+            other = names[found[lead]].strip()
+            calls = "" if other == name.strip() else f" (as {other} and {name.strip()})"
             raise InputError(f"leads: has lead {STANDARD_LEADS[lead]} twice{calls}")
         found[lead] = column
     for name in names:
-        reverse = _REVERSED.fullmatch(str(name).strip().strip(_QUOTES))
+        reverse = _REVERSED.fullmatch(name.strip().strip(_QUOTES))
         lead = standard_lead(reverse[1]) if reverse else None
         if lead is not None and lead not in found:
             raise InputError(
-                f"leads: has {str(name).strip()}, which is the reverse of {STANDARD_LEADS[lead]}; "
+                f"leads: has {name.strip()}, which is the reverse of {STANDARD_LEADS[lead]}; "
                 f"change its sign and name it {STANDARD_LEADS[lead]}"
             )
     missing = [name for lead, name in enumerate(STANDARD_LEADS) if lead not in found]
@@ -185,7 +190,7 @@ def find_leads(names: Sequence[str], *, rebuild: bool = False) -> LeadColumns:
             f"its columns: {_shown(names)}"
         )
     columns = tuple(found[lead] for lead in sorted(found))
-    return LeadColumns(columns, tuple(missing), tuple(stated_unit(str(names[column])) for column in columns))
+    return LeadColumns(columns, tuple(missing), tuple(stated_unit(names[column]) for column in columns))
 
 
 def _shown(names: Sequence[str]) -> str:

@@ -4,6 +4,7 @@
 line what is wrong with the file. No TensorFlow here.
 """
 
+import functools
 import math
 import os
 import re
@@ -128,6 +129,7 @@ def is_missing(text: str) -> bool:
     return text.strip().casefold() in _MISSING
 
 
+@functools.lru_cache(maxsize=256)
 def means_patient(name: str) -> bool:
     """Whether a column of a table, or a key in a header, names the patient: ``patient_id``, ``ID Subject``, ``pid``.
 
