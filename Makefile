@@ -9,6 +9,9 @@ DEMO_RECORDS ?= 400
 DEMO_SETTINGS ?=
 PYTEST_OPTIONS ?= --numprocesses 2 --dist worksteal
 
+# tests start many processes, which would compile the same modules again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow test-all pytest lint types constraints clean
 
 # ---- environment

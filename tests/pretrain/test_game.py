@@ -219,11 +219,14 @@ def written(case: Mapping[str, Any]) -> str:
     return "-".join(map(str, case.values()))
 
 
+CASES = pairwise(FACTORS)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
-        *pairwise(FACTORS)[:8],  # hold most pairs
-        *(pytest.param(case, marks=pytest.mark.slow) for case in pairwise(FACTORS)[8:]),
+        *CASES[:8],  # hold most pairs
+        *(pytest.param(case, marks=pytest.mark.slow) for case in CASES[8:]),
         *(pytest.param(case, marks=pytest.mark.exhaustive) for case in pairwise(FACTORS | {"seed": tuple(range(10))})),
     ],
     ids=written,

@@ -55,6 +55,10 @@ def distinct() -> list[str]:
     return sorted(graphs.values())
 
 
+DISTINCT = distinct()
+SOME = DISTINCT[::3]
+
+
 def with_unet(config: Config) -> AdvMask:
     """Small networks beside the adversary of the method."""
     return AdvMask(encoder(), trainer.adversary(config), projector(), config=config)
@@ -99,8 +103,8 @@ def logs_of(model: Any, batch: Any) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("name", "networks"),
     [
-        *((name, small) for name in distinct()[::3]),
-        *(pytest.param(name, small, marks=pytest.mark.slow) for name in distinct() if name not in distinct()[::3]),
+        *((name, small) for name in SOME),
+        *(pytest.param(name, small, marks=pytest.mark.slow) for name in DISTINCT if name not in SOME),
         pytest.param("cpu-cmsc", build, marks=pytest.mark.slow),
         ("cpu-advmask", with_unet),
         *(
