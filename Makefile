@@ -28,6 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 demo: .venv/installed
 	rm -rf $(DEMO)
 	$(ADVMASK) synth $(DEMO)/raw --layout both --records $(DEMO_RECORDS) --seed 1
+	$(ADVMASK) embed small $(DEMO)/raw/cinc2021/training --out $(DEMO)/small.npz
 	$(ADVMASK) prepare $(DEMO)/raw/cinc2021 $(DEMO)/cinc2021 --format cinc2021 --sampling-rate 100 \
 		--patients $(DEMO)/raw/cinc2021/patients.csv
 	$(ADVMASK) prepare $(DEMO)/raw/chapman $(DEMO)/chapman --format chapman --sampling-rate 100

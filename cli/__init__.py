@@ -18,6 +18,7 @@ from ecg_advmask.cli.evaluate import finetune, linear_eval
 from ecg_advmask.cli.export import export
 from ecg_advmask.cli.info import info
 from ecg_advmask.cli.judge import fit, judge
+from ecg_advmask.cli.look import neighbours, plot
 from ecg_advmask.cli.masks import masks
 from ecg_advmask.cli.prepare import merge, prepare
 from ecg_advmask.cli.presets import presets
@@ -74,6 +75,8 @@ for _command in (
     embed,
     judge,
     fit,
+    neighbours,
+    plot,
     report,
     info,
     cache,

@@ -61,7 +61,7 @@ def embed(
 
     ENCODER is an ONNX file that export or fit wrote, the name of an encoder that comes with the package (see
     ecg-advmask encoders), a folder that export --card wrote, or such a repository on huggingface.co as OWNER/NAME (with
-    the extra [hub]).
+    the extra [hub]). The name simple gives rhythm, intervals and amplitudes by NeuroKit2 instead (with [judge]).
 
     Each SOURCE is a folder (searched with its subfolders), a WFDB header (.hea), or a text file (.csv, .tsv, .txt, also
     packed as .gz), .npz, .npy, .mat, .h5 or .hdf5 file, at any sampling rate. Recordings longer than the encoder's
@@ -124,6 +124,8 @@ def embed(
     if summary.trailing:
         left_over = f"{summary.trailing_s:.1f} s of {summary.trailing} recordings"
         click.echo(f"left over at the ends, shorter than a window: {left_over}")
+    for line in done.shift.lines() if done.shift else ():
+        click.echo(f"warning: {line}", err=True)
     click.echo(
         f"wrote {out}: {summary.rows} embeddings of length {done.embedding_dim}, "
         f"one per {'recording' if mean else 'window'}; recordings: {summary.recordings}"

@@ -1,6 +1,7 @@
 """``ecg-advmask judge``: what anybody's embeddings are worth on a task; ``fit``: a classifier. Without TensorFlow."""
 
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from ecg_advmask.files import in_file_name
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ecg_advmask.ecg.shift import Shift
     from ecg_advmask.ecg.sources import SourceOptions
     from ecg_advmask.evaluate.embedding_table import EmbeddingTable
 
@@ -92,9 +94,9 @@ def judge(
     """Judge EMBEDDINGS on a task, by the protocol of linear-eval; several are compared in pairs.
 
     Each of EMBEDDINGS is a table (.npz, .csv or .parquet: ids, and one or more rows of numbers per id) or, with
-    --recordings, an encoder as embed takes it. LABELS is a label table (CSV with the column id; patient, sex, age and
-    codes by their usual names) or a data set of prepare. Recordings are matched by id. Recordings of one patient stay
-    in one part: without a column of the patient, each recording counts as a patient of its own.
+    --recordings, an encoder, or simple, as embed takes it. LABELS is a label table (CSV with the column id; patient,
+    sex, age and codes by their usual names) or a data set of prepare. Recordings are matched by id. Recordings of one
+    patient stay in one part: without a column of the patient, each recording counts as a patient of its own.
 
     Each is called by the name of its file; NAME=TABLE gives it another one. What an encoder gives is kept beside FILE
     as FILE.NAME.npz, with the list of what could not be used.
@@ -114,7 +116,8 @@ def judge(
     options = SourceOptions(
         sampling_rate_hz=source_rate, unit=source_unit, leads=LeadNames.parse(leads), follow_links=follow_links
     )
-    tables = [_table_of(one, recordings, options, target) for one in embeddings]
+    given_tables = [_table_of(one, recordings, options, target) for one in embeddings]
+    tables = [table for table, _ in given_tables]
     codes = None if sex_codes is None else parse_sex_codes(sex_codes)
     judged = Judged.open(tables, labels_path, task, protocol, sex_codes=codes, seen_paths=seen, split_path=split)
     for table in tables:
@@ -126,6 +129,7 @@ def judge(
     for line in judged.remarks:
         click.echo(line)
     result = judged.result(protocol)
+    result["shift"] = {table.name: asdict(shift) for table, shift in given_tables if shift is not None}
     given: dict[str, object] = {
         "--task": task,
         "--recordings": recordings,
@@ -202,7 +206,7 @@ def fit(
     options = SourceOptions(
         sampling_rate_hz=source_rate, unit=source_unit, leads=LeadNames.parse(leads), follow_links=follow_links
     )
-    table = _table_of(f"encoder={encoder}", recordings, options, out)
+    table, _ = _table_of(f"encoder={encoder}", recordings, options, out)
     codes = None if sex_codes is None else parse_sex_codes(sex_codes)
     judged = Judged.open([table], labels_path, task, protocol, sex_codes=codes, seen_paths=seen)
     for line in judged.remarks:
@@ -235,8 +239,10 @@ def _cross_validated(name: str, figures: "Mapping[str, Any]", primary: str) -> s
     return line
 
 
-def _table_of(text: str, recordings: Path | None, options: "SourceOptions", target: Path) -> "EmbeddingTable":
-    """The table that an argument names, or that the encoder makes that it names."""
+def _table_of(
+    text: str, recordings: Path | None, options: "SourceOptions", target: Path
+) -> tuple["EmbeddingTable", "Shift | None"]:
+    """The table that an argument names, or that the encoder makes that it names; and how the recordings differ."""
     from ecg_advmask.evaluate.embedding_table import SUFFIXES, EmbeddingTable
     from ecg_advmask.export.embed import embed_files, refused_path
 
@@ -244,7 +250,7 @@ def _table_of(text: str, recordings: Path | None, options: "SourceOptions", targ
     if not equals or Path(text).exists():
         name, place = "", text
     if Path(place).suffix in SUFFIXES:
-        return EmbeddingTable.read(place, name)
+        return EmbeddingTable.read(place, name), None
     if recordings is None:
         raise InputError(
             f"{place}: is no table of embeddings ({', '.join(SUFFIXES)}); if it is an encoder, give --recordings"
@@ -263,4 +269,6 @@ def _table_of(text: str, recordings: Path | None, options: "SourceOptions", targ
     )
     refused = done.summary.end - done.summary.recordings
     click.echo(f"wrote {out}" + (f"; refused: {refused} recordings, see {refused_path(out)}" if refused else ""))
-    return EmbeddingTable.read(out, name)
+    for line in done.shift.lines() if done.shift else ():
+        click.echo(f"warning: {name}: {line}", err=True)
+    return EmbeddingTable.read(out, name), done.shift

@@ -6,11 +6,15 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
 from ecg_advmask.ecg.leads import AS_NAMED, LeadNames
+from ecg_advmask.ecg.shift import FEWEST_WINDOWS, MOST_WINDOWS, Shift
 from ecg_advmask.ecg.sources import (
     Entry,
     FileSource,
@@ -21,10 +25,10 @@ from ecg_advmask.ecg.sources import (
     read_or_refuse,
 )
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.encoder import OnnxEncoder, Windowed, windows_to_embed
+from ecg_advmask.export.encoder import Embedder, OnnxEncoder, Windowed, windows_to_embed
 from ecg_advmask.export.rows import Collector, EmbeddingSummary, Part, Result, embed_windowed
 from ecg_advmask.export.tables import WRITERS, Parts, check_table
-from ecg_advmask.files import room_errors, sha256_of, write_csv
+from ecg_advmask.files import room_errors, write_csv
 from ecg_advmask.workers import ProgressBar, processors, worker_pool
 
 # ---- Recordings read, resampled, checked and cut by processes of their own, while others are embedded.
@@ -67,6 +71,9 @@ def _read(source: RecordingSource, windowing: Windowing, entry: Entry) -> Window
     return windows_to_embed(read_or_refuse(source, entry), windowing)
 
 
+SIMPLE: Final = "simple"
+"""The name of simple features in the place of an encoder's."""
+
 PART_WINDOWS: Final = 1024
 """A part ends with the recording that brings it to this many windows; each recording counts as one more."""
 
@@ -81,13 +88,15 @@ MOST_BATCHES_AT_A_TIME: Final = 4
 class Embedded:
     """What became of an embedding job: the account of its recordings, and how many an earlier run had done.
 
-    ``ignored`` has a line for each kind of file among the sources that is no recording.
+    ``ignored`` has a line for each kind of file among the sources that is no recording. ``shift`` is how the recordings
+    differ from those that the encoder was pretrained on; None where that is not known, or they are too few.
     """
 
     summary: EmbeddingSummary
     done_before: int
     embedding_dim: int
     ignored: tuple[str, ...] = ()
+    shift: Shift | None = None
 
 
 def embed_files(
@@ -113,7 +122,8 @@ def embed_files(
     ``workers`` are. What could not be used goes to ``<out without its ending>.refused.csv``, with the reason.
 
     Args:
-        encoder_path: a file that `ecg-advmask export` wrote, or what else `OnnxEncoder.from_pretrained` takes.
+        encoder_path: a file that `ecg-advmask export` wrote, or what else `OnnxEncoder.from_pretrained` takes; or
+            ``simple``, for `ecg_advmask.export.simple.SimpleFeatures`.
         sources: folders (searched with their subfolders) and files of recordings: WFDB, CSV, NumPy. Limb leads that
             they lack are rebuilt where they follow from the others.
         out: the table, by its ending NPZ, CSV or Parquet.
@@ -135,14 +145,14 @@ def embed_files(
     options = SourceOptions(sampling_rate_hz=sampling_rate_hz, unit=unit, leads=leads, follow_links=follow_links)
     cores = processors()
     batches = min(threads or cores, MOST_BATCHES_AT_A_TIME)
-    encoder = OnnxEncoder.from_pretrained(encoder_path, threads=max(1, (threads or cores) // batches))
+    encoder = _opened(encoder_path, max(1, (threads or cores) // batches))
     windowing = encoder.windowing if min_seconds is None else encoder.windowing.with_shortest(min_seconds)
     source = FileSource(options, paths=tuple(map(Path, sources)), exclude=(table, refused_path(table)))
     listed = list(source.entries())
     if not listed:
         raise InputError(f"{', '.join(map(str, sources))}: no recordings inside, nothing was embedded")
     state = {
-        "encoder_file_sha256": sha256_of(encoder.path),
+        "encoder_file_sha256": encoder.sha256,
         "listing_sha256": _digest(listed),
         "mean": mean,
         "batch_size": batch_size,
@@ -172,7 +182,29 @@ def embed_files(
         with parts.path_for(table) as temporary:
             WRITERS[table.suffix](temporary, parts, encoder)
         parts.remove()
-    return Embedded(summary, done_before, encoder.embedding_dim, tuple(source.ignored.lines()))
+    shift = _shift(encoder, source, listed)
+    return Embedded(summary, done_before, encoder.embedding_dim, tuple(source.ignored.lines()), shift)
+
+
+def _opened(encoder_path: str | os.PathLike[str], threads: int) -> Embedder:
+    if os.fspath(encoder_path) == SIMPLE:
+        from ecg_advmask.export.simple import SimpleFeatures
+
+        return SimpleFeatures()
+    return OnnxEncoder.from_pretrained(encoder_path, threads=threads)
+
+
+def _shift(encoder: Embedder, source: RecordingSource, listed: Sequence[Entry]) -> Shift | None:
+    """Random recordings, read once more, compared with those that the encoder was pretrained on."""
+    if encoder.reference is None or len(listed) < FEWEST_WINDOWS:
+        return None
+    order = np.random.default_rng(0).permutation(len(listed)).tolist()
+    windowing = replace(encoder.windowing, shortest_samples=None, most_windows=1)
+    read = read_windows(source, (listed[place] for place in order[: 2 * MOST_WINDOWS]), windowing)
+    windows = list(islice((window for _, windows in read for window in windows), MOST_WINDOWS))
+    if len(windows) < FEWEST_WINDOWS:
+        return None
+    return encoder.reference.compare(np.stack(windows), encoder.sampling_rate_hz)
 
 
 def refused_path(table: Path) -> Path:

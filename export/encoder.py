@@ -6,22 +6,24 @@ that form by the same `ecg_advmask.ecg.windows.cut` that made the training data.
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS, find_leads
+from ecg_advmask.ecg.shift import Reference
 from ecg_advmask.ecg.signals import FloatSignals
 from ecg_advmask.ecg.sources import Recording, Refused, Windowing, cut
 from ecg_advmask.ecg.units import millivolts
 from ecg_advmask.ecg.windows import refusal
 from ecg_advmask.errors import InputError
 from ecg_advmask.export.pretrained import encoder_file
+from ecg_advmask.files import sha256_of
 
 # ---- From a recording to the windows that an encoder takes, and the metadata of it. Without onnxruntime.
 #
@@ -87,6 +89,8 @@ INPUT: Final = "ecg"
 OUTPUT: Final = "embedding"
 PREDICTION: Final = "prediction"
 """Second output of a classifier: an encoder with a head."""
+REFERENCE: Final = "pretraining_features"
+"""Entry of the metadata that holds a `Reference`; files of older versions have none."""
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -114,6 +118,41 @@ class EmbeddedRecording(Outline):
         return np.asarray(self.predictions.mean(axis=0, dtype=np.float64), np.float32)
 
 
+class Embedder(Protocol):
+    """What turns windows into rows of a table: an `OnnxEncoder`, or what stands in its place."""
+
+    @property
+    def metadata(self) -> Mapping[str, str]:
+        """At least ``encoder_sha256``."""
+
+    @property
+    def sha256(self) -> str:
+        """Of all that its numbers depend on."""
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """Of its predictions, if it gives any."""
+
+    @property
+    def reference(self) -> Reference | None:
+        """Features of windows to compare recordings with."""
+
+    @property
+    def sampling_rate_hz(self) -> int:
+        """Of its windows."""
+
+    @property
+    def embedding_dim(self) -> int:
+        """Numbers that it gives a window."""
+
+    @property
+    def windowing(self) -> Windowing:
+        """How recordings are cut for it."""
+
+    def run(self, windows_mv: FloatArray) -> tuple[FloatArray, FloatArray | None]:
+        """As `OnnxEncoder.run`."""
+
+
 class OnnxEncoder:
     """An exported encoder, or a classifier: an encoder with a linear head.
 
@@ -121,7 +160,9 @@ class OnnxEncoder:
 
     Attributes:
         path: its file.
-        metadata: what the file says about itself, all of it, as text.
+        metadata: what the file says about itself, as text, but for the reference.
+        reference: features of windows that the encoder was pretrained on, to compare recordings with; None if the file
+            holds none.
         sampling_rate_hz, window_samples: the form of the windows that it takes.
         embedding_dim: length D of an embedding.
         names: of a classifier, what its C predictions are of: classes (probabilities that sum to 1), labels (a
@@ -162,6 +203,7 @@ class OnnxEncoder:
         except Exception as error:  # onnxruntime raises a different exception for each kind of damage
             raise InputError(f"{path}: not an ONNX file, or a damaged one ({str(error).splitlines()[0]})") from error
         self.metadata: dict[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        self.reference = _reference(self.path, self.metadata.pop(REFERENCE, None))
         self.names = _names(self.path, self.metadata.get("names"))
         self.thresholds = _thresholds(self.path, self.metadata.get("thresholds"), self.names or ())
         self.sampling_rate_hz, self.window_samples, self.embedding_dim = self._form()
@@ -180,6 +222,11 @@ class OnnxEncoder:
             InputError: there is no such encoder, or it is damaged.
         """
         return cls(encoder_file(name_or_path, revision=revision), **options)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its file."""
+        return sha256_of(self.path)
 
     @property
     def windowing(self) -> Windowing:
@@ -283,6 +330,14 @@ def _names(path: Path, text: str | None) -> tuple[str, ...] | None:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"{path}: its metadata names no predictions, export the classifier again")
     return tuple(names)
+
+
+def _reference(path: Path, text: str | None) -> Reference | None:
+    """What is known of the recordings that an encoder was pretrained on, from the metadata."""
+    try:
+        return None if text is None else Reference.from_text(text)
+    except ValueError as error:
+        raise InputError(f"{path}: its {REFERENCE} {error}, export it again or use a newer version") from error
 
 
 def _thresholds(path: Path, text: str | None, names: Sequence[str]) -> dict[str, float]:

@@ -75,6 +75,7 @@ def export_run(
         head=probe.head if probe is not None and classifier else None,
         evaluation=probe,
         saved_model_path=saved_model,
+        reference=run.reference(),
     )
 
 

@@ -25,6 +25,7 @@ from ecg_advmask import __version__
 from ecg_advmask.config import Config
 from ecg_advmask.data.scaling import scale_to_unit
 from ecg_advmask.ecg.leads import STANDARD_LEADS
+from ecg_advmask.ecg.shift import Reference
 from ecg_advmask.errors import InputError
 from ecg_advmask.evaluate.heads import LinearHead
 from ecg_advmask.export import graphs
@@ -37,7 +38,7 @@ from ecg_advmask.export.conversion import (
     to_onnx,
     windows_sha256,
 )
-from ecg_advmask.export.encoder import FORMAT, INPUT, OUTPUT, PREDICTION
+from ecg_advmask.export.encoder import FORMAT, INPUT, OUTPUT, PREDICTION, REFERENCE
 from ecg_advmask.export.parity import (
     LARGEST_OVER_SPREAD,
     PARITY_BATCHES,
@@ -189,7 +190,7 @@ class Exported:
     """What was written.
 
     Attributes:
-        size_bytes, metadata: of the ONNX file.
+        size_bytes, metadata: of the ONNX file, the latter without the reference.
         parity: the agreement of its embeddings with Keras's, by batch size.
         report: the parity report, as written beside the file.
     """
@@ -212,6 +213,7 @@ def export_encoder(
     head: LinearHead | None = None,
     evaluation: StoredEvaluation | None = None,
     saved_model_path: str | os.PathLike[str] | None = None,
+    reference: Reference | None = None,
 ) -> Exported:
     """Write ``encoder`` as ONNX: input ``ecg`` (batch, window, 12) float32 in millivolts, output ``embedding``.
 
@@ -230,6 +232,7 @@ def export_encoder(
         head: goes behind the encoder, as a second output ``prediction``; was fitted on this encoder.
         evaluation: a linear evaluation of this encoder; what its metric loses by the export goes into the report.
         saved_model_path: folder to write the same function to, in float32, as a TensorFlow SavedModel.
+        reference: features of pretraining windows, with which those who use the file compare their recordings.
 
     Raises:
         ParityError: the embeddings are further from Keras's than `ecg_advmask.export.parity.check` allows.
@@ -246,7 +249,7 @@ def export_encoder(
     model = _graph(encoder, config.window_samples, precision, calibration_mv)
     if head is not None:
         model = graphs.with_head(model, head)
-    _sign(model, metadata)
+    _sign(model, metadata | ({} if reference is None else {REFERENCE: reference.text()}))
     expected: dict[str, Floats] = {OUTPUT: keras_embeddings(encoder, signals_mv)}
     if head is not None:
         expected[PREDICTION] = head.predict(expected[OUTPUT]).reshape(len(signals_mv), -1)

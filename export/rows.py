@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ecg_advmask.ecg.sources import Recording, Refused
 from ecg_advmask.errors import InputError, printable
-from ecg_advmask.export.encoder import EmbeddedRecording, FloatArray, OnnxEncoder, Outline, Windowed, windows_to_embed
+from ecg_advmask.export.encoder import EmbeddedRecording, Embedder, FloatArray, Outline, Windowed, windows_to_embed
 
 # ---- Embedding many recordings: batches are filled across recordings and computed while the next ones are read.
 #
@@ -23,7 +23,7 @@ Outputs = tuple[FloatArray, FloatArray | None]
 
 
 def embed_recordings(
-    encoder: OnnxEncoder, recordings: Iterable[Recording | Refused], batch_size: int = 32
+    encoder: Embedder, recordings: Iterable[Recording | Refused], batch_size: int = 32
 ) -> Iterator[Result]:
     """Embed recordings in bounded memory; results come in their order, as soon as they are complete.
 
@@ -39,7 +39,7 @@ def embed_recordings(
 
 
 def embed_windowed(
-    encoder: OnnxEncoder, recordings: Iterable[Windowed | None], batch_size: int = 32, threads: int = 1
+    encoder: Embedder, recordings: Iterable[Windowed | None], batch_size: int = 32, threads: int = 1
 ) -> Iterator[Result | None]:
     """Embed recordings that are cut already, several batches at a time.
 
@@ -77,7 +77,7 @@ class _Open:
 class _Batches:
     """Windows on their way through the network: in a batch that is being filled, or in one of those that run."""
 
-    def __init__(self, encoder: OnnxEncoder, size: int, pool: ThreadPoolExecutor, threads: int) -> None:
+    def __init__(self, encoder: Embedder, size: int, pool: ThreadPoolExecutor, threads: int) -> None:
         self._encoder, self._pool, self._most_running = encoder, pool, threads + 1
         self._size = size
         self._windows: list[FloatArray] = []

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ecg_advmask.errors import InputError
-from ecg_advmask.export.encoder import OnnxEncoder
+from ecg_advmask.export.encoder import Embedder
 from ecg_advmask.export.rows import COLUMNS, EmbeddingSummary, Part
 from ecg_advmask.files import atomic_path, check_writable, locked, read_json, write_json
 
@@ -41,7 +41,7 @@ def check_table(path: Path) -> None:
         )
 
 
-def write_npz(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
+def write_npz(path: Path, parts: Iterable[Part], encoder: Embedder) -> None:
     """`ids`, `windows`, `start_s`, `embeddings`, `encoder_sha256`; of a classifier also `predictions` and `names`."""
     summary, shapes = EmbeddingSummary(), dict[str, tuple[np.dtype[Any], tuple[int, ...]]]()
     for part in parts:
@@ -71,7 +71,7 @@ def write_npz(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
                 np.lib.format.write_array(member, values, allow_pickle=False)
 
 
-def write_csv_table(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
+def write_csv_table(path: Path, parts: Iterable[Part], encoder: Embedder) -> None:
     """A row per embedding, with a column for each of its numbers; nine digits give a float32 back exactly."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream, lineterminator="\n")
@@ -83,7 +83,7 @@ def write_csv_table(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> 
             writer.writerows(zip(*texts, strict=True))
 
 
-def write_parquet(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> None:
+def write_parquet(path: Path, parts: Iterable[Part], encoder: Embedder) -> None:
     """The columns of the CSV file in their own types, but for the embeddings: one column `embedding` of lists."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -97,7 +97,7 @@ def write_parquet(path: Path, parts: Iterable[Part], encoder: OnnxEncoder) -> No
             writer.write_table(table)
 
 
-WRITERS: Final[Mapping[str, Callable[[Path, Iterable[Part], OnnxEncoder], None]]] = {
+WRITERS: Final[Mapping[str, Callable[[Path, Iterable[Part], Embedder], None]]] = {
     ".npz": write_npz,
     ".csv": write_csv_table,
     ".parquet": write_parquet,
@@ -106,7 +106,7 @@ WRITERS: Final[Mapping[str, Callable[[Path, Iterable[Part], OnnxEncoder], None]]
 
 
 def _some_rows(
-    parts: Iterable[Part], encoder: OnnxEncoder
+    parts: Iterable[Part], encoder: Embedder
 ) -> Iterator[tuple[dict[str, npt.NDArray[Any]], npt.NDArray[np.float32]]]:
     """Some rows at a time: all but the embeddings in columns by their names in a flat table, and the embeddings."""
     for part in parts:

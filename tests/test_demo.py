@@ -40,7 +40,7 @@ def test_the_demo_goes_from_nothing_to_a_report(tmp_path: Path) -> None:
     folder = tmp_path / "demo"
     commands = demo_commands(folder)
     assert [arguments[0] for arguments in commands] == [
-        *("synth", "prepare", "prepare", "pretrain", "linear-eval", "export", "embed", "report"),
+        *("synth", "embed", "prepare", "prepare", "pretrain", "linear-eval", "export", "embed", "report"),
     ]
     printed = {}
     for arguments in commands:

@@ -204,7 +204,7 @@ def test_embedding_takes_the_base_install_alone() -> None:
 
 @pytest.mark.slow
 def test_judging_takes_the_extra_of_that_name_alone() -> None:
-    brought = {"google_crc32c", "matplotlib", "onnx", "sklearn", "threadpoolctl", "tqdm"}
-    names = ["cli.judge", "evaluate.judge", "report.judge_report", "export.fit"]
+    brought = {"google_crc32c", "matplotlib", "neurokit2", "onnx", "sklearn", "threadpoolctl", "tqdm"}
+    names = ["cli.judge", "evaluate.judge", "report.judge_report", "export.fit", "export.simple"]
     blocked = tuple(name for name in ONLY_FOR_TRAINING if name not in brought)
     assert imported_without(blocked, [f"ecg_advmask.{name}" for name in names]) == ""

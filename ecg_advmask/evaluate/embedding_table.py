@@ -92,6 +92,25 @@ class EmbeddingTable:
         """Embeddings of the recordings at these places of ``ids``, (n, D) float32."""
         return self.embeddings[places]
 
+    def nearest(self, record_id: str, most: int) -> list[tuple[str, float]]:
+        """The recordings nearest to one, by the cosine of embeddings less their mean over the table, nearest first.
+
+        Args:
+            record_id: one of ``ids``, which is not among the results.
+            most: how many at most.
+
+        Raises:
+            InputError: there is no such recording.
+        """
+        found = np.flatnonzero(self.ids == record_id)
+        if not len(found):
+            raise InputError(f"{self.path}: has no recording {record_id}, it has {some_of(self.ids[:3].tolist())}, ...")
+        centred = self.embeddings - self.embeddings.mean(axis=0, dtype=np.float64)
+        directions = centred / np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+        similarity = directions @ directions[found[0]]
+        order = [place for place in np.argsort(-similarity, kind="stable").tolist() if place != found[0]]
+        return [(str(self.ids[place]), float(similarity[place])) for place in order[:most]]
+
     def sha256(self) -> str:
         """Of its name, ids and embeddings: different for each table that is compared."""
         digest = hashlib.sha256("\n".join([self.name, *self.ids]).encode("utf-8", "surrogatepass"))

@@ -26,6 +26,7 @@ from ecg_advmask.evaluate.eligibility import account_of, labelled_targets, new_s
 from ecg_advmask.evaluate.embedding_table import EmbeddingTable, Float32
 from ecg_advmask.evaluate.evaluation import compare, draws_of, evaluate
 from ecg_advmask.evaluate.forecast import forecast
+from ecg_advmask.evaluate.heads import standardisation
 from ecg_advmask.evaluate.held_out import HeldOut, columns_of, held_out, held_out_figures
 from ecg_advmask.evaluate.linear import linear_fit
 from ecg_advmask.evaluate.metrics import PRIMARY
@@ -36,6 +37,7 @@ from ecg_advmask.files import sha256_of, versions
 KIND: Final = "linear evaluation"
 FORMAT_VERSION: Final = 2
 _PACKAGES: Final = ("numpy", "scipy", "pandas", "scikit-learn")
+_MAPPED: Final = 600
 
 
 @dataclass(frozen=True)
@@ -129,11 +131,35 @@ class Judged:
         held = held_out(self.embeddings(name), self.split, protocol)
         return held, held_out_figures(held, columns_of(self.recordings, self.split.ids), protocol.level)
 
+    def maps(self) -> dict[str, Any]:
+        """Principal components of the standardised numbers of each table, of at most `_MAPPED` random recordings.
+
+        Returns:
+            ``values``: the target of each recording, a number or text. ``tables``: by name, ``points`` (n, 2), the
+            first two components, and ``shares`` (2,) of the variance that they hold.
+        """
+        chosen = np.sort(np.random.default_rng(0).permutation(len(self.split.ids))[:_MAPPED])
+        targets = self.split.targets.take(chosen)
+        values = targets.values.tolist() if targets.kind == "number" else targets.texts().tolist()
+        tables = {}
+        for name in self.tables:
+            embeddings = self.embeddings(name).astype(np.float64)
+            mean, scale = standardisation(embeddings)
+            centred = (embeddings - mean) / scale
+            variances, directions = np.linalg.eigh(centred.T @ centred)
+            first = directions[:, : -min(2, len(variances)) - 1 : -1]
+            first = first * np.sign(first[np.abs(first).argmax(axis=0), np.arange(first.shape[1])])
+            points = np.zeros((len(chosen), 2))
+            points[:, : first.shape[1]] = centred[chosen] @ first
+            shares = [*(variances[::-1][:2] / max(float(variances.sum()), 1e-300)), 0.0][:2]
+            tables[name] = {"points": points.round(4).tolist(), "shares": np.round(shares, 4).tolist()}
+        return {"values": values, "tables": tables}
+
     def result(self, protocol: Protocol) -> dict[str, Any]:
         """Every table evaluated, and each compared with each other on the same test patients, as plain values.
 
-        Beside what ``linear-eval`` states, ``held_out`` holds of each table `held_out_figures`, and ``forecast`` what
-        more labels would bring (`ecg_advmask.evaluate.forecast.forecast`).
+        Beside what ``linear-eval`` states, ``held_out`` holds of each table `held_out_figures`, ``forecast`` what
+        more labels would bring (`ecg_advmask.evaluate.forecast.forecast`), and ``maps`` what `maps` gives.
         """
         primary = PRIMARY[self.split.targets.kind]
         fits = {name: linear_fit(self.embeddings(name), self.split, protocol) for name in self.tables}
@@ -163,6 +189,7 @@ class Judged:
             "remarks": list(self.remarks),
             "held_out": {name: self.held_out(name, protocol)[1] for name in self.tables},
             "forecast": {name: forecast(one, primary, protocol.level) for name, one in evaluations.items()},
+            "maps": self.maps(),
             **compared,
         }
 

@@ -1,8 +1,9 @@
 """A run directory: the files of one pretraining, and how they are opened again.
 
 ``config.json`` (settings, data set, versions), ``history.csv`` (one row per epoch), ``seconds.csv`` (the time that each
-took), ``seen.csv`` (recordings that were pretrained on), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras``
-(weights after the last epoch, or after the best where a probe may end the run), ``masks/*.png``, ``tensorboard/``.
+took), ``seen.csv`` (recordings that were pretrained on), ``reference.json`` (features of some of their windows,
+with which new recordings are compared), ``checkpoints/``, ``encoder.keras`` and ``adversary.keras`` (weights after the
+last epoch, or after the best where a probe may end the run), ``masks/*.png``, ``tensorboard/``.
 """
 
 import contextlib
@@ -18,9 +19,11 @@ import pandas as pd
 
 from ecg_advmask import config as configuration
 from ecg_advmask.config import Config
+from ecg_advmask.data.order import middle_starts
 from ecg_advmask.data.summary import mentions_generated
+from ecg_advmask.ecg.shift import FEWEST_WINDOWS, REFERENCE_WINDOWS, Reference
 from ecg_advmask.errors import InputError
-from ecg_advmask.files import atomic_path, clear_temporaries, locked, read_json, versions, write_json
+from ecg_advmask.files import atomic_path, clear_temporaries, locked, read_json, versions, write_json, write_text
 from ecg_advmask.pretrain.history import HISTORY_FILE, SECONDS_FILE, read_rows, read_table, timed
 
 if TYPE_CHECKING:
@@ -32,9 +35,10 @@ if TYPE_CHECKING:
 
 CONFIG_FILE: Final = "config.json"
 SEEN_FILE: Final = "seen.csv"
+REFERENCE_FILE: Final = "reference.json"
 ENCODER_FILE: Final = "encoder.keras"
 ADVERSARY_FILE: Final = "adversary.keras"
-OWN_FILES: Final = (CONFIG_FILE, SEEN_FILE, HISTORY_FILE, SECONDS_FILE, ENCODER_FILE, ADVERSARY_FILE)
+OWN_FILES: Final = (CONFIG_FILE, SEEN_FILE, REFERENCE_FILE, HISTORY_FILE, SECONDS_FILE, ENCODER_FILE, ADVERSARY_FILE)
 
 CHECKPOINTS: Final = "checkpoints"
 MASKS: Final = "masks"
@@ -72,6 +76,9 @@ class Run:
         seen = data.records.iloc[rows][["source", *_SEEN_COLUMNS]].drop_duplicates()
         with atomic_path(folder / SEEN_FILE) as temporary:
             seen.to_csv(temporary, index=False)
+        reference = reference_of(data, rows, config.window_samples)
+        if reference is not None:
+            write_text(folder / REFERENCE_FILE, reference.text())
         stored = {
             "path": str(data.path.resolve()),
             "sha256": data.sha256,
@@ -152,6 +159,20 @@ class Run:
         """
         return self._seen(list(_SEEN_COLUMNS))
 
+    def reference(self) -> Reference | None:
+        """Features of windows that it was pretrained on; None of few recordings, and of runs of older versions.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.path / REFERENCE_FILE
+        if not path.is_file():
+            return None
+        try:
+            return Reference.from_text(path.read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(f"{path}: cannot be read ({error}); without it encoders can be exported") from error
+
     def saw_generated(self) -> bool:
         """Whether it was pretrained on recordings that `ecg-advmask synth` made; raises as `seen`."""
         return mentions_generated(self._seen())
@@ -223,9 +244,29 @@ def check_place(folder: Path) -> None:
     if is_started(folder) or not folder.exists():
         return
     if not folder.is_dir() or any(
-        not file.name.startswith(".") and file.name != SEEN_FILE for file in folder.iterdir()
+        not file.name.startswith(".") and file.name not in (SEEN_FILE, REFERENCE_FILE) for file in folder.iterdir()
     ):
         raise InputError(f"{folder}: already exists and is no run, name another folder")
+
+
+def reference_of(data: "DataSet", rows: npt.NDArray[np.int64], window_samples: int) -> Reference | None:
+    """Features of the middle of random windows of a data set, one of each recording, none of them padded.
+
+    Args:
+        data: the data set.
+        rows: rows of its records to draw from.
+        window_samples: of the windows that an encoder takes.
+
+    Returns:
+        None where fewer than `FEWEST_WINDOWS` recordings have such a window.
+    """
+    records = data.records.iloc[rows]
+    whole = rows[(records["valid_samples"] >= window_samples).to_numpy() & ~records["id"].duplicated().to_numpy()]
+    if len(whole) < FEWEST_WINDOWS:
+        return None
+    chosen = np.sort(np.random.default_rng(0).permutation(whole)[:REFERENCE_WINDOWS])
+    starts = middle_starts(data.records["valid_samples"].to_numpy(np.int64)[chosen], window_samples)
+    return Reference.of(data.windows_uv(chosen, starts, window_samples) * np.float32(1e-3), data.sampling_rate_hz)
 
 
 def random_encoder(config: Config, seed: int) -> "keras.Model":

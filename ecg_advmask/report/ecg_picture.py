@@ -1,11 +1,13 @@
-"""The layout of twelve leads below one another on ECG paper: the place of each, and the grid."""
+"""Twelve leads below one another on ECG paper: the place of each, the grid, and the picture of a recording."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MultipleLocator
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
@@ -86,6 +88,54 @@ class EcgPaper:
         seconds = np.arange(len(centred_mv)) / sampling_rate_hz
         for lead, (name, baseline) in enumerate(zip(STANDARD_LEADS, self.baselines_mv, strict=True)):
             axes.plot(seconds, centred_mv[:, lead] + baseline, gid=f"{gid} {name}", **{"linewidth": 0.8} | style)
+
+
+_SUPPORTS, _OPPOSES = "#D55E00", "#0072B2"
+
+
+def ecg_picture(
+    signals_mv: npt.NDArray[np.floating],
+    sampling_rate_hz: float,
+    title: str = "",
+    support: npt.NDArray[np.floating] | None = None,
+    supported: str = "",
+) -> Figure:
+    """A recording on ECG paper, in its true proportions; each lead is centred on its median.
+
+    Args:
+        signals_mv: ``(L, 12)``, millivolts, in the order of `STANDARD_LEADS`; missing samples are NaN and leave gaps.
+        sampling_rate_hz: samples per second.
+        title: shown above, before speed and gain.
+        support: ``(L,)``, as `ecg_advmask.export.occlusion.Occlusion` has it: shades the leads.
+        supported: what it supports, for the legend.
+    """
+    centred = signals_mv - np.nanmedian(signals_mv, axis=0)
+    paper = EcgPaper.for_leads(np.nan_to_num(centred), sampling_rate_hz)
+    width, height = paper.inches
+    figure = Figure(figsize=(width + 0.5, height + 1.0), layout="constrained")
+    axes = figure.subplots()
+    if support is not None:
+        _shade(axes, support, sampling_rate_hz, paper.height_mv)
+        for colour, text in ((_SUPPORTS, f"supports {supported}"), (_OPPOSES, f"speaks against {supported}")):
+            axes.fill_between([], [], [], color=colour, alpha=0.5, linewidth=0, label=text)
+        figure.legend(loc="outside upper right", ncols=2, fontsize=9, frameon=False)
+    paper.draw(axes)
+    paper.draw_leads(axes, centred, sampling_rate_hz, color="black", gid="trace")
+    axes.set_title(f"{title}   ({paper.scale})".strip(), loc="left", fontsize=11)
+    axes.set_xlabel("seconds")
+    return figure
+
+
+def _shade(axes: Axes, support: npt.NDArray[np.floating], sampling_rate_hz: float, height_mv: float) -> None:
+    """Shade samples by their support, in ten steps of its largest size."""
+    steps = np.rint(10 * support / max(float(np.abs(support).max()), 1e-12)).astype(int)
+    edges = np.flatnonzero(np.diff(steps, prepend=0, append=0))
+    for first, last in pairwise(edges.tolist()):
+        step = steps[first]
+        if step:
+            colour = _SUPPORTS if step > 0 else _OPPOSES
+            span = [((first - 0.5) / sampling_rate_hz, (last - first) / sampling_rate_hz)]
+            axes.broken_barh(span, (0, height_mv), facecolor=colour, alpha=0.05 * abs(step), linewidth=0, gid="support")
 
 
 def _rows(centred: npt.NDArray[np.floating]) -> tuple[npt.NDArray[np.float64], float]:

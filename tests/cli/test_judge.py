@@ -212,3 +212,21 @@ def test_bad_input_is_one_line(
     done = judge(*(one.format(table=table, labels=labels, folder=tmp_path) for one in arguments))
     assert done.exit_code == 2 and named in done.output and "Traceback" not in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_maps_are_principal_components_of_what_is_judged(table: Path, labels: Path) -> None:
+    from ecg_advmask.evaluate.embedding_table import EmbeddingTable
+    from ecg_advmask.evaluate.judge import Judged
+    from ecg_advmask.report.judge_report import embedding_maps
+
+    judged = Judged.open([EmbeddingTable.read(table)], labels, "sex", PROTOCOL)
+    maps, embeddings = judged.maps(), judged.embeddings("first").astype(np.float64)
+    standard = (embeddings - embeddings.mean(axis=0)) / embeddings.std(axis=0)
+    left, sizes, _ = np.linalg.svd(standard, full_matrices=False)
+    found = np.array(maps["tables"]["first"]["points"])
+    np.testing.assert_allclose(np.abs(found), np.abs(left[:, :2] * sizes[:2]), atol=1e-3)
+    np.testing.assert_allclose(maps["tables"]["first"]["shares"], (sizes**2 / (sizes**2).sum())[:2], atol=1e-4)
+    assert maps["values"] == judged.split.targets.texts().tolist()
+    (axes,) = embedding_maps(maps, "sex").axes
+    drawn = {one.get_label(): len(one.get_offsets()) for one in axes.collections}
+    assert drawn == {"(others)": 0, "female": maps["values"].count("female"), "male": maps["values"].count("male")}

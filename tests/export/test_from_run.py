@@ -16,10 +16,11 @@ from sklearn.metrics import mean_absolute_error, roc_auc_score
 from ecg_advmask.cli import main
 from ecg_advmask.config import Config
 from ecg_advmask.data.dataset import DataSet
+from ecg_advmask.ecg.shift import Reference
 from ecg_advmask.evaluate.heads import LinearHead
-from ecg_advmask.export.encoder import OnnxEncoder
+from ecg_advmask.export.encoder import REFERENCE, OnnxEncoder
 from ecg_advmask.export.from_run import export_run
-from ecg_advmask.pretrain.run import Run
+from ecg_advmask.pretrain.run import REFERENCE_FILE, Run
 
 Array = np.ndarray[Any, Any]
 
@@ -36,6 +37,7 @@ def run(
     data, folder = DataSet.open(generated_data), tmp_path_factory.mktemp("runs") / "run"
     made = Run.create(folder, config, data, np.array([], np.int64))
     made.save(SimpleNamespace(kept_encoder=small_encoder))
+    (folder / REFERENCE_FILE).write_text(Reference.of(data.signals_mv(np.arange(20)), 100).text())
     for task in ("sex", "age"):
         options = ["--labels", "0.5,1", "--draws", 1, "--no-random", "--out", folder / f"{task}.json"]
         done = invoke("linear-eval", folder, generated_data, "--task", task, *options)
@@ -178,6 +180,8 @@ def test_a_folder_with_a_card_holds_all_that_is_needed_and_no_path(
     head = LinearHead.read(folder / "head.npz")
     embeddings, predictions = found.run(ecgs_mv)
     assert predictions is not None
+    assert found.reference is not None and found.reference.text() == (run / REFERENCE_FILE).read_text()
+    assert REFERENCE not in json.loads((folder / "config.json").read_text())["metadata"]
     np.testing.assert_allclose(predictions, head.predict(embeddings), atol=1e-5)
     card = (folder / "README.md").read_text()
     header = dict(line.split(": ", 1) for line in card.split("---\n")[1].splitlines())
