@@ -21,6 +21,7 @@ from ecg_advmask.ecg.recording import Recording, UnreadableRecordingError, check
 from ecg_advmask.errors import printable, some_of
 
 _MOST_ITEMS: Final = 1000
+_PATHS_SHOWN: Final = 5
 _MOST_IDS: Final = 10_000_000
 _OF_EACH: Final = {"ids", "patient", "age", "sex"}
 _MATLAB_CLASS: Final = "MATLAB_class"
@@ -130,7 +131,12 @@ def _groups(path: str | os.PathLike[str], file: Any) -> list[str]:
     groups = [name for name in _local(file, h5py.Group) if not name.startswith("#")]  # MATLAB's own
     if groups and not any(file[groups[0]][name].ndim > 1 for name in _local(file[groups[0]], h5py.Dataset)):
         found: list[str] = []
-        file.visititems(lambda name, item: found.append(name) if isinstance(item, h5py.Dataset) else None)
+
+        def collect(name: str, item: Any) -> bool | None:
+            found.extend([name] if isinstance(item, h5py.Dataset) else [])
+            return len(found) > _PATHS_SHOWN or None  # else it is called for the others, too
+
+        file.visititems(collect)
         raise UnreadableRecordingError(
             path,
             f"has its arrays deeper in groups ({printable(some_of(sorted(found)))[:200]}), save the signals as "
