@@ -3,7 +3,7 @@
 In: windows. Out: a `Reference`, which holds features of a few hundred pretraining windows and no signal, and travels in
 the encoder's file; and what a comparison with it finds: a `Shift`. Any difference of amplitude, shape, spectrum or the
 relation of leads shows, so also one of device or population; what a wrong rate or gain or exchanged leads would explain
-is said to be so. NumPy and SciPy only.
+is said to be so. NumPy only.
 
 The test is a classifier two-sample test (Lopez-Paz and Oquab, Revisiting classifier two-sample tests, ICLR 2017): a
 ridge regression learns to tell the two samples apart, its cross-validated AUROC is the statistic, and permutations of
@@ -18,7 +18,6 @@ from typing import Final, Self
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
 
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 
@@ -274,9 +273,15 @@ def two_sample_test(one: Float64, other: Float64, seed: int = 0) -> tuple[float,
 
 def _aurocs(scores: Float64, labels: npt.NDArray[np.bool_]) -> Float64:
     """AUROC of each column of scores (n, K) for labels (n, K) or (n, 1)."""
-    ranks, positive = rankdata(scores, axis=0), labels.sum(axis=0)
+    ranks, positive = np.stack([_ranks(column) for column in scores.T], axis=1), labels.sum(axis=0)
     above = (ranks * labels).sum(axis=0) - positive * (positive + 1) / 2
     return np.asarray(above / (positive * (len(scores) - positive)))
+
+
+def _ranks(values: Float64) -> Float64:
+    """Ranks from 1, equal values with their mean rank, as by `scipy.stats.rankdata`, whose import takes a second."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return np.asarray((np.cumsum(counts) - (counts - 1) / 2)[places])
 
 
 def _in_words(feature: int, value: float) -> str:

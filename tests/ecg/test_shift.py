@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
 
+from ecg_advmask.ecg import shift
 from ecg_advmask.ecg.leads import STANDARD_LEADS
 from ecg_advmask.ecg.shift import FEATURES, FEWEST_WINDOWS, Reference, Shift, two_sample_test
 
@@ -137,3 +139,8 @@ def test_a_reference_is_kept_as_text(reference: Reference) -> None:
 
 def test_without_significance_there_is_no_warning() -> None:
     assert Shift(50, 0.7, 0.02).lines() == [] and len(Shift(50, 0.7, 0.01).lines()) == 1
+
+
+def test_equal_values_have_their_mean_rank() -> None:
+    values = np.random.default_rng(0).integers(0, 9, 50) / 3
+    np.testing.assert_array_equal(shift._ranks(values), rankdata(values))
