@@ -36,7 +36,10 @@ from ecg_advmask.workers import ProgressBar, processors, worker_pool
 # The recordings come in the order in which they were listed, whoever read them.
 
 _AHEAD: Final = 2
-"""Recordings that each process reads ahead of those that are embedded."""
+"""Tasks of each process ahead of what is embedded."""
+_AT_A_TIME: Final = 8
+_FEW_WINDOWS: Final = 16
+"""A task reads this many recordings, as handing it over takes about as long as reading one; fewer if they are long."""
 
 
 def read_windows(
@@ -58,13 +61,35 @@ def read_windows(
             yield _read(source, windowing, entry)
         return
     with worker_pool(workers) as pool:
-        ahead: deque[Future[Windowed]] = deque()
-        for entry in entries:
-            ahead.append(pool.submit(_read, source, windowing, entry))
-            if len(ahead) > _AHEAD * workers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+
+        def submit(some: tuple[Entry, ...]) -> tuple[tuple[Entry, ...], Future[list[Windowed]]]:
+            return some, pool.submit(_read_some, source, windowing, some)
+
+        left = iter(entries)
+        ahead: deque[tuple[tuple[Entry, ...], Future[list[Windowed]]]] = deque()
+        while True:
+            while len(ahead) <= _AHEAD * workers and (some := tuple(islice(left, _AT_A_TIME))):
+                ahead.append(submit(some))
+            if not ahead:
+                return
+            asked, reading = ahead.popleft()
+            read = reading.result()
+            yield from read
+            if rest := asked[len(read) :]:
+                ahead.appendleft(submit(rest))
+
+
+def _read_some(source: RecordingSource, windowing: Windowing, entries: Sequence[Entry]) -> list[Windowed]:
+    """The first of the entries, and the next ones while all their windows are few."""
+    read: list[Windowed] = []
+    windows = 0
+    for entry in entries:
+        read.append(_read(source, windowing, entry))
+        outline = read[-1][0]
+        windows += 0 if isinstance(outline, Refused) else len(outline.start_s)
+        if windows > _FEW_WINDOWS:
+            break
+    return read
 
 
 def _read(source: RecordingSource, windowing: Windowing, entry: Entry) -> Windowed:
