@@ -1,7 +1,7 @@
 """The training step beside the same step in PyTorch, which must agree in value and gradient before it is timed.
 
     python -m venv build/torch
-    build/torch/bin/pip install numpy torch --index-url https://download.pytorch.org/whl/cpu
+    build/torch/bin/pip install numpy torch
     python benchmarks/pytorch_step.py --torch-python build/torch/bin/python [--size paper] [--repeats 7] [--eager]
 
 Both have ResNet-18, projector, U-Net, soft binarisation, NT-Xent, area penalty and Adam for each player, in float32,
