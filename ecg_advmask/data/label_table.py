@@ -268,7 +268,7 @@ def _meanings(names: Sequence[str], path: str | Path) -> dict[str, str]:
     """Name of the column for each known meaning."""
     if not names:
         raise InputError(f"{path}: is empty, give a CSV file whose first line names the columns")
-    if twice := {name for name in names if name and names.count(name) > 1}:
+    if twice := {name for name, number in Counter(names).items() if name and number > 1}:
         raise InputError(f"{path}: has the column {min(twice)} more than once, name each differently")
     bare = {name: re.sub(r"[\s_.\-()\[\]]+", "", name).casefold() for name in names}
     meanings: dict[str, str] = {}

@@ -322,3 +322,10 @@ def test_no_text_makes_another_error(tmp_path: Path, noise: str, place: int) -> 
     for name in table.rows:
         labels = dict(completed(entry(name), table).labels)
         assert set(labels) <= set(table.columns) and all(labels.values())
+
+
+def test_of_many_columns_the_one_that_is_there_twice_is_named(tmp_path: Path) -> None:
+    """Each name is looked at once: of pairs of names there are three thousand million."""
+    names = ["id", *(f"x{number}" for number in range(60_000)), "x7"]
+    with pytest.raises(InputError, match="has the column x7 more than once"):
+        read_label_table(written(tmp_path / "t.csv", ",".join(names) + "\n"))

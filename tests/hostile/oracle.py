@@ -160,7 +160,7 @@ def _twelve(names: list[str]) -> list[int]:
 def comma_separated(file: Path, unit: str) -> npt.NDArray[np.float64]:
     """A table of samples in millivolts, whatever separates its cells."""
     text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-    text = text.removeprefix("sep=,\n").lstrip("\n")
+    text = re.sub(r"\A(sep=,\n+)+", "", text).lstrip("\n")
     first = text.partition("\n")[0]
     separator = next((one for one in ";\t," if one in re.sub('"[^"]*"', "", first)), " ")
     if separator == " ":
@@ -196,7 +196,7 @@ def numpy_arrays(file: Path, record_id: str, rate_hz: float, unit: str) -> State
     arrays = {"signals": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     signals = arrays["signals"] if arrays["signals"].ndim == 3 else arrays["signals"][None]
     names = [str(name) for name in arrays.get("leads", STANDARD_LEADS)]
-    factor = _UNITS[str(np.asarray(arrays.get("unit", unit)).item()).strip().lower()]
+    factor = _UNITS[str(np.asarray(arrays.get("unit", unit)).item()).strip().lower() or unit.lower()]
     rate = float(np.asarray(arrays.get("sampling_rate_hz", rate_hz)).item())
     ids = [(one.decode() if isinstance(one, bytes) else str(one)).strip() for one in arrays.get("ids", ())]
     tail = record_id.rpartition("-")[2]
